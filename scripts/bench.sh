@@ -1,0 +1,6 @@
+#!/bin/sh
+# Measures latency, bursts and full synchronization, beside rsync and cp.
+set -eu
+cd "$(dirname "$0")/.."
+scripts/setup.sh
+exec .venv/bin/python scripts/bench/run.py "$@"

@@ -1,0 +1,148 @@
+"""Sends a command to the running agent, or runs it in this process where no agent runs."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from syncer.admin.socket import NAME, short_name, socket_path
+from syncer.admin.stream import Events, ended
+from syncer.config import Settings
+from syncer.errors import ConfigurationError, RefusedError, StateError, SyncerError, UnreachableError
+from syncer.state.lock import holder_of
+
+WITHOUT_AGENT = frozenset(
+    {"snapshot", "diff", "status", "explain", "approve", "target_forget", "invite", "join"}
+)
+"""Commands that do their work under the state lock where no agent runs."""
+STARTING_SECONDS = 10.0
+"""How long to wait for the socket of a process that holds the state lock already."""
+POLL_SECONDS = 0.05
+CONNECT_SECONDS = 5.0
+
+OnProgress = Callable[[dict[str, Any]], None]
+
+
+async def call(
+    settings: Settings, command: str, arguments: dict[str, Any], on_progress: OnProgress
+) -> dict[str, Any]:
+    """Run a command and return its result; `on_progress` gets what is reported on the way.
+
+    Raises what the command raises, with the agent or without: SyncerError with its exit code; and
+    UnreachableError where the command needs an agent and none runs.
+    """
+    state = settings.node.state
+    if await _agent_is_there(state):
+        events = _from_agent(state, command, arguments)
+    elif command in WITHOUT_AGENT:
+        events = _from_this_process(settings, command, arguments)
+    else:
+        raise no_agent(state)
+    async with ended(events):
+        async for kind, body in events:
+            if kind == "result":
+                return body
+            on_progress(body)
+    raise UnreachableError(f"the agent stopped before it had answered `syncer {command}`; start it again")
+
+
+async def wait_for_agent(settings: Settings, seconds: float) -> None:
+    """Return once the node's agent serves commands. Raises UnreachableError after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not await asyncio.to_thread(agent_answers, settings.node.state):
+        if time.monotonic() >= deadline:
+            raise no_agent(settings.node.state)
+        await asyncio.sleep(POLL_SECONDS)
+
+
+def agent_answers(state: Path) -> bool:
+    """Tell whether an agent listens on the socket of this state directory.
+
+    Raises StateError where this user may not open it.
+    """
+    try:
+        with short_name(state, NAME) as name, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.settimeout(CONNECT_SECONDS)
+            probe.connect(name)
+    except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
+        return False
+    except TimeoutError as error:
+        raise UnreachableError(f"the agent of {state} takes no more commands; restart it") from error
+    except OSError as error:
+        raise StateError(
+            f"{socket_path(state)}: cannot be opened ({error.strerror}); run syncer as the user of its agent"
+        ) from error
+    return True
+
+
+def no_agent(state: Path) -> UnreachableError:
+    """Return the error for a command that needs an agent where none runs."""
+    return UnreachableError(f"no agent is running for {state}; start it with `syncer agent`")
+
+
+async def _agent_is_there(state: Path) -> bool:
+    """Tell whether an agent answers; one that is starting (it has the lock, but no socket) is waited for."""
+    deadline = time.monotonic() + STARTING_SECONDS
+    while True:
+        if await asyncio.to_thread(agent_answers, state):
+            return True
+        if not await asyncio.to_thread(_is_locked, state) or time.monotonic() >= deadline:
+            return False
+        await asyncio.sleep(POLL_SECONDS)
+
+
+def _is_locked(state: Path) -> bool:
+    try:
+        return holder_of(state) is not None
+    except NotADirectoryError:
+        return False
+
+
+async def _from_agent(state: Path, command: str, arguments: dict[str, Any]) -> Events:
+    import grpc
+    import grpc.aio
+
+    from syncer.admin import wire
+
+    options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+    with short_name(state, NAME) as name:
+        async with grpc.aio.insecure_channel(f"unix:{name}", options=options) as channel:
+            method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(
+                f"/{wire.SERVICE}/{wire.METHOD}", request_serializer=None, response_deserializer=None
+            )
+            try:
+                async for data in method(wire.encode_request(command, arguments)):
+                    event = wire.decode_event(data)
+                    if isinstance(event, wire.Failure):
+                        raise failure_as_error(event.exit_code, event.errors)
+                    yield ("result" if isinstance(event, wire.Result) else "progress"), event.body
+            except grpc.aio.AioRpcError as error:
+                raise UnreachableError(
+                    f"the agent stopped before it had answered `syncer {command}` ({error.details()}); "
+                    "see its log, and start it again"
+                ) from error
+
+
+async def _from_this_process(settings: Settings, command: str, arguments: dict[str, Any]) -> Events:
+    # Late: only a command that finds no agent needs the whole node.
+    from syncer.node import run_without_agent
+
+    async with ended(run_without_agent(settings, command, arguments)) as events:
+        async for event in events:
+            yield event
+
+
+def failure_as_error(exit_code: int, errors: tuple[str, ...]) -> SyncerError:
+    """Return the agent's failure as the error that the command would have raised here."""
+    if exit_code == ConfigurationError.exit_code:
+        return ConfigurationError(*errors)
+    message = "\n".join(errors)
+    if exit_code == RefusedError.exit_code:
+        return RefusedError(message)
+    if exit_code == UnreachableError.exit_code:
+        return UnreachableError(message)
+    return SyncerError(message)

@@ -1,0 +1,179 @@
+"""What each command does on a node: the same with the agent running and without."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from syncer.admin import explain
+from syncer.admin.pairing import invite, join, target_forget
+from syncer.admin.snapshot import synchronize
+from syncer.errors import ConfigurationError, RefusedError, SyncerError
+from syncer.status import gravest, node_status
+
+if TYPE_CHECKING:
+    from syncer.node.agent import Node
+    from syncer.node.production import ProductionSide
+
+Event = tuple[Literal["progress", "result"], dict[str, Any]]
+Answer = AsyncIterator[Event]
+
+
+class Commands:
+    """Runs commands by name; arguments and results are those of docs/json.md."""
+
+    NEEDS_SENDERS: ClassVar[frozenset[str]] = frozenset({"snapshot", "diff", "approve"})
+    """Commands that talk to targets, so that without an agent the senders must be started for them."""
+
+    def __init__(self, node: Node) -> None:
+        """Work on `node`."""
+        self._node = node
+        self._commands: dict[str, Callable[[dict[str, Any]], Answer]] = {
+            "status": self._status,
+            "snapshot": self._snapshot,
+            "diff": self._diff,
+            "approve": self._approve,
+            "wait": self._wait,
+            "explain": self._explain,
+            "target_forget": self._target_forget,
+            "invite": self._invite,
+            "join": self._join,
+        }
+
+    async def run(self, command: str, arguments: dict[str, Any]) -> Answer:
+        """Yield ("progress", …) any number of times, then one ("result", …); raises SyncerError."""
+        found = self._commands.get(command)
+        if found is None:
+            raise ConfigurationError(f"the agent does not know the command {ascii(command)}: update it")
+        async for event in found(arguments):
+            yield event
+
+    async def _status(self, _: dict[str, Any]) -> Answer:
+        yield "result", await asyncio.to_thread(node_status, self._node)
+
+    async def _snapshot(self, arguments: dict[str, Any]) -> Answer:
+        production = self._production("snapshot")
+        async for event in synchronize(
+            self._node, production, arguments, dry_run=bool(arguments.get("dry_run")), against_base=False
+        ):
+            yield event
+
+    async def _diff(self, arguments: dict[str, Any]) -> Answer:
+        production = self._production("diff")
+        async for event in synchronize(self._node, production, arguments, dry_run=True, against_base=True):
+            yield event
+
+    async def _approve(self, arguments: dict[str, Any]) -> Answer:
+        production = self._production("approve")
+        target = str(arguments["target"])
+        chosen = arguments.get("domain")
+        if target not in {settings.name for settings in self._node.settings.failover}:
+            raise ConfigurationError(f"there is no target {ascii(target)} in the configuration")
+        if not self._node.is_agent:
+            await _let_senders_speak(production)
+        approved = []
+        for (name, domain), sender in production.senders.items():
+            if name != target or chosen not in (None, domain):
+                continue
+            waiting = sender.waiting_approval()
+            if waiting is None:
+                continue
+            if not arguments.get("plan_only"):
+                sender.approve()
+            approved.append(
+                {
+                    "target": name,
+                    "domain": domain,
+                    "id": waiting.id,
+                    "deletions": waiting.deletions,
+                    "overwrites": waiting.overwrites,
+                }
+            )
+        if not approved:
+            raise RefusedError(f"nothing of {target} waits for an approval: see `syncer status`")
+        yield "result", {"approved": approved, "exit_code": 0}
+
+    async def _wait(self, arguments: dict[str, Any]) -> Answer:
+        started = time.monotonic()
+        timeout = float(arguments.get("timeout") or 30.0)
+        code = 0
+        if arguments.get("mode") != "ready":
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._until_synchronized(arguments.get("target"))
+            except TimeoutError:
+                code = 1
+        status = await asyncio.to_thread(node_status, self._node)
+        targets = [
+            target for target in status["targets"] if arguments.get("target") in (None, target["name"])
+        ]
+        if code:
+            code = gravest([1, *(4 for t in targets if t["state"] == "suspended")])
+        result = {
+            "waited_seconds": time.monotonic() - started,
+            "exit_code": code,
+            "mode": status["mode"],
+            "targets": targets,
+        }
+        yield "result", result
+
+    async def _until_synchronized(self, target: str | None) -> None:
+        production = self._production("wait --synced")
+        if target is not None:
+            _require_target(self._node, target)
+        await production.flush()
+        heads = production.heads()
+        senders = [
+            sender.wait_acknowledged(heads[domain])
+            for (name, domain), sender in production.senders.items()
+            if target in (None, name)
+        ]
+        await asyncio.gather(*senders)
+
+    async def _explain(self, arguments: dict[str, Any]) -> Answer:
+        yield "result", await asyncio.to_thread(explain.explain, self._node, str(arguments["path"]))
+
+    async def _target_forget(self, arguments: dict[str, Any]) -> Answer:
+        name = str(arguments["name"])
+        yield "result", await target_forget(self._node, name, dry_run=bool(arguments.get("dry_run")))
+
+    async def _invite(self, arguments: dict[str, Any]) -> Answer:
+        yield "result", await invite(self._node, float(arguments.get("ttl_seconds") or 3600.0))
+
+    async def _join(self, arguments: dict[str, Any]) -> Answer:
+        yield "result", await join(self._node, str(arguments["address"]), str(arguments["token"]))
+
+    def _production(self, command: str) -> ProductionSide:
+        if self._node.production is None:
+            raise RefusedError(
+                f"{self._node.settings.node.name} is in mode {self._node.mode.value}, and `syncer {command}` works "
+                "on the production node: run it there"
+            )
+        return self._node.production
+
+
+def _require_target(node: Node, target: str) -> None:
+    names = [settings.name for settings in node.settings.failover]
+    if target not in names:
+        known = ", ".join(names) or "none"
+        raise ConfigurationError(f"there is no target {ascii(target)} in the configuration (configured: {known})")
+
+
+async def _let_senders_speak(production: ProductionSide) -> None:
+    """Without an agent nobody has asked the targets yet what waits; a dry run of each finds out."""
+    for sender in production.senders.values():
+        try:
+            await synchronize_quietly(sender)
+        except SyncerError:
+            continue
+
+
+async def synchronize_quietly(sender: Any) -> None:
+    """Ask one target for a full synchronization, so that it says what it would need approved."""
+    from syncer.replicate.sender import Request
+
+    request = Request(dry_run=False, against_base=False, report=lambda _: None)
+    sender.request(request)
+    await request.done

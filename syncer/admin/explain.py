@@ -1,0 +1,109 @@
+"""Whether and why a path is synchronized, and where it is on the way to each target."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from syncer.capture.ignore import Scope
+from syncer.config import DomainSettings
+from syncer.errors import ConfigurationError
+from syncer.model import Kind, Known, shown
+from syncer.node.protected import protected_paths
+from syncer.replicate.sender import Sender
+
+if TYPE_CHECKING:
+    from syncer.node.agent import Node
+
+
+def explain(node: Node, path: str) -> dict[str, Any]:
+    """Return what is known of an absolute path, as docs/json.md describes it; blocking."""
+    absolute = os.path.abspath(os.fsencode(path))
+    domain = _domain_of(node, absolute)
+    if domain is None:
+        roots = ", ".join(str(item.path) for item in node.settings.domains)
+        return _answer(path, None, False, f"lies in none of the configured domains ({roots})")
+    relative = _relative(absolute, domain)
+    scope = Scope(domain.patterns, protected_paths(node.settings, domain.path))
+    is_directory = os.path.isdir(absolute) and not os.path.islink(absolute)
+    wanted = scope.wants(relative, is_directory)
+    answer = _answer(path, domain.name, wanted, scope.explain(relative, is_directory))
+    if node.production is None:
+        known = node.failover.destinations[domain.name].known(relative) if node.failover else None
+        return answer | {"entry": _entry(known)}
+    known = node.production.index.get(domain.name, relative)
+    seq = node.production.index.seq_of(domain.name, relative)
+    problems = node.production.states[domain.name].problems if domain.name in node.production.states else ()
+    problem = next((item.reason for item in problems if item.path == relative), None)
+    return answer | {
+        "entry": _entry(known),
+        "problem": problem,
+        "last_change_seq": seq,
+        "targets": [
+            _on_the_way(sender, seq)
+            for (_, name), sender in node.production.senders.items()
+            if name == domain.name
+        ],
+    }
+
+
+def _domain_of(node: Node, absolute: bytes) -> DomainSettings | None:
+    for domain in node.settings.domains:
+        if absolute == os.fsencode(domain.path) or absolute.startswith(os.fsencode(domain.path).rstrip(b"/") + b"/"):
+            return domain
+    return None
+
+
+def _relative(absolute: bytes, domain: DomainSettings) -> bytes:
+    relative = os.path.relpath(absolute, os.fsencode(domain.path))
+    if relative.startswith(b"../"):
+        raise ConfigurationError(f"{shown(absolute)} leaves the domain {domain.name}")
+    return b"" if relative == b"." else relative
+
+
+def _answer(path: str, domain: str | None, wanted: bool, reason: str) -> dict[str, Any]:
+    return {
+        "path": path,
+        "domain": domain,
+        "synchronized": wanted,
+        "reason": reason,
+        "entry": None,
+        "problem": None,
+        "targets": [],
+        "last_change_seq": None,
+    }
+
+
+def _entry(known: Known | None) -> dict[str, Any] | None:
+    if known is None:
+        return None
+    entry = known.entry
+    return {
+        "kind": entry.kind.name.lower(),
+        "mode": f"{entry.mode:04o}",
+        "owner": entry.owner or str(entry.uid),
+        "group": entry.group or str(entry.gid),
+        "mtime_ns": entry.mtime_ns,
+        "size": entry.size,
+        "digest": entry.digest.hex() if entry.kind is Kind.FILE else "",
+        "link_target": shown(entry.link_target) if entry.link_target else "",
+        "note": entry.note,
+    }
+
+
+def _on_the_way(sender: Sender, seq: int | None) -> dict[str, Any]:
+    view = sender.view()
+    cursor = view.progress.cursor
+    if seq is None or cursor is None:
+        state = "not sent"
+    elif cursor.seq >= seq:
+        state = "acknowledged"
+    else:
+        state = "in flight" if view.progress.connected else "waiting"
+    return {
+        "name": sender.stream.target,
+        "state": state,
+        "seq": seq,
+        "cursor_seq": cursor.seq if cursor else None,
+        "reason": view.decision.reason,
+    }

@@ -1,0 +1,181 @@
+"""On-demand full synchronization, and its dry runs: all chosen targets at once, with progress."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, Literal
+
+from syncer.errors import ConfigurationError, Reason, SyncerError, UnreachableError
+from syncer.model import shown
+from syncer.replicate import messages as m
+from syncer.replicate.sender import Request, Sender
+from syncer.replicate.session import Outcome, Planned, Report
+from syncer.status import gravest
+
+if TYPE_CHECKING:
+    from syncer.node.agent import Node
+    from syncer.node.production import ProductionSide
+
+Event = tuple[Literal["progress", "result"], dict[str, Any]]
+
+PLAN_SHOWN = 10_000
+"""Paths of a plan that one answer carries; the total is always told."""
+SCAN_SECONDS = 3600.0
+"""How long the scan before a synchronization may take; a million files need well under a minute."""
+
+
+async def synchronize(
+    node: Node, production: ProductionSide, arguments: dict[str, Any], *, dry_run: bool, against_base: bool
+) -> AsyncIterator[Event]:
+    """Run full synchronizations of the chosen targets and domains; yields progress, then the result."""
+    chosen = _choose(node, production, arguments)
+    events: asyncio.Queue[Event] = asyncio.Queue()
+    started = time.monotonic()
+
+    async def work() -> list[dict[str, Any]]:
+        async with asyncio.timeout(SCAN_SECONDS):
+            await production.flush()
+        return list(
+            await asyncio.gather(*(_one(sender, events, dry_run, against_base, started) for sender in chosen))
+        )
+
+    working = asyncio.create_task(work())
+    try:
+        while not working.done() or not events.empty():
+            getting = asyncio.create_task(events.get())
+            await asyncio.wait({working, getting}, return_when=asyncio.FIRST_COMPLETED)
+            if getting.done():
+                yield getting.result()
+            else:
+                getting.cancel()
+        results = working.result()
+    finally:
+        working.cancel()
+    yield "result", _result(chosen, results)
+
+
+def _choose(node: Node, production: ProductionSide, arguments: dict[str, Any]) -> list[Sender]:
+    target = arguments.get("target")
+    domains = list(arguments.get("domains") or [])
+    names = [settings.name for settings in node.settings.failover]
+    errors = []
+    if target is not None and target not in names:
+        errors.append(f"there is no target {ascii(target)} (configured: {', '.join(names) or 'none'})")
+    known = {domain.name for domain in node.settings.domains}
+    errors += [f"there is no domain {ascii(name)}" for name in domains if name not in known]
+    if not names:
+        errors.append("no [[failover]] table is configured: there is nobody to synchronize with")
+    if errors:
+        raise ConfigurationError(*errors)
+    chosen = [
+        sender
+        for (name, domain), sender in production.senders.items()
+        if target in (None, name) and (not domains or domain in domains)
+    ]
+    if not chosen:
+        raise ConfigurationError("the chosen target does not receive the chosen domains: see failover.domains")
+    return chosen
+
+
+async def _one(
+    sender: Sender, events: asyncio.Queue[Event], dry_run: bool, against_base: bool, started: float
+) -> dict[str, Any]:
+    """Synchronize one domain of one target; a failure is a result, since others go on."""
+
+    def report(progress: Report) -> None:
+        where = {"target": sender.stream.target, "domain": sender.stream.domain}
+        events.put_nowait(("progress", {**where, **progress._asdict()}))
+
+    request = Request(dry_run=dry_run, against_base=against_base, report=report)
+    sender.request(request)
+    try:
+        outcome = await request.done
+    except SyncerError as error:
+        return _failed(sender, error, time.monotonic() - started)
+    report(Report("done", 1, 1, outcome.bytes if isinstance(outcome, m.Ack) else 0))
+    return _outcome(sender, outcome, time.monotonic() - started)
+
+
+def _empty(sender: Sender, seconds: float) -> dict[str, Any]:
+    return {
+        "name": sender.stream.domain,
+        "outcome": "equal",
+        "changes": 0,
+        "bytes": 0,
+        "seconds": seconds,
+        "error": "",
+        "exit_code": 0,
+        "approval": None,
+        "plan": [],
+        "plan_total": 0,
+    }
+
+
+def _failed(sender: Sender, error: SyncerError, seconds: float) -> dict[str, Any]:
+    outcome = {4: "refused", 5: "unreachable"}.get(error.exit_code, "failed")
+    assert not isinstance(error, UnreachableError) or outcome == "unreachable", "exit code 5 is unreachable"
+    return _empty(sender, seconds) | {
+        "outcome": outcome,
+        "error": str(error),
+        "exit_code": error.exit_code,
+        "approval": _approval(sender.waiting_approval()),
+    }
+
+
+def _outcome(sender: Sender, outcome: Outcome, seconds: float) -> dict[str, Any]:
+    base = _empty(sender, seconds)
+    if isinstance(outcome, Planned):
+        items = [
+            {"path": shown(item.path), "action": item.action, "kind": item.kind.name.lower(), "size": item.size}
+            for item in outcome.items
+        ]
+        if not items:
+            return base
+        needs = {"id": outcome.approval, "deletions": 0, "overwrites": 0, "sample": []} if outcome.approval else None
+        if needs is not None:
+            needs["deletions"] = sum(item["action"] == "delete" for item in items)
+            needs["overwrites"] = sum(item["action"] in ("update", "replace") for item in items)
+        return base | {
+            "outcome": "planned",
+            "plan": items[:PLAN_SHOWN],
+            "plan_total": len(items),
+            "changes": len(items),
+            "exit_code": 3,
+            "approval": needs,
+        }
+    if isinstance(outcome, m.Reject):
+        refused = outcome.reason in (Reason.APPROVAL_REQUIRED, Reason.ROOT_UNAVAILABLE)
+        return base | {
+            "outcome": "refused" if refused else "failed",
+            "error": outcome.message,
+            "exit_code": 4 if refused else 1,
+            "approval": _approval(outcome.approval),
+        }
+    return base | {
+        "outcome": "applied" if outcome.changes else "equal",
+        "changes": outcome.changes,
+        "bytes": outcome.bytes,
+    }
+
+
+def _approval(approval: m.Approval | None) -> dict[str, Any] | None:
+    if approval is None:
+        return None
+    return {
+        "id": approval.id,
+        "deletions": approval.deletions,
+        "overwrites": approval.overwrites,
+        "sample": [{"path": shown(item.path), "action": item.action} for item in approval.sample],
+    }
+
+
+def _result(chosen: list[Sender], results: list[dict[str, Any]]) -> dict[str, Any]:
+    targets: dict[str, list[dict[str, Any]]] = {}
+    for sender, result in zip(chosen, results, strict=True):
+        targets.setdefault(sender.stream.target, []).append(result)
+    return {
+        "targets": [{"name": name, "domains": domains} for name, domains in targets.items()],
+        "exit_code": gravest([result["exit_code"] for result in results]),
+    }

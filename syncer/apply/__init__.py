@@ -1,0 +1,1 @@
+"""From received changes to failover's disk: stage, verify, flush, one short burst, flush."""

@@ -1,0 +1,65 @@
+"""What one call of the command line was asked for, and how its command reaches the node."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    # Late, because pydantic comes with a file that is loaded: --help needs none.
+    from syncer.config import Settings
+
+AS_JSON = click.Option(["--json", "as_json"], is_flag=True, help="Print the result as JSON (docs/json.md).")
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """The options that stand before the command."""
+
+    config: Path | None
+    """As given with --config; None: $SYNCER_CONFIG, else the default place."""
+
+    def settings(self) -> Settings:
+        """Load the configuration. Raises ConfigurationError with every error of it."""
+        from syncer.config import load
+
+        return load(self.config)
+
+    def call(
+        self,
+        command: str,
+        arguments: dict[str, Any],
+        on_progress: Callable[[dict[str, Any]], None] | None = None,
+    ) -> dict[str, Any]:
+        """Run a command on the node, by its agent or in this process. Raises what the command raises."""
+        from syncer.admin.client import call
+
+        return asyncio.run(call(self.settings(), command, arguments, on_progress or _ignore))
+
+
+def _ignore(_: dict[str, Any]) -> None:
+    """Progress of commands that are done at once is not shown."""
+
+
+pass_invocation = click.make_pass_decorator(Invocation)
+
+
+def json_option(function: Callable[..., int]) -> Callable[..., int]:
+    """Give a command the option --json, as `as_json`."""
+    decorated: Callable[..., int] = click.option(
+        "--json", "as_json", is_flag=True, help="Print the result as JSON (docs/json.md)."
+    )(function)
+    return decorated
+
+
+def yes_option(function: Callable[..., int]) -> Callable[..., int]:
+    """Give a command the option --yes."""
+    decorated: Callable[..., int] = click.option(
+        "--yes", is_flag=True, help="Do it without asking; needed where there is no terminal."
+    )(function)
+    return decorated

@@ -1,0 +1,122 @@
+"""The entry of the command line: the commands by name, and every failure as one sentence with an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+
+import click
+
+from syncer import __version__
+from syncer.cli.invocation import Invocation
+from syncer.cli.lazy import Deferred, LazyGroup
+from syncer.cli.output import note, print_json, report_error
+from syncer.errors import ConfigurationError, SyncerError
+
+COMMANDS = {
+    "demo": Deferred("syncer.cli.demo", "Show two real nodes at work, in a temporary folder."),
+    "init": Deferred("syncer.cli.init", "Write a commented configuration, the state directory and identity."),
+    "config": Deferred("syncer.cli.config", "Check the configuration."),
+    "invite": Deferred("syncer.cli.invite", "On failover: print the line that pairs production with it."),
+    "join": Deferred("syncer.cli.join", "On production: pair with a failover server."),
+    "agent": Deferred("syncer.cli.agent", "Run the node in the foreground."),
+    "status": Deferred("syncer.cli.status", "Show what failing over now would lose, and every target's state."),
+    "snapshot": Deferred("syncer.cli.snapshot", "Make failover an exact copy now."),
+    "diff": Deferred("syncer.cli.diff", "Show what differs on failover, from the indexes."),
+    "wait": Deferred("syncer.cli.wait", "Return when the agent serves, or all has arrived."),
+    "explain": Deferred("syncer.cli.explain", "Say whether and why a path is synchronized, and where it is."),
+    "approve": Deferred("syncer.cli.approve", "Let a synchronization pass that waits for a person."),
+    "target": Deferred("syncer.cli.target", "Forget a target that is gone."),
+}
+
+cli = LazyGroup(
+    "syncer",
+    COMMANDS,
+    doc="Keeps a failover server's configuration an exact copy of production's, within milliseconds.",
+    params=[
+        click.Option(
+            ["--config"],
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="The configuration; else $SYNCER_CONFIG, else /etc/syncer/syncer.toml.",
+        ),
+        click.Option(["--version"], is_flag=True, is_eager=True, help="Print the version."),
+    ],
+)
+
+
+def _begin(config: Path | None, *, version: bool) -> None:
+    context = click.get_current_context()
+    if version:
+        print(f"syncer {__version__}")
+        context.exit(0)
+    context.obj = Invocation(config)
+
+
+cli.callback = _begin
+cli.invoke_without_command = False
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code; whatever happens, there is no traceback."""
+    given = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            # A terminal that is not UTF-8 gets escapes, not an error.
+            reconfigure(errors="backslashreplace")
+    try:
+        code = _run(given)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has gone, as in `syncer diff | head`; Python would complain again when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return SyncerError.exit_code
+    return code
+
+
+def _run(given: list[str]) -> int:
+    as_json = "--json" in given
+    try:
+        found = cli.main(given, prog_name="syncer", standalone_mode=False)
+        return found if isinstance(found, int) else 0
+    except SyncerError as error:
+        _trace()
+        return report_error(error, as_json=as_json)
+    except click.exceptions.NoArgsIsHelpError as error:
+        note(error.format_message())
+        return ConfigurationError.exit_code
+    except click.ClickException as error:
+        return report_error(_usage(error), as_json=as_json)
+    except (click.Abort, KeyboardInterrupt):
+        return report_error(SyncerError("interrupted"), as_json=as_json)
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # the last resort: a fault in syncer is told in one sentence, too
+        _trace()
+        return _fault(error, as_json=as_json)
+
+
+def _usage(error: click.ClickException) -> ConfigurationError:
+    context = getattr(error, "ctx", None)
+    cure = f"see `{context.command_path} --help`" if context is not None else "see `syncer --help`"
+    return ConfigurationError(f"{error.format_message().rstrip('.')}; {cure}")
+
+
+def _fault(error: Exception, *, as_json: bool) -> int:
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    sentence = (
+        f"internal error: {' '.join(what.split())} "
+        "(this is a fault in syncer; run with SYNCER_DEBUG=1 for the traceback)"
+    )
+    note(f"syncer: {sentence}")
+    if as_json:
+        print_json({"error": sentence, "exit_code": SyncerError.exit_code})
+    return SyncerError.exit_code
+
+
+def _trace() -> None:
+    if os.environ.get("SYNCER_DEBUG"):
+        traceback.print_exc()

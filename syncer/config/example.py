@@ -1,0 +1,52 @@
+"""The commented configuration that `syncer init` writes."""
+
+from __future__ import annotations
+
+from syncer.model import Mode
+
+_TEXT = """\
+# syncer on this node. `syncer config check` says every error of this file at once.
+# Durations: "500us", "10ms", "30s", "1h30m". What is commented out shows the default, or an example.
+
+[node]
+name = {name}
+mode = {mode}          # production | failover: what this node starts as
+state = {state}
+listen = {listen}      # where other nodes reach this one; port 0: any, shown in status
+# rescan = "1h"                 # full scan of every domain, beside the changes seen at once
+# peer_timeout = "30s"          # silence of production that raises peer.silent
+# behind_after = "30s"          # lag that counts as behind
+
+# One table for each configuration tree, with the same name on production and on failover; the path is
+# this node's own. syncer's configuration, keys and state are never synchronized, wherever they lie.
+#
+# [domains.nginx]
+# path = "/etc/nginx"
+# include = ["**"]              # gitignore syntax; parents of included files come along
+# exclude = ["*.swp", "*~"]     # exclude wins; what becomes excluded is forgotten, not deleted
+# settle = "10ms"               # a group of changes is sent when it has been quiet for so long
+# settle_max = "500ms"          # and at the latest after this
+
+# One table for each failover server; used while this node is in mode production.
+#
+# [[failover]]
+# name = "dr-a"
+# address = "10.0.2.10:7443"
+# automatic = true              # send every change at once; false: only when asked, with `syncer snapshot`
+# timeout = "10s"               # silence after which the connection counts as dead
+# domains = []                  # names of domains; empty: all
+# on_failure = {{ retry = "1s..60s" }}
+"""
+
+
+def example(name: str, mode: Mode, *, state: str = "/var/lib/syncer", listen: str = "0.0.0.0:7443") -> str:
+    """Return a configuration that loads as it is, for a node of this name, mode, state and address."""
+    return _TEXT.format(
+        name=_quoted(name), mode=_quoted(mode.value), state=_quoted(state), listen=_quoted(listen)
+    )
+
+
+def _quoted(text: str) -> str:
+    """Return `text` as a basic string of TOML."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped) + '"'

@@ -1,0 +1,166 @@
+"""The keys of syncer.toml with their types, defaults and the check of each value by itself (pydantic)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import PurePosixPath
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from syncer.config.address import parse_address
+from syncer.config.duration import parse_duration, parse_range
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
+DOMAIN_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("is not text: write it in quotes")  # noqa: TRY004 - pydantic collects ValueError only
+    return value
+
+
+def _duration(*, zero: bool = False) -> Callable[[object], float]:
+    def check(value: object) -> float:
+        # A bare 0 needs no unit; any other number would be a guess.
+        if zero and value == 0 and not isinstance(value, bool):
+            return 0.0
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            text = f'is a number without a unit: write for example "{value}s"'
+            raise ValueError(text)  # noqa: TRY004 - pydantic collects ValueError only
+        seconds = parse_duration(_text(value))
+        if seconds == 0 and not zero:
+            raise ValueError('must be longer than 0: write for example "1s"')
+        return seconds
+
+    return check
+
+
+def _range(value: object) -> tuple[float, float]:
+    return parse_range(_text(value))
+
+
+def _address(value: object) -> str:
+    return str(parse_address(_text(value)))
+
+
+def _listen(value: object) -> str:
+    return str(parse_address(_text(value), any_port=True))
+
+
+def _path(value: object) -> str:
+    path = _text(value)
+    if not path.startswith("/"):
+        raise ValueError("is not an absolute path: write it from the root, beginning with /")
+    if "\0" in path:
+        raise ValueError("contains a NUL byte, which no path can: remove it")
+    # `..` is resolved differently before and after a symlink: what was meant cannot be known.
+    if ".." in PurePosixPath(path).parts:
+        raise ValueError('contains "..": write the path without it')
+    return path
+
+
+def _root(value: object) -> str:
+    path = _path(value)
+    if not path.strip("/"):
+        raise ValueError("is the whole file system: name the directories that hold configuration")
+    return path
+
+
+def _name(value: object) -> str:
+    name = _text(value)
+    if NAME.fullmatch(name) is None:
+        raise ValueError(
+            "is not a name: write 1 to 63 letters, digits, dots, hyphens and underscores, "
+            "beginning with a letter or digit"
+        )
+    return name
+
+
+def _pattern(value: object) -> str:
+    pattern = _text(value)
+    if not pattern.strip() or pattern.strip() == "/":
+        raise ValueError("is an empty pattern: remove it")
+    if "\n" in pattern or "\0" in pattern:
+        raise ValueError("contains a line break or a NUL byte: write one pattern for each line")
+    if pattern.startswith("#"):
+        raise ValueError(r"""is a comment in gitignore syntax: begin it with '\#'""")
+    # Imported late: it is needed for patterns only.
+    from pathspec import GitIgnoreSpec
+
+    try:
+        parsed = GitIgnoreSpec.from_lines([pattern]).patterns
+    except ValueError:
+        parsed = []
+    if not any(part.include is not None for part in parsed):
+        raise ValueError('is not a pattern in gitignore syntax: write for example "*.conf" or "/cache/**"')
+    return pattern
+
+
+Duration = Annotated[float, BeforeValidator(_duration())]
+Settle = Annotated[float, BeforeValidator(_duration(zero=True))]
+Name = Annotated[str, BeforeValidator(_name)]
+AbsolutePath = Annotated[str, BeforeValidator(_path)]
+Pattern = Annotated[str, BeforeValidator(_pattern)]
+
+
+class Table(BaseModel):
+    """What all tables share: no unknown keys, no silent conversions."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class NodeTable(Table):
+    """[node]."""
+
+    name: Name = Field(examples=["prod-a"])
+    mode: Literal["production", "failover"] = Field(examples=["production"])
+    state: AbsolutePath = "/var/lib/syncer"
+    listen: Annotated[str, BeforeValidator(_listen)] = "0.0.0.0:7443"
+    rescan: Duration = 3600.0
+    peer_timeout: Duration = 30.0
+    behind_after: Duration = 30.0
+
+
+class DomainTable(Table):
+    """[domains.NAME]."""
+
+    path: Annotated[str, BeforeValidator(_root)] = Field(examples=["/etc/nginx"])
+    include: list[Pattern] = ["**"]
+    exclude: list[Pattern] = []
+    settle: Settle = 0.010
+    settle_max: Settle = 0.500
+
+
+class OnFailureTable(Table):
+    """[failover.on_failure]."""
+
+    retry: Annotated[tuple[float, float], BeforeValidator(_range)] = (1.0, 60.0)
+
+
+class FailoverTable(Table):
+    """[[failover]]."""
+
+    name: Name = Field(examples=["dr-a"])
+    address: Annotated[str, BeforeValidator(_address)] = Field(examples=["10.0.2.10:7443"])
+    automatic: bool = True
+    timeout: Duration = 10.0
+    domains: list[str] = []
+    on_failure: OnFailureTable = OnFailureTable()
+
+
+TABLES: dict[str, type[Table]] = {
+    "node": NodeTable,
+    "domains": DomainTable,
+    "failover": FailoverTable,
+    "failover.on_failure": OnFailureTable,
+}
+"""The tables by the keys that lead to them, without the names that the operator chooses."""
+
+
+def known_keys() -> list[str]:
+    """Return every key as "table.key", sorted; for suggestions and for the test of the documentation."""
+    keys = {f"{table}.{key}" for table, model in TABLES.items() for key in model.model_fields}
+    return sorted(keys - TABLES.keys())

@@ -1,0 +1,41 @@
+"""What a valid configuration leaves to worry about on this machine now; for `syncer config check`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from syncer.config.settings import DomainSettings, Settings
+from syncer.model import Mode
+
+
+def warnings_of(settings: Settings) -> tuple[str, ...]:
+    """Return one sentence for each thing that is allowed, but probably not meant."""
+    return tuple(_warnings(settings))
+
+
+def _warnings(settings: Settings) -> Iterator[str]:
+    file = settings.source
+    if not settings.domains:
+        yield f"{file}: domains: there is none, so nothing is synchronized: add a table as [domains.nginx]"
+    for domain in settings.domains:
+        yield from _root_warnings(settings, domain)
+    if settings.node.mode is Mode.PRODUCTION and not settings.failover:
+        yield (
+            f"{file}: failover: there is none, so production sends to nobody: "
+            "add a table [[failover]] for each failover server"
+        )
+
+
+def _root_warnings(settings: Settings, domain: DomainSettings) -> Iterator[str]:
+    where = f"{settings.source}: domains.{domain.name}.path: {domain.path}"
+    # Not an error: the file system may be mounted later.
+    try:
+        is_directory = domain.path.is_dir()
+        exists = is_directory or domain.path.exists()
+    except OSError as error:
+        yield f"{where} cannot be looked at ({error.strerror}): let the user that runs syncer read it"
+        return
+    if not exists:
+        yield f"{where} is missing: the domain stays suspended until it is there"
+    elif not is_directory:
+        yield f"{where} is not a directory: the domain stays suspended until it is one"

@@ -1,0 +1,102 @@
+"""Turns what pydantic found into sentences for the operator: key, what is wrong, the cure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, cast
+
+from syncer.config.schema import TABLES, Table, known_keys
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+|failover\[[^\]]*\]", re.ASCII)
+_EXPECTED = {
+    "string_type": "text in quotes",
+    "bool_type": "true or false, without quotes",
+    "list_type": 'a list, such as ["a", "b"]',
+    "tuple_type": 'a list, such as ["a", "b"]',
+    "model_type": "a table",
+    "model_attributes_type": "a table",
+}
+_LONGEST = 60
+"""Characters of a value that are repeated in an error."""
+
+
+def shown_key(*parts: str | int) -> str:
+    """Return `parts` as TOML writes a dotted key, with the position in a list in brackets."""
+    text = ""
+    for part in parts:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            name = part if _BARE_KEY.fullmatch(part) else said(part)
+            text += f".{name}" if text else name
+    return text
+
+
+def said(value: object) -> str:
+    """Return `value` as TOML would write it, short enough for a sentence, without control characters."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        plain = "".join(letter if letter.isprintable() else "?" for letter in value)
+        return f'"{plain[: _LONGEST - 1]}…"' if len(plain) > _LONGEST else f'"{plain}"'
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, dict):
+        return "a table"
+    return str(value)
+
+
+def nearest(key: str, known: Iterable[str]) -> str:
+    """Return the end of a sentence about an unknown `key`: the nearest known one, or all of them."""
+    names = list(known)
+    close = get_close_matches(key, names, n=1)
+    return f": did you mean {close[0]}?" if close else f": known here are {', '.join(names)}"
+
+
+def worded(error: ValidationError, where: tuple[str, ...], table: str) -> Iterator[str]:
+    """Yield one sentence for each error that `error` holds; `where` leads to the table, `table` names it."""
+    for details in error.errors(include_url=False):
+        location = details["loc"]
+        yield f"{shown_key(*where, *location)}: {_sentence(details, table)}"
+
+
+def _sentence(details: ErrorDetails, table: str) -> str:
+    location = details["loc"]
+    kind = details["type"]
+    inner = ".".join((table, *(part for part in location[:-1] if isinstance(part, str))))
+    key = str(location[-1])
+    if kind == "extra_forbidden":
+        return f"is an unknown key{_elsewhere(key, inner) or nearest(key, TABLES[inner].model_fields)}"
+    if kind == "missing":
+        return f"is missing: add a line such as {key} = {said(_example(TABLES[inner], key))}"
+    value = said(details["input"])
+    if kind == "value_error":
+        return f"{value} {details['ctx']['error']}"
+    if kind == "literal_error":
+        choices = details["ctx"]["expected"].replace("'", '"')
+        return f"is {value}: write one of {choices}"
+    expected = _EXPECTED.get(kind)
+    return f"is {value}: write {expected}" if expected else f"is {value}: {details['msg']}"
+
+
+def _elsewhere(key: str, table: str) -> str:
+    homes = [known.rpartition(".")[0] for known in known_keys() if known.rpartition(".")[2] == key]
+    if not homes:
+        return ""
+    titles = {
+        "domains": "[domains.NAME]",
+        "failover": "[[failover]]",
+        "failover.on_failure": "on_failure = { … } of [[failover]]",
+    }
+    return f" here: it belongs into {titles.get(homes[0], f'[{homes[0]}]')}"
+
+
+def _example(table: type[Table], key: str) -> object:
+    examples = cast("list[object] | None", table.model_fields[key].examples)
+    return examples[0] if examples else "…"

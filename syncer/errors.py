@@ -1,0 +1,122 @@
+"""The exception tree: every failure is a type with an exit code and one sentence for the operator."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Reason(Enum):
+    """Why a peer refused or rejected; the same names as in proto/syncer/v1/sync.proto."""
+
+    UNSPECIFIED = 0
+    PROTOCOL_VERSION = 1
+    NOT_PAIRED = 2
+    WRONG_MODE = 3
+    STALE_TERM = 4
+    LOOP = 5
+    UNKNOWN_DOMAIN = 6
+    ROOT_UNAVAILABLE = 7
+    MALFORMED = 8
+    APPROVAL_REQUIRED = 9
+    CONTENT_MISMATCH = 10
+    DISK_FULL = 11
+    IO = 12
+    SUPERSEDED = 13
+    CURSOR_MISMATCH = 14
+    INTERNAL = 15
+    SHUTTING_DOWN = 16
+    CONTENT_CHANGED = 17
+
+
+class SyncerError(Exception):
+    """Something failed; the message says what, where, and what to do."""
+
+    exit_code = 1
+
+
+class ConfigurationError(SyncerError):
+    """The configuration or the command line is wrong; carries every error found at once."""
+
+    exit_code = 2
+
+    def __init__(self, *errors: str) -> None:
+        super().__init__("\n".join(errors))
+        self.errors = errors
+
+
+class IdentityError(SyncerError):
+    """The node's key or certificate is missing, unreadable or damaged."""
+
+
+class StateError(SyncerError):
+    """node.db cannot be used: missing, damaged, from a newer version, or locked by another process."""
+
+
+class IndexStoreError(SyncerError):
+    """index.db cannot be used; it may be deleted, a scan rebuilds it."""
+
+
+class PairingError(SyncerError):
+    """An invitation or a join was refused: wrong, used or expired token, or wrong certificate."""
+
+
+class RefusedError(SyncerError):
+    """Refused for safety; nothing was changed."""
+
+    exit_code = 4
+
+    def __init__(self, message: str, reason: Reason = Reason.UNSPECIFIED) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class UnavailableRootError(RefusedError):
+    """A domain's root is missing, emptied or not a directory; nothing is deleted because of it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, Reason.ROOT_UNAVAILABLE)
+
+
+class ApprovalRequiredError(RefusedError):
+    """The plan destroys what a person has not approved yet."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, Reason.APPROVAL_REQUIRED)
+
+
+class UnreachableError(SyncerError):
+    """The peer did not answer in time."""
+
+    exit_code = 5
+
+
+class PeerProtocolError(SyncerError):
+    """The peer sent what the protocol does not allow; the session ends, nothing was changed."""
+
+    def __init__(self, message: str, reason: Reason = Reason.MALFORMED) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class PeerRejectedError(SyncerError):
+    """The peer could not do what was asked and said why."""
+
+    def __init__(self, message: str, reason: Reason) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class ApplyError(SyncerError):
+    """A transaction could not be applied on this node's disk."""
+
+    def __init__(self, message: str, reason: Reason = Reason.IO) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class BeneathRootError(ApplyError):
+    """A path would have left its root, or met a symlink on the way; nothing was touched."""
+
+
+class InvariantError(SyncerError):
+    """syncer's own rules are broken; the node stops rather than go on."""

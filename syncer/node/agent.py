@@ -1,0 +1,236 @@
+"""Starts, supervises and stops one node: as the background agent, or for the length of one command."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from syncer.admin.commands import Commands
+from syncer.admin.server import serve_admin
+from syncer.config import Settings
+from syncer.errors import StateError, SyncerError
+from syncer.model import Mode, Term
+from syncer.node.failover import FailoverSide
+from syncer.node.production import ProductionSide
+from syncer.state.lock import StateLock
+from syncer.state.store import StateStore
+from syncer.state.term import observe_term, read_term
+from syncer.trust import identity
+from syncer.trust.identity import Identity
+from syncer.trust.server import Guard, pairing_handlers, trusted_certificates
+from syncer.trust.tls import server_credentials, server_options
+
+log = logging.getLogger(__name__)
+
+SWITCH_INTERVAL = 0.0005
+"""Seconds a thread may keep the interpreter: the default of 5 ms would show in the latency of every change."""
+DRAIN_SECONDS = 5.0
+"""How long SIGTERM lets changes that are under way arrive."""
+
+
+class Node:
+    """A node with its state open: what the commands work on."""
+
+    def __init__(self, settings: Settings, store: StateStore, identity: Identity) -> None:
+        """Take an opened state; nothing runs yet."""
+        self.settings = settings
+        self.store = store
+        self.identity = identity
+        self.production: ProductionSide | None = None
+        self.failover: FailoverSide | None = None
+        self.listen = ""
+        self.started_at = time.monotonic()
+        self.is_agent = False
+        self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._server: grpc.aio.Server | None = None
+
+    @property
+    def mode(self) -> Mode:
+        """What this node is now."""
+        return self.store.mode() or self.settings.node.mode
+
+    def prepare(self, *, automatic: bool) -> None:
+        """Build the side that the node's mode asks for."""
+        if self.store.mode() is None:
+            self.store.set_mode(self.settings.node.mode)
+        if self.mode is Mode.PRODUCTION:
+            if not read_term(self.store).counter:
+                observe_term(self.store, Term(1, self.store.node_id))
+            self.production = ProductionSide(
+                self.settings, self.store, self.identity, self.fail, automatic=automatic
+            )
+        self.failover = FailoverSide(self.settings, self.store)
+
+    def fail(self, error: BaseException) -> None:
+        """A part that must not die died: the node stops loudly."""
+        if not self._failure.done():
+            self._failure.set_exception(error)
+
+    async def failed(self) -> None:
+        """Wait until a part dies; raises what killed it."""
+        await self._failure
+
+    async def listen_for_peers(self) -> None:
+        """Open the port; mutual TLS against the pinned certificates of this moment, at every handshake."""
+        assert self.failover is not None, "prepare comes first"
+        server = grpc.aio.server(options=server_options())
+        guard = Guard(self.store)
+
+        async def known_peer(context: Any) -> tuple[str, str]:
+            peer = await guard.authorise(context)
+            return peer.node_id, peer.name
+
+        server.add_generic_rpc_handlers(
+            (
+                self.failover.handlers(known_peer),
+                pairing_handlers(self.store, self.identity, self.settings.node.name),
+            )
+        )
+        credentials = server_credentials(self.identity, lambda: trusted_certificates(self.store))
+        host, _, port = self.settings.node.listen.rpartition(":")
+        try:
+            bound = server.add_secure_port(self.settings.node.listen, credentials)
+        except RuntimeError as error:
+            raise StateError(
+                f"cannot listen on {self.settings.node.listen}: the port is in use, or the address is not of this "
+                "machine; change node.listen"
+            ) from error
+        await server.start()
+        self._server = server
+        self.listen = f"{host}:{bound or port}"
+
+    async def drain(self) -> None:
+        """Let what was captured arrive, for at most DRAIN_SECONDS."""
+        if self.production is None:
+            return
+        heads = self.production.heads()
+        waits = [
+            sender.wait_acknowledged(heads[domain])
+            for (_, domain), sender in self.production.senders.items()
+            if sender.view().progress.connected and sender.stream.automatic
+        ]
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await asyncio.gather(*waits)
+        except TimeoutError:
+            log.warning("stopping although not everything has arrived: it is sent at the next start")
+
+    async def close(self) -> None:
+        """End everything; a transaction that is being applied is finished first."""
+        if self._server is not None:
+            await self._server.stop(0.5)
+        if self.production is not None:
+            await asyncio.to_thread(self.production.stop)
+        if self.failover is not None:
+            await asyncio.to_thread(self.failover.close)
+        self.store.close()
+
+
+async def _open(settings: Settings) -> tuple[StateLock, Node]:
+    lock = StateLock.acquire(settings.node.state)
+    try:
+        store = StateStore.open(settings.node.state)
+        return lock, Node(settings, store, identity.load(settings.node.state, store.node_id))
+    except BaseException:
+        lock.release()
+        raise
+
+
+async def run_agent(settings: Settings) -> None:
+    """Run the node until SIGTERM or SIGINT; raises SyncerError where it cannot start or must stop."""
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    lock, node = await _open(settings)
+    node.is_agent = True
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stopping.set)
+    try:
+        node.prepare(automatic=True)
+        await node.listen_for_peers()
+        commands = Commands(node)
+        async with serve_admin(settings.node.state, commands.run):
+            if node.production is not None:
+                node.production.start()
+            log.info(
+                "%s runs as %s, listening on %s", settings.node.name, node.mode.value, node.listen
+            )
+            notify_systemd("READY=1")
+            # What was imported and built so far stays: the collector need not look at it again and again.
+            gc.freeze()
+            await _supervise(node, stopping)
+            notify_systemd("STOPPING=1")
+    finally:
+        await node.close()
+        lock.release()
+
+
+async def _supervise(node: Node, stopping: asyncio.Event) -> None:
+    """Run until told to stop, or until a part fails."""
+
+    async def until_told() -> None:
+        await stopping.wait()
+        await node.drain()
+        raise _StopError
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(until_told())
+            tasks.create_task(node.failed())
+            if node.production is not None:
+                tasks.create_task(node.production.run())
+    except* _StopError:
+        log.info("%s has stopped", node.settings.node.name)
+
+
+class _StopError(SyncerError):
+    """The node was asked to stop."""
+
+
+async def run_without_agent(
+    settings: Settings, command: str, arguments: dict[str, Any]
+) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+    """Run one command in this process, under the state lock; yields what the agent would answer.
+
+    Raises StateError where an agent holds the lock, and whatever the command raises.
+    """
+    lock, node = await _open(settings)
+    try:
+        node.prepare(automatic=False)
+        commands = Commands(node)
+        sending: asyncio.Task[None] | None = None
+        if node.production is not None and command in commands.NEEDS_SENDERS:
+            node.production.start()
+            sending = asyncio.create_task(node.production.run())
+        try:
+            async for event in commands.run(command, arguments):
+                yield event
+        finally:
+            if sending is not None:
+                sending.cancel()
+                await asyncio.gather(sending, return_exceptions=True)
+    finally:
+        await node.close()
+        lock.release()
+
+
+def notify_systemd(message: str) -> None:
+    """Tell systemd (Type=notify) what the agent does; without systemd nobody listens (sd_notify(3))."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    import socket
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+        channel.connect("\0" + address[1:] if address.startswith("@") else address)
+        channel.sendall(message.encode())

@@ -1,0 +1,75 @@
+"""The failover side of a node: the destinations of its domains and the receiver that fills them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from syncer import __version__
+from syncer.config import Settings
+from syncer.model import Mode, Term
+from syncer.node.protected import protected_paths
+from syncer.replicate.destination import Destination
+from syncer.replicate.receiver import Receiver
+from syncer.replicate.server import sync_handlers
+from syncer.state.store import StateStore
+from syncer.state.term import observe_term, read_term
+
+
+class FailoverIdentity:
+    """What the receiver asks of the node it lives in."""
+
+    def __init__(self, settings: Settings, store: StateStore) -> None:
+        """Answer from the configuration and node.db."""
+        self.node_id = store.node_id
+        self.name = settings.node.name
+        self.software = __version__
+        self.echoes = 0
+        self._store = store
+        self._start_mode = settings.node.mode
+
+    def mode(self) -> Mode:
+        """Return what this node is now."""
+        return self._store.mode() or self._start_mode
+
+    def term(self) -> Term:
+        """Return the highest term seen."""
+        return read_term(self._store)
+
+    def observe_term(self, term: Term) -> None:
+        """Make a higher term durable."""
+        observe_term(self._store, term)
+
+
+class FailoverSide:
+    """Everything that accepts changes."""
+
+    def __init__(self, settings: Settings, store: StateStore) -> None:
+        """Make a destination for each configured domain."""
+        self.identity = FailoverIdentity(settings, store)
+        self.destinations = {
+            domain.name: Destination(
+                domain.name,
+                domain.path,
+                domain.patterns,
+                store,
+                protected_paths(settings, domain.path),
+            )
+            for domain in settings.domains
+        }
+        self.receiver = Receiver(self.identity, self.destinations, settings.node.peer_timeout)
+
+    def handlers(
+        self, authorise: Callable[[grpc.aio.ServicerContext[Any, Any]], Awaitable[tuple[str, str]]]
+    ) -> grpc.GenericRpcHandler:
+        """Return the gRPC handlers of the Sync service."""
+        return sync_handlers(self.receiver, authorise)
+
+    def close(self) -> None:
+        """Finish what runs, and release the threads and directories."""
+        self.receiver.close()
+        for destination in self.destinations.values():
+            destination.close()

@@ -1,0 +1,219 @@
+"""The production side of a node: one capturer a domain, one sender a domain and target."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from syncer import __version__
+from syncer.capture.capturer import Capturer, CaptureState
+from syncer.capture.contents import ContentCache
+from syncer.capture.ignore import Scope, pattern_hash
+from syncer.capture.watch import Watcher
+from syncer.config import DomainSettings, FailoverSettings, Settings
+from syncer.errors import PeerRejectedError, Reason
+from syncer.index.store import IndexStore
+from syncer.model import Head, Term
+from syncer.node.protected import protected_paths
+from syncer.replicate.link import Link
+from syncer.replicate.link import Stream as Call
+from syncer.replicate.messages import Ack
+from syncer.replicate.sender import Sender, Stream, StreamView
+from syncer.replicate.source import DiskSource
+from syncer.state.cursors import TargetProgress, read_progress, read_target, record_progress
+from syncer.state.peers import peer_by_node_id
+from syncer.state.store import StateStore
+from syncer.state.term import read_term
+from syncer.trust.identity import Identity
+from syncer.trust.tls import open_channel
+
+log = logging.getLogger(__name__)
+
+CONTENT_CACHE_BYTES = 8 * 1024 * 1024
+RECORD_EVERY = 2.0
+"""Seconds between two records of one stream's progress in node.db; it is for people, the target's cursor decides."""
+
+
+class Exposure(NamedTuple):
+    """What a target does not have yet: changes, bytes of content, age of the oldest in seconds."""
+
+    changes: int
+    bytes: int
+    oldest_seconds: float
+
+
+class ProductionSide:
+    """Everything that captures and sends."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: StateStore,
+        identity: Identity,
+        on_failure: Callable[[BaseException], None],
+        *,
+        automatic: bool = True,
+    ) -> None:
+        """Build capturers and senders; with `automatic` False nothing is sent but what is asked for."""
+        self.node_id = store.node_id
+        self.name = settings.node.name
+        self.software = __version__
+        self.index = IndexStore.open(settings.node.state / "index.db")
+        self.states: dict[str, CaptureState] = {}
+        self._settings = settings
+        self._store = store
+        self._identity = identity
+        self._loop = asyncio.get_running_loop()
+        self._recorded: dict[tuple[str, str], float] = {}
+        self._watcher = Watcher(on_failure=lambda error: self._post(on_failure, error))
+        self._cache = ContentCache(CONTENT_CACHE_BYTES)
+        self.capturers = {domain.name: self._capturer(domain, on_failure) for domain in settings.domains}
+        domains = {domain.name: domain for domain in settings.domains}
+        self.senders: dict[tuple[str, str], Sender] = {
+            (target.name, name): self._sender(target, domains[name], automatic=automatic)
+            for target in settings.failover
+            for name in target.domains
+        }
+
+    def start(self) -> None:
+        """Begin to capture."""
+        for capturer in self.capturers.values():
+            capturer.start()
+
+    async def run(self) -> None:
+        """Send until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for sender in self.senders.values():
+                tasks.create_task(sender.run())
+            tasks.create_task(asyncio.Event().wait())
+
+    def stop(self) -> None:
+        """End the capture threads and close the index; blocking."""
+        for capturer in self.capturers.values():
+            capturer.stop()
+        self._watcher.close()
+        self.index.close()
+
+    async def flush(self) -> None:
+        """Return once everything that happened before the call is in the index."""
+        waits = [asyncio.wrap_future(capturer.flush()) for capturer in self.capturers.values()]
+        await asyncio.gather(*waits)
+
+    def heads(self) -> Mapping[str, Head]:
+        """Return where the index stands, for each domain."""
+        return {name: self.index.head(name) for name in self.capturers}
+
+    def hurry(self) -> None:
+        """Have every sender try now: a peer was paired, or came back."""
+        for sender in self.senders.values():
+            sender.hurry()
+
+    def exposure(self, view: StreamView) -> Exposure:
+        """Return what failing over now would lose of one stream; a few reads of the index, blocking."""
+        cursor = view.progress.cursor
+        head = self.index.head(view.domain)
+        if cursor is not None and self.index.is_resumable(view.domain, cursor):
+            if cursor.seq >= head.seq:
+                return Exposure(0, 0, 0.0)
+            since = cursor.seq
+        else:
+            since = 0
+        with contextlib.closing(self.index.snapshot(view.domain)) as snapshot:
+            oldest = snapshot.oldest_since(since)
+            age = max(time.time() - oldest, 0.0) if oldest is not None else 0.0
+            return Exposure(snapshot.count_since(since), snapshot.bytes_since(since), age)
+
+    def term(self) -> Term:
+        """Return this node's term."""
+        return read_term(self._store)
+
+    def unavailable(self, domain: str) -> str:
+        """Say why the domain's root cannot be read; "" where it can."""
+        state = self.states.get(domain)
+        return state.reason if state is not None and state.state == "unavailable" else ""
+
+    def scanned(self, domain: str) -> bool:
+        """Tell whether the first scan since the start is complete."""
+        state = self.states.get(domain)
+        return state is not None and state.scans > 0
+
+    def content_changed(self, domain: str, path: bytes) -> None:
+        """Have the path read again, and given a fresh seq once it is stable."""
+        self.capturers[domain].content_changed(path)
+
+    def succeeded(self, stream: Stream, ack: Ack, *, full: bool) -> None:
+        """Record an acknowledgement, at most every RECORD_EVERY seconds for each stream."""
+        now = time.monotonic()
+        key = (stream.target, stream.domain)
+        if not full and now - self._recorded.get(key, 0.0) < RECORD_EVERY:
+            return
+        self._recorded[key] = now
+        view = self.senders[key].view()
+        progress = TargetProgress(
+            stream.target, stream.domain, ack.cursor, view.last_success, "", view.last_full
+        )
+        self._loop.run_in_executor(None, record_progress, self._store, progress)
+
+    def _capturer(self, domain: DomainSettings, on_failure: Callable[[BaseException], None]) -> Capturer:
+        return Capturer(
+            domain.name,
+            domain.path,
+            Scope(domain.patterns, protected_paths(self._settings, domain.path)),
+            settle=domain.settle,
+            settle_max=domain.settle_max,
+            rescan=self._settings.node.rescan,
+            index=self.index,
+            watcher=self._watcher,
+            contents=self._cache,
+            on_head=lambda name, _: self._post(self._head_moved, name),
+            on_state=self._on_state,
+            on_failure=lambda error: self._post(on_failure, error),
+        )
+
+    def _sender(self, target: FailoverSettings, domain: DomainSettings, *, automatic: bool) -> Sender:
+        stream = Stream(
+            target.name,
+            domain.name,
+            target.automatic and automatic,
+            target.timeout,
+            target.retry_min,
+            target.retry_max,
+            domain.patterns,
+            pattern_hash(domain.patterns),
+        )
+        source = DiskSource(Path(domain.path), self._cache)
+        before = {progress.domain: progress for progress in read_progress(self._store, target.name)}
+        return Sender(
+            stream, self, self.index, source, lambda: self._dial(target), before.get(domain.name)
+        )
+
+    def _dial(self, target: FailoverSettings) -> Call:
+        record = read_target(self._store, target.name)
+        peer = peer_by_node_id(self._store, record.node_id) if record else None
+        if peer is None:
+            raise PeerRejectedError(
+                f"{target.name} is not paired with this node: run `syncer invite` on {target.name}, then the "
+                "`syncer join` line that it prints here",
+                Reason.NOT_PAIRED,
+            )
+        return Link(open_channel(target.address, self._identity, peer.certificate_pem), target.name)
+
+    def _on_state(self, domain: str, state: CaptureState) -> None:
+        # RACE: called on the capture thread; one assignment, read whole by the loop.
+        self.states[domain] = state
+        self._post(self._head_moved, domain)
+
+    def _head_moved(self, domain: str) -> None:
+        for (_, name), sender in self.senders.items():
+            if name == domain:
+                sender.head_moved()
+
+    def _post(self, call: Callable[..., object], *arguments: object) -> None:
+        """Run `call` on the event loop; a loop that has ended needs no news."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(call, *arguments)

@@ -1,0 +1,1 @@
+"""From production's index to failover's disk: one stream a domain and target."""

@@ -1,0 +1,159 @@
+"""What a full synchronization changes: production's entries against failover's, merged in one pass (pure).
+
+Both sides come in the same order, by (parent directory, name) as bytes with the root first, so that a
+merge needs no memory for what is equal: only differences are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from syncer.errors import PeerProtocolError
+from syncer.model import Change, Entry, Kind, Known, name_of, parent_of, shown
+from syncer.replicate.messages import PlanItem
+
+Order = tuple[bytes, bytes]
+
+
+class Difference(NamedTuple):
+    """One path that differs: what production has (change) and what stands on failover (None: nothing)."""
+
+    change: Change
+    current: Entry | None
+
+
+def order_of(path: bytes) -> Order:
+    """Return the sort key of a path: its directory, then its name; the root comes first."""
+    return parent_of(path), name_of(path)
+
+
+def same_owner(name: str, number: int, other_name: str, other_number: int) -> bool:
+    """Tell whether two owners are one: by name where both have one, else by number."""
+    return name == other_name if name and other_name else number == other_number
+
+
+def same_entry(wanted: Entry, current: Entry) -> bool:
+    """Tell whether `current` already is what `wanted` asks for, in everything that is synchronized."""
+    return wanted[:2] == current[:2] and (
+        wanted == current
+        or (
+            wanted.mode == current.mode
+            and wanted.mtime_ns == current.mtime_ns
+            and wanted.size == current.size
+            and wanted.digest == current.digest
+            and wanted.link_target == current.link_target
+            and same_owner(wanted.owner, wanted.uid, current.owner, current.uid)
+            and same_owner(wanted.group, wanted.gid, current.group, current.gid)
+        )
+    )
+
+
+def action_of(difference: Difference) -> str:
+    """Name what a difference does to the path: create, update, metadata, replace or delete."""
+    wanted, current = difference.change.entry, difference.current
+    if wanted is None:
+        return "delete"
+    if current is None:
+        return "create"
+    if wanted.kind is not current.kind:
+        return "replace"
+    if wanted.digest != current.digest or wanted.link_target != current.link_target:
+        return "update"
+    return "metadata"
+
+
+def plan_item(difference: Difference) -> PlanItem:
+    """Return a difference as an operator sees it in a plan (size in bytes, of what would stand there)."""
+    entry = difference.change.entry or difference.current
+    assert entry is not None, "a difference has at least one side"
+    return PlanItem(difference.change.path, action_of(difference), entry.kind, entry.size)
+
+
+def destroys(difference: Difference) -> bool:
+    """Tell whether content on failover would be lost: a deletion, other bytes, or another kind."""
+    return difference.current is not None and action_of(difference) != "metadata"
+
+
+def overlay(rows: Iterable[Known], edits: dict[bytes, Known | None]) -> Iterator[Entry]:
+    """Yield what stands on failover in order: the rows last applied, with local edits put over them."""
+    pending = iter(sorted(edits.items(), key=lambda item: order_of(item[0])))
+    edit = next(pending, None)
+    for row in rows:
+        key = order_of(row.entry.path)
+        while edit is not None and order_of(edit[0]) < key:
+            if edit[1] is not None:
+                yield edit[1].entry
+            edit = next(pending, None)
+        if edit is not None and edit[0] == row.entry.path:
+            if edit[1] is not None:
+                yield edit[1].entry
+            edit = next(pending, None)
+        else:
+            yield row.entry
+    while edit is not None:
+        if edit[1] is not None:
+            yield edit[1].entry
+        edit = next(pending, None)
+
+
+class Comparison:
+    """Merges production's entries, as they arrive, with failover's, and keeps what differs."""
+
+    def __init__(self, current: Iterator[Entry], in_scope: Callable[[bytes, bool], bool]) -> None:
+        """Compare with `current` (in order); what is not `in_scope(path, is_directory)` is never deleted."""
+        self.differences: list[Difference] = []
+        self.entries = 0
+        self._current = current
+        self._in_scope = in_scope
+        self._next = next(current, None)
+        self._unknown: set[bytes] = set()
+        self._last: Order | None = None
+
+    def feed(self, entries: Iterable[Entry]) -> None:
+        """Take the next entries of production; PeerProtocolError where they are out of order."""
+        for entry in entries:
+            key = order_of(entry.path)
+            if self._last is not None and key <= self._last:
+                raise PeerProtocolError(
+                    f"the peer sent {ascii(shown(entry.path))} out of order in a full synchronization"
+                )
+            self._last = key
+            self.entries += 1
+            self._skip_to(key)
+            self._take(entry)
+
+    def finish(self) -> list[Difference]:
+        """Say that production has no more entries; return all differences in order."""
+        self._skip_to(None)
+        return self.differences
+
+    def _take(self, entry: Entry) -> None:
+        current = None
+        if self._next is not None and self._next.path == entry.path:
+            current = self._next
+            self._next = next(self._current, None)
+        if entry.kind is Kind.UNKNOWN:
+            self._unknown.add(entry.path)
+        elif current is None or not same_entry(entry, current):
+            self.differences.append(Difference(Change(0, entry.path, entry), current))
+
+    def _skip_to(self, key: Order | None) -> None:
+        """Everything of failover before `key` is unknown to production: delete it, where that is allowed."""
+        while self._next is not None and (key is None or order_of(self._next.path) < key):
+            entry = self._next
+            self._next = next(self._current, None)
+            # What this node cannot read or copy was never ours to delete.
+            if entry.kind is Kind.UNKNOWN or not entry.path or self._is_under_unknown(entry.path):
+                continue
+            if self._in_scope(entry.path, entry.kind is Kind.DIRECTORY):
+                self.differences.append(Difference(Change(0, entry.path, None), entry))
+
+    def _is_under_unknown(self, path: bytes) -> bool:
+        if not self._unknown:
+            return False
+        while path:
+            if path in self._unknown:
+                return True
+            path = parent_of(path)
+        return b"" in self._unknown

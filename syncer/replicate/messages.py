@@ -1,0 +1,183 @@
+"""What the two ends of a stream say to each other, as checked values; wire.py turns them into bytes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from syncer.errors import Reason
+from syncer.model import Change, Cursor, Kind, Patterns, Problem, Term
+
+PROTOCOL = 1
+"""The version of the protocol that this program speaks; others are refused."""
+
+
+class Hello(NamedTuple):
+    """Production's first word on a stream: who it is, and where its index of the domain stands."""
+
+    protocol: int
+    software: str
+    node_id: str
+    node_name: str
+    term: Term
+    domain: str
+    head: Cursor
+    patterns: Patterns
+    pattern_hash: bytes
+    rule_hash: bytes
+    path_of_nodes: tuple[str, ...]
+
+
+class Welcome(NamedTuple):
+    """Failover's answer: who it is, and how far it has come."""
+
+    protocol: int
+    software: str
+    node_id: str
+    node_name: str
+    term: Term
+    cursor: Cursor | None
+    pattern_hash: bytes
+    rule_hash: bytes
+    resumable: bool
+    problems: tuple[Problem, ...]
+    echoes: int
+
+
+class Heartbeat(NamedTuple):
+    """Production's sign of life, with what failover would lose (ages in seconds)."""
+
+    sent_unix_ns: int
+    head_seq: int
+    oldest_seconds: float
+    changes_behind: int
+
+
+class HeartbeatAnswer(NamedTuple):
+    """Failover's sign of life; sent_unix_ns is 0 where it answers no heartbeat."""
+
+    sent_unix_ns: int
+    received_unix_ns: int
+
+
+class Begin(NamedTuple):
+    """How a transaction opens: from where to where, and what kind."""
+
+    full: bool
+    start: Cursor | None
+    end: Cursor
+    summary: bytes = b""
+    entries: int = 0
+    torn: bool = False
+    dry_run: bool = False
+    against_base: bool = False
+    approval: str = ""
+    on_demand: bool = False
+
+
+class Content(NamedTuple):
+    """A content, or one piece of it (offset in bytes; more: another piece follows)."""
+
+    digest: bytes
+    data: bytes
+    offset: int = 0
+    more: bool = False
+
+
+class Part(NamedTuple):
+    """One piece of a transaction's entries; begin only in the first, end only in the last."""
+
+    transaction: int
+    begin: Begin | None
+    changes: tuple[Change, ...]
+    inline: tuple[Content, ...]
+    end: bool
+
+
+class Contents(NamedTuple):
+    """Wanted contents, at most about 1 MiB at once."""
+
+    transaction: int
+    contents: tuple[Content, ...]
+    last: bool
+
+
+class Abandon(NamedTuple):
+    """Production gives the transaction up; nothing of it may become visible."""
+
+    transaction: int
+    reason: Reason
+    message: str
+
+
+class WantEntries(NamedTuple):
+    """Failover's summary differs: production must send every entry."""
+
+    transaction: int
+
+
+class Want(NamedTuple):
+    """Digests that failover lacks; nothing wanted at all is said with last and no digests."""
+
+    transaction: int
+    digests: tuple[bytes, ...]
+    last: bool
+
+
+class Ack(NamedTuple):
+    """The transaction is durable and verified on failover (seconds: first part to commit)."""
+
+    transaction: int
+    cursor: Cursor
+    changes: int
+    bytes: int
+    seconds: float
+    generation: int
+    problems: tuple[Problem, ...]
+
+
+class PlanItem(NamedTuple):
+    """One path that a transaction would change; action is create, update, metadata, replace or delete."""
+
+    path: bytes
+    action: str
+    kind: Kind
+    size: int
+
+
+class Approval(NamedTuple):
+    """A plan that a person must agree to: what it destroys on failover."""
+
+    id: str
+    deletions: int
+    overwrites: int
+    sample: tuple[PlanItem, ...] = ()
+
+
+class Reject(NamedTuple):
+    """Failover could not or would not apply the transaction; nothing of it is visible."""
+
+    transaction: int
+    reason: Reason
+    message: str
+    approval: Approval | None = None
+    digests: tuple[bytes, ...] = ()
+
+
+class Plan(NamedTuple):
+    """The answer to a dry run, in pieces."""
+
+    transaction: int
+    items: tuple[PlanItem, ...]
+    last: bool
+    approval: str
+
+
+class Goodbye(NamedTuple):
+    """The sender ends the call on purpose."""
+
+    reason: Reason
+    message: str
+
+
+FromProduction = Hello | Heartbeat | Part | Contents | Abandon | Goodbye
+FromFailover = Welcome | HeartbeatAnswer | WantEntries | Want | Ack | Reject | Plan | Goodbye

@@ -1,0 +1,167 @@
+"""One transaction of production as messages: one state of the index, in parts, and the contents wanted of it.
+
+Blocking; called on a worker thread, one call at a time. Memory stays bounded however large the tree is:
+entries are read from the index as they are sent, contents from the disk in pieces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import NamedTuple, Protocol
+
+from syncer.index.snapshot import IndexSnapshot
+from syncer.model import Change, Entry, Kind
+from syncer.replicate.messages import Begin, Content, Contents, Part
+
+CHANGES_IN_ONE_PART = 2000
+INLINE_LIMIT = 256 * 1024
+"""Bytes: a partial transaction with no more content than this carries all of it at once, unasked."""
+MESSAGE_LIMIT = 512 * 1024
+"""Bytes of content in one message; keepalive needs small ones on slow links, throughput gains no more from larger."""
+
+
+class ContentChangedError(Exception):
+    """A content is no longer what the index says; the transaction must be built anew from a newer state."""
+
+    def __init__(self, path: bytes) -> None:
+        super().__init__(path)
+        self.path = path
+
+
+class ContentSource(Protocol):
+    """Where contents come from: memory, or the disk of production."""
+
+    def cached(self, digest: bytes) -> bytes | None:
+        """Return a content that is still in memory."""
+
+    def read(self, path: bytes, digest: bytes, size: int) -> Iterator[bytes]:
+        """Yield the content at `path` in pieces; ContentChangedError where it is not `digest` any more."""
+
+
+class Sent(NamedTuple):
+    """What a transaction has cost so far (bytes of content)."""
+
+    changes: int
+    bytes: int
+
+
+class Outgoing:
+    """Builds the messages of one transaction."""
+
+    def __init__(
+        self, number: int, begin: Begin, snapshot: IndexSnapshot, source: ContentSource, unstable: frozenset[bytes]
+    ) -> None:
+        """Take one state of the index; `unstable` paths go as UNKNOWN, so that they hold up nothing else."""
+        self.number = number
+        self.begin = begin
+        self.changes = 0
+        self.bytes = 0
+        self._snapshot = snapshot
+        self._source = source
+        self._unstable = unstable
+        self._first = True
+        self._inline = not begin.full and snapshot.bytes_since(_seq(begin)) <= INLINE_LIMIT
+        self._changes: Iterator[Change] = iter(())
+        if not begin.full:
+            self._changes = snapshot.changes_since(_seq(begin))
+
+    def opening(self) -> Part:
+        """Return the first part: for a full one only its begin, since equal trees need no entries."""
+        if self.begin.full:
+            return Part(self.number, self.begin, (), (), end=False)
+        return self.next_part()
+
+    def send_entries(self) -> None:
+        """The target differs: the parts that follow carry every entry."""
+        self._first = False
+        self._changes = (Change(0, entry.path, entry) for entry in self._snapshot.entries())
+
+    def next_part(self) -> Part:
+        """Return the next part of the entries; the last one has `end`."""
+        taken = [self._masked(change) for change in islice(self._changes, CHANGES_IN_ONE_PART)]
+        end = len(taken) < CHANGES_IN_ONE_PART
+        self.changes += len(taken)
+        inline = tuple(self._inline_contents(taken)) if self._inline else ()
+        begin = self.begin if self._first else None
+        self._first = False
+        return Part(self.number, begin, tuple(taken), inline, end)
+
+    def contents(self, digests: Iterable[bytes], *, last: bool) -> Iterator[Contents]:
+        """Yield the wanted contents in order, small ones together, large ones in pieces.
+
+        Raises ContentChangedError where production's disk no longer holds one of them.
+        """
+        batch: list[Content] = []
+        size = 0
+        for digest in digests:
+            for content in self._content(digest):
+                if batch and size + len(content.data) > MESSAGE_LIMIT:
+                    yield Contents(self.number, tuple(batch), last=False)
+                    batch, size = [], 0
+                batch.append(content)
+                size += len(content.data)
+                self.bytes += len(content.data)
+        if batch or last:
+            yield Contents(self.number, tuple(batch), last)
+
+    def close(self) -> None:
+        """Let go of the state of the index."""
+        self._changes = iter(())
+
+    def _masked(self, change: Change) -> Change:
+        entry = change.entry
+        if entry is None or change.path not in self._unstable or entry.kind is not Kind.FILE:
+            return change
+        note = "changes faster than it can be read"
+        return change._replace(entry=entry._replace(kind=Kind.UNKNOWN, size=0, digest=b"", note=note))
+
+    def _inline_contents(self, changes: Iterable[Change]) -> Iterator[Content]:
+        seq = _seq(self.begin)
+        seen: set[bytes] = set()
+        for change in changes:
+            entry = change.entry
+            if entry is None or entry.kind is not Kind.FILE or not entry.size or entry.digest in seen:
+                continue
+            seen.add(entry.digest)
+            if self._snapshot.holds_digest(entry.digest, seq):
+                continue
+            data = self._whole(entry)
+            if data is not None:
+                self.bytes += len(data)
+                yield Content(entry.digest, data)
+
+    def _whole(self, entry: Entry) -> bytes | None:
+        """Return a small content, or None where it changed since: then it is wanted, and that is dealt with."""
+        data = self._source.cached(entry.digest)
+        if data is not None:
+            return data
+        try:
+            return b"".join(self._source.read(entry.path, entry.digest, entry.size))
+        except ContentChangedError:
+            return None
+
+    def _content(self, digest: bytes) -> Iterator[Content]:
+        data = self._source.cached(digest)
+        if data is not None:
+            yield Content(digest, data)
+            return
+        changed: ContentChangedError | None = None
+        for path in self._snapshot.paths_with_digest(digest):
+            entry_size = self._snapshot.size_of(path)
+            offset = 0
+            try:
+                for piece in self._source.read(path, digest, entry_size):
+                    yield Content(digest, piece, offset, more=offset + len(piece) < entry_size)
+                    offset += len(piece)
+                return
+            except ContentChangedError as error:
+                changed = error
+                # Pieces that left already cannot be taken back; only an untouched content may try another path.
+                if offset:
+                    raise
+        raise changed or ContentChangedError(b"")
+
+
+def _seq(begin: Begin) -> int:
+    return begin.start.seq if begin.start is not None else 0

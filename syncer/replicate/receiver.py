@@ -1,0 +1,310 @@
+"""Failover's end of the streams: handshake, fencing, heartbeats, and handing transactions to the worker.
+
+One session a domain: a newer one of the same production node ends the older, which may be a connection
+that died without a word. Messages that need the disk run on the domain's one worker thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from syncer.errors import PeerProtocolError, Reason, RefusedError, SyncerError
+from syncer.model import Mode, Term
+from syncer.replicate import messages as m
+from syncer.replicate.destination import Destination, refuse_unless_failover, unknown_domain
+from syncer.replicate.incoming import Incoming
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT = 1.0
+"""Seconds between signs of life while nothing else is said."""
+QUEUED_MESSAGES = 4
+"""Messages read ahead of the worker; more would only fill memory while the disk is slow."""
+
+
+class ServerStream(Protocol):
+    """The server's side of one call, decoded: None from receive is the end of the stream."""
+
+    async def receive(self) -> m.FromProduction | None:
+        """Return the next message of production."""
+
+    async def send(self, message: m.FromFailover) -> None:
+        """Send one message to production."""
+
+
+@dataclass(slots=True)
+class Heard:
+    """What production last said of one domain (times in seconds of the monotonic clock)."""
+
+    node_id: str = ""
+    node_name: str = ""
+    at: float = 0.0
+    head_seq: int = 0
+    oldest_seconds: float = 0.0
+    changes_behind: int = 0
+    clock_skew_seconds: float | None = None
+
+
+@dataclass(slots=True)
+class _Lane:
+    """What one domain's sessions share: the worker, the lock that lets in one, and who holds it."""
+
+    destination: Destination
+    worker: ThreadPoolExecutor
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    holder: asyncio.Task[None] | None = None
+    heard: Heard = field(default_factory=Heard)
+
+
+class Node(Protocol):
+    """What the receiver asks of the node it lives in."""
+
+    node_id: str
+    name: str
+    software: str
+    echoes: int
+
+    def mode(self) -> Mode:
+        """Return what this node is now."""
+
+    def term(self) -> Term:
+        """Return the highest term seen."""
+
+    def observe_term(self, term: Term) -> None:
+        """Make a higher term durable."""
+
+
+class Receiver:
+    """Accepts production's streams and applies what they carry."""
+
+    def __init__(self, node: Node, destinations: Mapping[str, Destination], silence: float) -> None:
+        """Serve these domains; a session silent for `silence` seconds is taken for dead."""
+        self._node = node
+        self._silence = silence
+        self._lanes = {
+            name: _Lane(destination, ThreadPoolExecutor(1, f"apply-{name}"))
+            for name, destination in destinations.items()
+        }
+
+    def heard(self) -> dict[str, Heard]:
+        """Return for each domain what production last said."""
+        return {name: lane.heard for name, lane in self._lanes.items()}
+
+    def close(self) -> None:
+        """End the workers; a transaction that runs is finished first."""
+        for lane in self._lanes.values():
+            lane.worker.shutdown(wait=True)
+
+    def cut(self, node_id: str) -> None:
+        """End the sessions of a node that is no longer trusted."""
+        for lane in self._lanes.values():
+            if lane.heard.node_id == node_id and lane.holder is not None:
+                lane.holder.cancel("no longer paired")
+
+    async def serve(self, stream: ServerStream, peer_node_id: str) -> None:
+        """Run one session to its end.
+
+        Raises RefusedError before the Welcome where the session may not be, PeerProtocolError where a
+        message breaks the protocol; nothing of an unfinished transaction becomes visible.
+        """
+        hello = await self._first_message(stream)
+        lane = self._admit(hello, peer_node_id)
+        await self._supersede(lane)
+        async with lane.lock:
+            lane.holder = asyncio.current_task()
+            try:
+                await self._session(stream, hello, lane)
+            finally:
+                lane.holder = None
+
+    async def _first_message(self, stream: ServerStream) -> m.Hello:
+        async with asyncio.timeout(self._silence):
+            message = await stream.receive()
+        if not isinstance(message, m.Hello):
+            raise PeerProtocolError("the peer did not open the stream with Hello")
+        return message
+
+    def _admit(self, hello: m.Hello, peer_node_id: str) -> _Lane:
+        """Check everything that decides whether this node listens to that one; RefusedError where not."""
+        node = self._node
+        if hello.protocol != m.PROTOCOL:
+            raise RefusedError(
+                f"{node.name} speaks protocol {m.PROTOCOL} and {hello.node_name} speaks {hello.protocol}: "
+                "run the same version of syncer on both nodes",
+                Reason.PROTOCOL_VERSION,
+            )
+        if hello.node_id != peer_node_id:
+            raise RefusedError("the node id is not the one of the certificate", Reason.NOT_PAIRED)
+        if hello.node_id == node.node_id or node.node_id in hello.path_of_nodes:
+            raise RefusedError(
+                f"this configuration has come through {node.name} already: the stream would close a circle",
+                Reason.LOOP,
+            )
+        refuse_unless_failover(node.mode() is Mode.FAILOVER, node.name)
+        if hello.term < node.term():
+            raise RefusedError(
+                f"{hello.node_name} comes with term {hello.term.counter}, but {node.name} has seen "
+                f"{node.term().counter}: another node was promoted since",
+                Reason.STALE_TERM,
+            )
+        lane = self._lanes.get(hello.domain)
+        if lane is None:
+            raise unknown_domain(hello.domain)
+        node.observe_term(hello.term)
+        return lane
+
+    async def _supersede(self, lane: _Lane) -> None:
+        """End the session that holds the lane; its transaction is finished or given up before ours begins."""
+        if lane.holder is not None:
+            lane.holder.cancel("superseded")
+
+    async def _session(self, stream: ServerStream, hello: m.Hello, lane: _Lane) -> None:
+        heard = lane.heard = Heard(hello.node_id, hello.node_name, time.monotonic(), hello.head.seq)
+        loop = asyncio.get_running_loop()
+        welcome = await loop.run_in_executor(lane.worker, self._welcome, lane.destination, hello)
+        await stream.send(welcome)
+        queue: asyncio.Queue[m.FromProduction | None] = asyncio.Queue(QUEUED_MESSAGES)
+        sending = asyncio.Lock()
+
+        async def send(message: m.FromFailover) -> None:
+            async with sending:
+                await stream.send(message)
+
+        async with asyncio.TaskGroup() as tasks:
+            reading = tasks.create_task(self._read(stream, queue, heard, send))
+            beating = tasks.create_task(self._beat(send, sending))
+            try:
+                await _Transactions(lane, hello, self._node.name, send).run(queue)
+            finally:
+                reading.cancel()
+                beating.cancel()
+
+    def _welcome(self, destination: Destination, hello: m.Hello) -> m.Welcome:
+        node = self._node
+        standing = destination.standing()
+        own = standing is not None and standing.source_node == hello.node_id
+        problems = tuple(destination.problems())
+        head = (m.PROTOCOL, node.software, node.node_id, node.name, node.term())
+        if standing is None or not own:
+            return m.Welcome(*head, None, b"", b"", False, problems, node.echoes)
+        return m.Welcome(
+            *head,
+            standing.cursor,
+            standing.pattern_hash,
+            standing.rule_hash,
+            standing.resumable,
+            problems,
+            node.echoes,
+        )
+
+    async def _read(
+        self,
+        stream: ServerStream,
+        queue: asyncio.Queue[m.FromProduction | None],
+        heard: Heard,
+        send: Callable[[m.FromFailover], Awaitable[None]],
+    ) -> None:
+        """Answer heartbeats at once, whatever the worker does, and queue the rest."""
+        while True:
+            async with asyncio.timeout(self._silence):
+                message = await stream.receive()
+            heard.at = time.monotonic()
+            if isinstance(message, m.Heartbeat):
+                now = time.time_ns()
+                heard.head_seq = message.head_seq
+                heard.oldest_seconds = message.oldest_seconds
+                heard.changes_behind = message.changes_behind
+                heard.clock_skew_seconds = (now - message.sent_unix_ns) / 1e9
+                await send(m.HeartbeatAnswer(message.sent_unix_ns, now))
+                continue
+            await queue.put(message)
+            if message is None or isinstance(message, m.Goodbye):
+                return
+
+    async def _beat(self, send: Callable[[m.FromFailover], Awaitable[None]], sending: asyncio.Lock) -> None:
+        """Show life each second, also while a long transaction keeps the reader waiting."""
+        while True:
+            await asyncio.sleep(HEARTBEAT)
+            if not sending.locked():
+                await send(m.HeartbeatAnswer(0, time.time_ns()))
+
+
+class _Transactions:
+    """Runs a session's transactions one after the other on the domain's worker."""
+
+    def __init__(
+        self, lane: _Lane, hello: m.Hello, node_name: str, send: Callable[[m.FromFailover], Awaitable[None]]
+    ) -> None:
+        self._lane = lane
+        self._hello = hello
+        self._node_name = node_name
+        self._send = send
+        self._incoming: Incoming | None = None
+        self._last = 0
+
+    async def run(self, queue: asyncio.Queue[m.FromProduction | None]) -> None:
+        """Take messages until the peer says goodbye or is lost; then nothing half done remains."""
+        try:
+            while True:
+                message = await queue.get()
+                if message is None or isinstance(message, m.Goodbye):
+                    return
+                for reply in await self._on_worker(message):
+                    await self._send(reply)
+        finally:
+            # RACE: the next session of this domain waits for the lane's lock until this is done.
+            await asyncio.shield(self._give_up())
+
+    async def _give_up(self) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._lane.worker, self._discard)
+
+    def _discard(self) -> None:
+        if self._incoming is not None and not self._incoming.done:
+            self._incoming.abandon()
+        self._incoming = None
+
+    async def _on_worker(self, message: m.FromProduction) -> list[m.FromFailover]:
+        loop = asyncio.get_running_loop()
+        work = loop.run_in_executor(self._lane.worker, self._take, message)
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            # RACE: the thread cannot be interrupted; what it began, it ends before anyone else begins.
+            with contextlib.suppress(SyncerError):
+                await work
+            raise
+
+    def _take(self, message: m.FromProduction) -> list[m.FromFailover]:
+        if isinstance(message, m.Part) and message.begin is not None:
+            return self._open(message)
+        number = getattr(message, "transaction", 0)
+        incoming = self._incoming
+        if incoming is None or incoming.number != number:
+            raise PeerProtocolError("the peer sent a piece of a transaction that is not open")
+        if isinstance(message, m.Abandon):
+            incoming.abandon()
+        # What follows a Reject was sent before the peer could read it.
+        if incoming.done:
+            return []
+        if isinstance(message, m.Part):
+            return incoming.take_part(message)
+        if isinstance(message, m.Contents):
+            return incoming.take_contents(message)
+        raise PeerProtocolError("the peer sent a message that has no place here")
+
+    def _open(self, part: m.Part) -> list[m.FromFailover]:
+        if self._incoming is not None and not self._incoming.done:
+            raise PeerProtocolError("the peer opened a transaction before the last one ended")
+        if part.transaction <= self._last:
+            raise PeerProtocolError("the peer used a transaction number twice")
+        self._last = part.transaction
+        self._incoming = Incoming(self._lane.destination, self._hello, self._node_name, part)
+        return self._incoming.open(part)

@@ -1,0 +1,463 @@
+"""Production's end of one stream: connects, asks the state machine what to do, and does it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol, TypeVar
+
+import tenacity
+
+from syncer.errors import (
+    PeerProtocolError,
+    PeerRejectedError,
+    Reason,
+    RefusedError,
+    SyncerError,
+    UnreachableError,
+)
+from syncer.index.snapshot import IndexSnapshot
+from syncer.index.store import IndexStore
+from syncer.model import Head, Patterns, Problem, Term
+from syncer.replicate import messages as m
+from syncer.replicate.link import Dial
+from syncer.replicate.outgoing import ContentChangedError, ContentSource
+from syncer.replicate.progress import (
+    EMPTIED,
+    Decision,
+    Facts,
+    Phase,
+    Progress,
+    Step,
+    after_ack,
+    after_approval,
+    after_loss,
+    after_reject,
+    after_welcome,
+    backoff,
+    decide,
+)
+from syncer.replicate.session import Outcome, Planned, Report, Session, Transaction
+from syncer.state.cursors import TargetProgress
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+UNSTABLE_AFTER = 3
+"""Transactions in a row that one path may spoil by changing, before it is sent as UNKNOWN."""
+PROVEN_SECONDS = 5.0
+"""A session that lived this long, or had a transaction acknowledged, starts the backoff anew."""
+
+
+class Stream(NamedTuple):
+    """Which stream this is, and the settings that shape it (seconds)."""
+
+    target: str
+    domain: str
+    automatic: bool
+    timeout: float
+    retry_min: float
+    retry_max: float
+    patterns: Patterns
+    pattern_hash: bytes
+
+
+class Production(Protocol):
+    """What the sender asks of the node it lives in."""
+
+    node_id: str
+    name: str
+    software: str
+
+    def term(self) -> Term:
+        """Return this node's term."""
+
+    def unavailable(self, domain: str) -> str:
+        """Say why the domain's root cannot be read; "" where it can."""
+
+    def scanned(self, domain: str) -> bool:
+        """Tell whether the first scan since the start is complete."""
+
+    def content_changed(self, domain: str, path: bytes) -> None:
+        """Have the path read again, and given a fresh seq once it is stable."""
+
+    def succeeded(self, stream: Stream, ack: m.Ack, *, full: bool) -> None:
+        """Record an acknowledgement."""
+
+
+@dataclass(slots=True)
+class Request:
+    """One full synchronization, comparison or preview that a person waits for."""
+
+    dry_run: bool
+    against_base: bool
+    report: Callable[[Report], None]
+    approval: str = ""
+    done: asyncio.Future[Outcome] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    def fail(self, error: Exception) -> None:
+        """End the wait with an error."""
+        if not self.done.done():
+            self.done.set_exception(error)
+
+    def answer(self, outcome: Outcome) -> None:
+        """End the wait with the target's answer."""
+        if not self.done.done():
+            self.done.set_result(outcome)
+
+
+class StreamView(NamedTuple):
+    """A stream as status shows it (seconds; times of success in unix seconds)."""
+
+    target: str
+    domain: str
+    decision: Decision
+    progress: Progress
+    round_trip: float | None
+    clock_skew: float | None
+    last_success: float | None
+    last_full: float | None
+    generation: int
+    echoes: int
+    problems: tuple[Problem, ...]
+    peer_node_id: str
+
+
+class Sender:
+    """Keeps one target equal to this node in one domain."""
+
+    def __init__(
+        self,
+        stream: Stream,
+        production: Production,
+        index: IndexStore,
+        source: ContentSource,
+        dial: Dial,
+        before: TargetProgress | None,
+    ) -> None:
+        """Send `stream` through calls made by `dial`; `before` is what the target told in an earlier life."""
+        self.stream = stream
+        self._production = production
+        self._index = index
+        self._source = source
+        self._dial = dial
+        self._wake = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._thread = ThreadPoolExecutor(1, f"send-{stream.target}-{stream.domain}")
+        self._requests: deque[Request] = deque()
+        # Only for display until the target answers: then its own word counts.
+        self._progress = Progress(cursor=before.cursor if before else None, trusted=before is not None)
+        self._session: Session | None = None
+        self._spoiled: Counter[bytes] = Counter()
+        self._behind: tuple[int, float] = (0, 0.0)
+        self._moved = asyncio.Condition()
+        self._welcome: m.Welcome | None = None
+        self._last_success = before.last_success if before else None
+        self._last_full = before.last_full if before else None
+        self._generation = 0
+        self._problems: tuple[Problem, ...] = ()
+
+    def view(self) -> StreamView:
+        """Return what status shows of this stream."""
+        vitals = self._session.vitals if self._session else None
+        return StreamView(
+            self.stream.target,
+            self.stream.domain,
+            decide(self._progress, self._facts(), time.monotonic()),
+            self._progress,
+            vitals.round_trip if vitals else None,
+            vitals.clock_skew if vitals else None,
+            self._last_success,
+            self._last_full,
+            self._generation,
+            self._welcome.echoes if self._welcome else 0,
+            self._problems,
+            self._welcome.node_id if self._welcome else "",
+        )
+
+    def head_moved(self) -> None:
+        """Look again: the index has news, or the root came or went."""
+        self._wake.set()
+
+    def hurry(self) -> None:
+        """Try to connect now rather than after the backoff."""
+        self._hurry.set()
+        self._wake.set()
+
+    def request(self, request: Request) -> None:
+        """Queue a full synchronization; it runs between transactions, never beside one."""
+        self._requests.append(request)
+        self.hurry()
+
+    def waiting_approval(self) -> m.Approval | None:
+        """Return the plan that waits for a person, or None."""
+        if self._progress.approval is not None and self._progress.approved != self._progress.approval.id:
+            return self._progress.approval
+        facts = self._facts()
+        if decide(self._progress, facts, time.monotonic()).reason == EMPTIED:
+            count = self._progress.cursor.seq if self._progress.cursor else 0
+            return m.Approval(f"emptied-{facts.head.seq}", count, 0)
+        return None
+
+    def approve(self) -> None:
+        """Let the waiting plan pass."""
+        self._progress = after_approval(self._progress, self._index.head(self.stream.domain).seq)
+        self.hurry()
+
+    async def wait_acknowledged(self, head: Head) -> None:
+        """Return once the target is durable at `head` or beyond it."""
+        async with self._moved:
+            await self._moved.wait_for(lambda: self._has_reached(head))
+
+    def _has_reached(self, head: Head) -> bool:
+        cursor = self._progress.cursor
+        return (
+            cursor is not None
+            and self._progress.trusted
+            and cursor.index_id == head.index_id
+            and cursor.seq >= head.seq
+            and self._index.is_resumable(self.stream.domain, cursor)
+        )
+
+    async def run(self) -> None:
+        """Connect, stream, reconnect; ends only by cancellation."""
+        try:
+            while True:
+                await self._retrying(self._run_session)
+        finally:
+            self._thread.shutdown(wait=False, cancel_futures=True)
+            for request in self._requests:
+                request.fail(UnreachableError("the agent is stopping"))
+
+    async def _retrying(self, attempt: Callable[[], object]) -> None:
+        """Run sessions until one has proven itself, pausing longer after each failure (jittered, capped)."""
+        retrying = tenacity.AsyncRetrying(
+            wait=tenacity.wait_random_exponential(multiplier=self.stream.retry_min, max=self.stream.retry_max)
+            + tenacity.wait_fixed(0),
+            retry=tenacity.retry_if_exception_type(SyncerError),
+            sleep=self._pause,
+        )
+        await retrying(attempt)  # type: ignore[arg-type]  # tenacity's types do not know that attempt is async
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait before the next attempt, unless someone asks for one."""
+        try:
+            async with asyncio.timeout(max(seconds, self.stream.retry_min)):
+                await self._hurry.wait()
+        except TimeoutError:
+            return
+
+    async def _run_session(self) -> None:
+        """Run one session to its end; returns (starting the backoff anew) where it had proven itself."""
+        started = time.monotonic()
+        self._hurry.clear()
+        acknowledged = self._last_success
+        try:
+            await self._connected()
+        except BaseExceptionGroup as group:
+            failure = _first(group)
+            if not isinstance(failure, SyncerError):
+                raise
+            self._lost(failure)
+            if time.monotonic() - started < PROVEN_SECONDS and self._last_success == acknowledged:
+                raise failure from group
+        except SyncerError as failure:
+            self._lost(failure)
+            raise
+
+    def _lost(self, failure: SyncerError) -> None:
+        refused = isinstance(failure, PeerRejectedError | PeerProtocolError)
+        if not self._progress.failures:
+            log.warning("%s, domain %s: %s", self.stream.target, self.stream.domain, failure)
+        self._progress = after_loss(self._progress, str(failure), refused=refused)
+        while self._requests:
+            request = self._requests.popleft()
+            reason = getattr(failure, "reason", Reason.UNSPECIFIED)
+            request.fail(RefusedError(str(failure), reason) if refused else failure)
+
+    async def _connected(self) -> None:
+        stream = self._dial()
+        session = Session(stream, self._source, self._on_thread, self.stream.timeout, self.stream.target)
+        try:
+            welcome = await session.handshake(self._hello())
+            self._progress = after_welcome(self._progress, welcome, self.stream.pattern_hash, b"")
+            self._welcome = welcome
+            self._problems = welcome.problems
+            self._session = session
+            await self._announce()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(session.read())
+                tasks.create_task(session.beat(self._heartbeat))
+                tasks.create_task(self._drive(session))
+        except asyncio.CancelledError:
+            if self._session is session:
+                await asyncio.shield(self._part(session))
+            raise
+        finally:
+            self._session = None
+            await stream.close()
+
+    async def _part(self, session: Session) -> None:
+        """Say goodbye, briefly: the target may be gone."""
+        try:
+            async with asyncio.timeout(1.0):
+                await session.goodbye(Reason.SHUTTING_DOWN, "production's agent is stopping")
+        except (TimeoutError, SyncerError) as error:
+            log.debug("goodbye to %s was not heard: %s", self.stream.target, error)
+
+    async def _drive(self, session: Session) -> None:
+        """Do what the state machine says, for as long as the session lives."""
+        while True:
+            self._wake.clear()
+            facts = self._facts()
+            decision = decide(self._progress, facts, time.monotonic())
+            if decision.step is Step.REFUSE:
+                self._requests.popleft().fail(RefusedError(decision.reason, Reason.ROOT_UNAVAILABLE))
+            elif decision.step is Step.FULL:
+                await self._synchronize(session, full=True)
+            elif decision.step is Step.PARTIAL:
+                await self._synchronize(session, full=False)
+            else:
+                await self._sleep_until(self._progress.retry_at)
+
+    async def _sleep_until(self, at: float) -> None:
+        """Wait for news, or for the time of the next attempt."""
+        delay = at - time.monotonic()
+        if delay <= 0:
+            await self._wake.wait()
+            return
+        try:
+            async with asyncio.timeout(delay):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    async def _synchronize(self, session: Session, *, full: bool) -> None:
+        """Send one transaction, and fold the answer in."""
+        request = self._requests[0] if full and self._requests else None
+        snapshot = await self._on_thread(lambda: self._index.snapshot(self.stream.domain))
+        try:
+            begin = await self._on_thread(lambda: self._begin(snapshot, request, full=full))
+            report = request.report if request else _report_nothing
+            unstable = frozenset(path for path, times in self._spoiled.items() if times >= UNSTABLE_AFTER)
+            outcome = await session.run(Transaction(begin, snapshot, unstable, report))
+        except ContentChangedError as changed:
+            await self._spoil(changed.path)
+            return
+        finally:
+            await self._on_thread(snapshot.close)
+        if request is not None:
+            self._requests.popleft()
+            request.answer(outcome)
+        await self._fold(outcome, snapshot.head.seq, full=full, unstable=unstable)
+
+    def _begin(self, snapshot: IndexSnapshot, request: Request | None, *, full: bool) -> m.Begin:
+        end = m.Cursor(*snapshot.head)
+        if not full:
+            return m.Begin(False, self._progress.cursor, end, torn=snapshot.torn)
+        approval = (request.approval if request else "") or self._progress.approved
+        return m.Begin(
+            True,
+            None,
+            end,
+            snapshot.summary(),
+            snapshot.count(),
+            snapshot.torn,
+            dry_run=request.dry_run if request else False,
+            against_base=request.against_base if request else False,
+            approval=approval,
+            on_demand=request is not None,
+        )
+
+    async def _spoil(self, path: bytes) -> None:
+        """A path changed under our hands: have it read again, and go on once the index knows more."""
+        self._spoiled[path] += 1
+        self._wake.clear()
+        self._production.content_changed(self.stream.domain, path)
+        await self._sleep_until(time.monotonic() + 0.5)
+
+    async def _fold(self, outcome: Outcome, seq: int, *, full: bool, unstable: frozenset[bytes]) -> None:
+        now = time.monotonic()
+        if isinstance(outcome, Planned):
+            return
+        if isinstance(outcome, m.Reject):
+            delay = backoff(self._progress.failures + 1, self.stream.retry_min, self.stream.retry_max)
+            self._progress = after_reject(self._progress, outcome, seq, now, delay)
+            log.warning("%s, domain %s: %s", self.stream.target, self.stream.domain, outcome.message)
+            return
+        self._progress = after_ack(self._progress, outcome)
+        self._last_success = time.time()
+        self._last_full = self._last_success if full else self._last_full
+        self._generation = outcome.generation
+        self._problems = outcome.problems
+        self._spoiled.clear()
+        for path in unstable:
+            self._production.content_changed(self.stream.domain, path)
+        self._production.succeeded(self.stream, outcome, full=full)
+        await self._announce()
+
+    async def _announce(self) -> None:
+        async with self._moved:
+            self._moved.notify_all()
+
+    def _facts(self) -> Facts:
+        domain = self.stream.domain
+        cursor = self._progress.cursor
+        return Facts(
+            self._index.head(domain),
+            cursor is not None and self._index.is_resumable(domain, cursor),
+            self._production.scanned(domain),
+            self._production.unavailable(domain),
+            self._index.is_empty(domain),
+            self.stream.automatic,
+            bool(self._requests),
+        )
+
+    def _hello(self) -> m.Hello:
+        production = self._production
+        return m.Hello(
+            m.PROTOCOL,
+            production.software,
+            production.node_id,
+            production.name,
+            production.term(),
+            self.stream.domain,
+            m.Cursor(*self._index.head(self.stream.domain)),
+            self.stream.patterns,
+            self.stream.pattern_hash,
+            b"",
+            (production.node_id,),
+        )
+
+    def _heartbeat(self) -> m.Heartbeat:
+        """Return what production knows at this moment; its age counts from when the target fell behind."""
+        head = self._index.head(self.stream.domain)
+        now = time.monotonic()
+        behind = not self._has_reached(head)
+        since = (self._behind[1] or now) if behind else 0.0
+        self._behind = (head.seq, since)
+        changes = head.seq - self._progress.cursor.seq if behind and self._progress.cursor else 0
+        return m.Heartbeat(time.time_ns(), head.seq, now - since if since else 0.0, max(changes, 0))
+
+    async def _on_thread(self, work: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def _report_nothing(_: Report) -> None:
+    """Nobody watches an automatic synchronization."""
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first leaf of a group: the others are consequences of it."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+

@@ -1,0 +1,90 @@
+"""The gRPC face of the receiver: authorises the caller, decodes messages, and turns refusals into statuses."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from syncer.errors import Reason, SyncerError
+from syncer.replicate import messages as m
+from syncer.replicate import wire
+from syncer.replicate.receiver import Receiver
+
+log = logging.getLogger(__name__)
+
+_STATUS = {
+    Reason.MALFORMED: grpc.StatusCode.INVALID_ARGUMENT,
+    Reason.NOT_PAIRED: grpc.StatusCode.PERMISSION_DENIED,
+    Reason.PROTOCOL_VERSION: grpc.StatusCode.UNIMPLEMENTED,
+    Reason.SHUTTING_DOWN: grpc.StatusCode.UNAVAILABLE,
+    Reason.INTERNAL: grpc.StatusCode.INTERNAL,
+}
+
+Context = grpc.aio.ServicerContext[bytes, bytes]
+
+
+class _CallStream:
+    """One gRPC call as the receiver sees it."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def receive(self) -> m.FromProduction | None:
+        """Return the next message; None when the peer has ended or lost the call."""
+        data: Any = await self._context.read()
+        if data is grpc.aio.EOF:
+            return None
+        return wire.decode_from_production(data)
+
+    async def send(self, message: m.FromFailover) -> None:
+        """Send one message."""
+        await self._context.write(wire.encode_from_failover(message))
+
+
+def sync_handlers(
+    receiver: Receiver, authorise: Callable[[Context], Awaitable[tuple[str, str]]]
+) -> grpc.GenericRpcHandler:
+    """Return the handlers of the Sync service; `authorise` returns the paired peer's node id and name or aborts."""
+
+    async def replicate(_: object, context: Context) -> None:
+        node_id, name = await authorise(context)
+        try:
+            await receiver.serve(_CallStream(context), node_id)
+            return
+        except BaseExceptionGroup as group:
+            failure = _first(group)
+        except (SyncerError, TimeoutError) as error:
+            failure = error
+        await _refuse(context, failure, name)
+
+    return grpc.method_handlers_generic_handler(
+        wire.SERVICE,
+        {"Replicate": grpc.stream_stream_rpc_method_handler(replicate)},  # type: ignore[arg-type]  # aio handlers have their own types
+    )
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first leaf of a group: the others are consequences of it."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+async def _refuse(context: Context, failure: BaseException, name: str) -> None:
+    """End the call with a typed refusal that says why; what is no SyncerError is a fault of ours."""
+    if isinstance(failure, TimeoutError):
+        reason, message = Reason.UNSPECIFIED, f"nothing was heard of {name} for too long"
+    elif isinstance(failure, SyncerError):
+        reason, message = getattr(failure, "reason", Reason.INTERNAL), str(failure)
+    else:
+        log.error("a session of %s failed", name, exc_info=failure)
+        reason, message = Reason.INTERNAL, f"a fault in failover's agent ({type(failure).__name__}): see its log"
+    log.warning("session of %s ended: %s", name, message)
+    status = _STATUS.get(reason, grpc.StatusCode.FAILED_PRECONDITION)
+    trailer = ((wire.REFUSAL_TRAILER, wire.refusal_bytes(reason, message)),)
+    await context.abort(status, ascii(message[:512]), trailer)

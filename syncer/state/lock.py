@@ -1,0 +1,86 @@
+"""The state lock: one process at a time works with a node's state and trees."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from syncer.errors import StateError
+
+FILE_NAME = "lock"
+
+
+class StateLock:
+    """An advisory lock (flock) on a state directory; the kernel gives it up when its process dies."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    @classmethod
+    def acquire(cls, directory: Path) -> StateLock:
+        """Take the lock without waiting. Raises StateError, naming the process that holds it."""
+        path = directory / FILE_NAME
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            descriptor = os.open(path, flags, 0o600)
+        except OSError as error:
+            raise StateError(
+                f"{path}: cannot be opened ({error.strerror}); run `syncer init`, or check its mode"
+            ) from error
+        try:
+            os.fchmod(descriptor, 0o600)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+        except BlockingIOError as error:
+            holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "(starting)"
+            os.close(descriptor)
+            raise StateError(
+                f"{directory}: is used by process {holder}; stop it, or ask the running agent"
+            ) from error
+        except OSError as error:
+            os.close(descriptor)
+            raise StateError(
+                f"{path}: cannot be locked ({error.strerror}); keep node.state on a local disk"
+            ) from error
+        return cls(descriptor)
+
+    def release(self) -> None:
+        """Give the lock up; a second call does nothing."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            # RACE: the file stays; were it unlinked, two processes could each lock a file of that name.
+            os.ftruncate(descriptor, 0)
+            os.close(descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+def holder_of(directory: Path) -> int | None:
+    """Return the process that holds the lock of `directory`, or None where nobody does. Takes nothing."""
+    try:
+        descriptor = os.open(directory / FILE_NAME, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StateError(
+            f"{directory}: its lock cannot be read ({error.strerror}); check its owner and mode"
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.pread(descriptor, 32, 0).strip()
+        return int(text) if text.isdigit() else 0
+    else:
+        return None
+    finally:
+        os.close(descriptor)

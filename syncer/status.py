@@ -1,0 +1,223 @@
+"""One immutable view of the node, for the command line, and later metrics, health and console."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from syncer.model import Cursor, Mode, Problem, shown
+from syncer.replicate.messages import Approval
+from syncer.replicate.progress import Phase
+from syncer.replicate.sender import StreamView
+from syncer.state.peers import peers
+from syncer.state.term import read_term
+
+if TYPE_CHECKING:
+    from syncer.node.agent import Node
+
+GRAVITY = {4: 0, 5: 1, 1: 2, 3: 3, 0: 4}
+"""Exit codes by gravity, the gravest first: with several targets it is the one that counts."""
+
+
+def gravest(codes: list[int]) -> int:
+    """Return the exit code that counts: 4, 5, 1, 3, 0 in this order; 0 where there is none."""
+    return min(codes, key=lambda code: GRAVITY.get(code, 2), default=0)
+
+
+def node_status(node: Node) -> dict[str, Any]:
+    """Return the node's status as docs/json.md describes it; blocking (a few reads of the stores)."""
+    term = read_term(node.store)
+    targets = _targets(node)
+    domains = _domains(node)
+    production = _production(node)
+    problems = sum(len(domain["problems"]) for domain in domains)
+    problems += sum(len(domain["problems"]) for target in targets for domain in target["domains"])
+    return {
+        "node": node.settings.node.name,
+        "node_id": node.store.node_id,
+        "mode": node.mode.value,
+        "term": {"counter": term.counter, "node_id": term.node_id},
+        "version": node.failover.identity.software if node.failover else "",
+        "listen": node.listen,
+        "agent": "running" if node.is_agent else "stopped",
+        "targets": targets,
+        "domains": domains,
+        "production": production,
+        "problems_count": problems,
+        "peers": [
+            {"name": peer.name, "node_id": peer.node_id, "fingerprint": peer.fingerprint}
+            for peer in peers(node.store)
+        ],
+        "exit_code": _exit_code(node, targets, domains, production),
+    }
+
+
+def _exit_code(
+    node: Node, targets: list[dict[str, Any]], domains: list[dict[str, Any]], production: dict[str, Any] | None
+) -> int:
+    if not node.is_agent:
+        return 5
+    if node.mode is Mode.FAILOVER:
+        silent = production is None or production["seconds_since_heard"] > node.settings.node.peer_timeout
+        return 5 if silent else 0
+    codes = [_target_code(target, node.settings.node.behind_after) for target in targets]
+    codes += [4 for domain in domains if domain["state"] == "unavailable"]
+    return gravest(codes)
+
+
+def _target_code(target: dict[str, Any], behind_after: float) -> int:
+    states = {domain["state"] for domain in target["domains"]}
+    if "suspended" in states:
+        return 4
+    if "unreachable" in states:
+        return 5
+    late = any((domain["oldest_seconds"] or 0.0) > behind_after for domain in target["domains"])
+    unknown = any(domain["changes_behind"] is None for domain in target["domains"])
+    behind_by_choice = not target["automatic"] and any(domain["changes_behind"] for domain in target["domains"])
+    return 3 if late or unknown or behind_by_choice else 0
+
+
+def _targets(node: Node) -> list[dict[str, Any]]:
+    if node.production is None:
+        return []
+    found = []
+    for settings in node.settings.failover:
+        views = [
+            sender.view() for (name, _), sender in node.production.senders.items() if name == settings.name
+        ]
+        domains = [_stream(node, view) for view in views]
+        worst = min(views, key=lambda view: _WORST.index(view.decision.phase), default=None)
+        timed = [view for view in views if view.round_trip is not None]
+        found.append(
+            {
+                "name": settings.name,
+                "address": settings.address,
+                "node_id": next((view.peer_node_id for view in views if view.peer_node_id), ""),
+                "state": worst.decision.phase.value if worst else Phase.CONNECTING.value,
+                "reason": worst.decision.reason if worst else "no domain is sent to this target",
+                "automatic": settings.automatic,
+                "round_trip_seconds": timed[0].round_trip if timed else None,
+                "clock_skew_seconds": timed[0].clock_skew if timed else None,
+                "domains": domains,
+            }
+        )
+    return found
+
+
+_WORST = [Phase.SUSPENDED, Phase.UNREACHABLE, Phase.CONNECTING, Phase.FULL, Phase.STREAMING]
+"""A target is shown in the state of its worst stream."""
+
+
+def _stream(node: Node, view: StreamView) -> dict[str, Any]:
+    assert node.production is not None, "only production has streams"
+    exposure = node.production.exposure(view)
+    cursor = view.progress.cursor
+    return {
+        "name": view.domain,
+        "state": view.decision.phase.value,
+        "reason": view.decision.reason,
+        "changes_behind": exposure.changes,
+        "bytes_behind": exposure.bytes,
+        "oldest_seconds": exposure.oldest_seconds,
+        "last_success": _moment(view.last_success),
+        "last_full": _moment(view.last_full),
+        "cursor_seq": cursor.seq if cursor else None,
+        "generation": view.generation,
+        "echoes": view.echoes,
+        "problems": [_problem(problem) for problem in view.problems],
+        "approval": _approval(node.production.senders[view.target, view.domain].waiting_approval()),
+    }
+
+
+def _domains(node: Node) -> list[dict[str, Any]]:
+    if node.production is not None:
+        return [_captured(node, domain.name, str(domain.path)) for domain in node.settings.domains]
+    assert node.failover is not None, "a node has at least its failover side"
+    found = []
+    for domain in node.settings.domains:
+        destination = node.failover.destinations[domain.name]
+        standing = destination.standing()
+        found.append(
+            {
+                "name": domain.name,
+                "path": str(domain.path),
+                "state": "receiving" if standing else "waiting",
+                "reason": "" if standing else "nothing was received yet",
+                "entries": destination.count(),
+                "generation": standing.generation if standing else 0,
+                "problems": [_problem(problem) for problem in destination.problems()],
+            }
+        )
+    return found
+
+
+def _captured(node: Node, name: str, path: str) -> dict[str, Any]:
+    assert node.production is not None, "only production captures"
+    state = node.production.states.get(name)
+    head = node.production.index.head(name)
+    return {
+        "name": name,
+        "path": path,
+        "state": state.state if state else "scanning",
+        "reason": state.reason if state else "",
+        "entries": state.entries if state else None,
+        "directories": state.directories if state else None,
+        "watched": state.watched if state else None,
+        "overflows": state.overflows if state else 0,
+        "head_seq": head.seq,
+        "run": head.run,
+        "index_id": head.index_id,
+        "last_full_scan_seconds": state.last_full_scan if state else None,
+        "problems": [_problem(problem) for problem in state.problems] if state else [],
+    }
+
+
+def _production(node: Node) -> dict[str, Any] | None:
+    """What failover knows of production: never more than it was told, and how old that is."""
+    if node.failover is None or node.mode is not Mode.FAILOVER:
+        return None
+    heard = node.failover.receiver.heard()
+    spoken = [item for item in heard.values() if item.node_id]
+    if not spoken:
+        return None
+    now = time.monotonic()
+    latest = max(spoken, key=lambda item: item.at)
+    domains = []
+    for name, item in heard.items():
+        standing = node.failover.destinations[name].standing()
+        cursor: Cursor | None = standing.cursor if standing else None
+        domains.append(
+            {
+                "name": name,
+                "cursor_seq": cursor.seq if cursor else None,
+                "head_seq": item.head_seq if item.node_id else None,
+                "changes_behind": item.changes_behind if item.node_id else None,
+                "oldest_seconds": item.oldest_seconds if item.node_id else None,
+                "generation": standing.generation if standing else 0,
+                "seconds_since_heard": now - item.at if item.node_id else None,
+            }
+        )
+    return {
+        "name": latest.node_name,
+        "node_id": latest.node_id,
+        "seconds_since_heard": now - latest.at,
+        "clock_skew_seconds": latest.clock_skew_seconds,
+        "domains": domains,
+    }
+
+
+def _problem(problem: Problem) -> dict[str, str]:
+    return {"path": shown(problem.path), "reason": problem.reason}
+
+
+def _approval(approval: Approval | None) -> dict[str, Any] | None:
+    if approval is None:
+        return None
+    return {"id": approval.id, "deletions": approval.deletions, "overwrites": approval.overwrites}
+
+
+def _moment(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,151 @@
+"""The state machine of one stream, driven by scripts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from syncer.errors import Reason
+from syncer.model import Cursor, Head, Term
+from syncer.replicate.messages import Ack, Approval, Reject, Welcome
+from syncer.replicate.progress import (
+    EMPTIED,
+    Facts,
+    Phase,
+    Progress,
+    Step,
+    after_ack,
+    after_approval,
+    after_loss,
+    after_reject,
+    after_welcome,
+    backoff,
+    decide,
+)
+
+HEAD = Head("index", "run", 10)
+FACTS = Facts(HEAD, True, True, "", False, True, False)
+
+
+def welcome(seq: int | None, *, patterns: bytes = b"p", resumable: bool = True) -> Welcome:
+    cursor = None if seq is None else Cursor("index", "run", seq)
+    return Welcome(1, "0", "b", "dr-a", Term(1, "a"), cursor, patterns, b"", resumable, (), 0)
+
+
+def connected(seq: int | None, **how: object) -> Progress:
+    return after_welcome(Progress(), welcome(seq, **how), b"p", b"")  # type: ignore[arg-type]  # test shorthand
+
+
+def ack(seq: int) -> Ack:
+    return Ack(1, Cursor("index", "run", seq), 1, 1, 0.1, 1, ())
+
+
+def test_nothing_is_sent_before_a_connection() -> None:
+    assert decide(Progress(), FACTS, 0.0).step is Step.WAIT
+    assert decide(Progress(), FACTS, 0.0).phase is Phase.CONNECTING
+
+
+def test_first_contact_is_full_then_streams_then_rests() -> None:
+    progress = connected(None)
+    assert decide(progress, FACTS, 0.0).step is Step.FULL
+    progress = after_ack(progress, ack(10))
+    assert decide(progress, FACTS, 0.0) == (Step.WAIT, Phase.STREAMING, "")
+    assert decide(progress, FACTS._replace(head=Head("index", "run", 11)), 0.0).step is Step.PARTIAL
+
+
+def test_a_known_cursor_resumes_and_an_unknown_one_is_full() -> None:
+    progress = connected(7)
+    assert decide(progress, FACTS, 0.0).step is Step.PARTIAL
+    assert decide(progress, FACTS._replace(resumable=False), 0.0).step is Step.FULL
+
+
+@pytest.mark.parametrize("how", [{"patterns": b"other"}, {"resumable": False}])
+def test_another_pattern_hash_or_an_untrusted_base_is_full(how: dict[str, object]) -> None:
+    assert decide(connected(10, **how), FACTS, 0.0).step is Step.FULL
+
+
+def test_an_unavailable_root_suspends_whatever_else_holds() -> None:
+    decision = decide(connected(7), FACTS._replace(unavailable="the root is missing"), 0.0)
+    assert decision == (Step.WAIT, Phase.SUSPENDED, "the root is missing")
+    asked = decide(connected(7), FACTS._replace(unavailable="the root is missing", requested=True), 0.0)
+    assert asked.step is Step.REFUSE
+
+
+def test_an_emptied_root_suspends_until_a_person_approves_that_very_state() -> None:
+    facts = FACTS._replace(emptied=True)
+    progress = connected(7)
+    assert decide(progress, facts, 0.0).reason == EMPTIED
+    approved = after_approval(progress, 10)
+    assert decide(approved, facts, 0.0).step is Step.PARTIAL
+    later = facts._replace(head=Head("index", "run", 11))
+    assert decide(approved, later, 0.0).reason == EMPTIED
+
+
+def test_an_emptied_root_says_nothing_to_a_target_that_has_nothing() -> None:
+    assert decide(connected(None), FACTS._replace(emptied=True), 0.0).step is Step.FULL
+
+
+def test_nothing_is_believed_before_the_first_scan() -> None:
+    decision = decide(connected(7), FACTS._replace(scanned=False), 0.0)
+    assert (decision.step, decision.phase) == (Step.WAIT, Phase.CONNECTING)
+
+
+def test_manual_targets_only_on_request() -> None:
+    facts = FACTS._replace(automatic=False)
+    assert decide(connected(None), facts, 0.0).step is Step.WAIT
+    assert decide(connected(None), facts._replace(requested=True), 0.0).step is Step.FULL
+
+
+def test_a_rejected_state_waits_for_time_or_news() -> None:
+    rejected = after_reject(connected(7), Reject(1, Reason.DISK_FULL, "no space"), 10, 100.0, 5.0)
+    assert decide(rejected, FACTS, 101.0) == (Step.WAIT, Phase.SUSPENDED, "no space")
+    assert decide(rejected, FACTS, 105.0).step is Step.PARTIAL
+    assert decide(rejected, FACTS._replace(head=Head("index", "run", 11)), 101.0).step is Step.PARTIAL
+    assert decide(after_ack(rejected, ack(10)), FACTS, 101.0).phase is Phase.STREAMING
+
+
+def test_a_cursor_mismatch_is_answered_by_a_full_at_once() -> None:
+    rejected = after_reject(connected(7), Reject(1, Reason.CURSOR_MISMATCH, "elsewhere"), 10, 100.0, 5.0)
+    assert decide(rejected, FACTS, 100.0).step is Step.FULL
+
+
+def test_a_plan_waits_for_a_person_even_when_news_arrive() -> None:
+    approval = Approval("plan-1", 3, 1)
+    reject = Reject(1, Reason.APPROVAL_REQUIRED, "needs a person", approval)
+    waiting = after_reject(connected(None), reject, 10, 0.0, 1.0)
+    news = FACTS._replace(head=Head("index", "run", 99))
+    assert decide(waiting, news, 1000.0) == (Step.WAIT, Phase.SUSPENDED, "needs a person")
+    approved = after_approval(waiting, 10)
+    assert approved.approved == "plan-1"
+    assert decide(approved, news, 1000.0).step is Step.FULL
+    assert after_ack(approved, ack(99)).approval is None
+
+
+def test_a_waiting_plan_survives_a_reconnect() -> None:
+    reject = Reject(1, Reason.APPROVAL_REQUIRED, "needs a person", Approval("plan-1", 3, 1))
+    waiting = after_reject(connected(None), reject, 10, 0.0, 1.0)
+    again = after_welcome(after_loss(waiting, "cut", refused=False), welcome(None), b"p", b"")
+    assert decide(again, FACTS, 1000.0) == (Step.WAIT, Phase.SUSPENDED, "needs a person")
+
+
+def test_loss_shows_unreachable_and_refusal_shows_suspended() -> None:
+    lost = after_loss(connected(7), "cut", refused=False)
+    assert decide(lost, FACTS, 0.0) == (Step.WAIT, Phase.UNREACHABLE, "cut")
+    refused = after_loss(connected(7), "wrong mode", refused=True)
+    assert decide(refused, FACTS, 0.0) == (Step.WAIT, Phase.SUSPENDED, "wrong mode")
+
+
+def test_losing_the_connection_keeps_the_cursor_for_display() -> None:
+    assert after_loss(connected(7), "cut", refused=False).cursor == Cursor("index", "run", 7)
+
+
+def test_backoff_doubles_and_is_capped() -> None:
+    assert [backoff(n, 1.0, 10.0) for n in (1, 2, 3, 4, 5, 1000)] == [1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
+
+
+def test_decisions_do_not_change_what_they_look_at() -> None:
+    progress = connected(7)
+    before = replace(progress)
+    decide(progress, FACTS, 0.0)
+    assert progress == before

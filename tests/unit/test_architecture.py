@@ -1,0 +1,160 @@
+"""Holds the shape of the code: imports point one way, pure modules stay pure, files stay small."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "syncer"
+
+LEVELS = [
+    ["model", "errors", "summary", "pb", "__init__"],
+    ["config", "files", "substitution", "state"],
+    ["capture", "index", "apply", "trust", "events"],
+    ["replicate", "services"],
+    ["procedures", "status"],
+    # admin sits beside node, demo beside cli: both drive a whole node.
+    ["node", "admin"],
+    ["cli", "demo", "__main__"],
+]
+"""From low to high; a room imports lower levels only, and of its own level nothing but itself."""
+
+SIBLINGS = {
+    ("errors", "model"): "both are the words of the system",
+    ("summary", "model"): "it digests entries",
+    ("status", "procedures"): "a status shows the procedure that runs",
+    ("node", "admin"): "the composition root starts the admin service",
+    ("admin", "node"): "without an agent, a command runs on the node itself",
+    ("cli", "demo"): "the demo is a command",
+    ("demo", "cli"): "the demo prints as the commands do",
+    ("__main__", "cli"): "it starts the command line",
+}
+"""Imports within a level that are allowed, each with its reason."""
+
+PURE = [
+    "model",
+    "summary",
+    "capture.ignore",
+    "capture.settle",
+    "index.diff",
+    "replicate.progress",
+    "substitution.rules",
+    "substitution.rewrite",
+]
+IMPURE = {"os", "time", "grpc", "sqlite3", "socket", "subprocess", "threading", "asyncio"}
+
+MOST_FILE_LINES = 400
+MOST_FUNCTION_LINES = 60
+VAGUE_NAMES = ("utils", "util", "manager", "helper", "helpers", "common", "misc")
+
+
+def module_of(file: Path) -> str:
+    """Return the module name of `file` without the leading "syncer."."""
+    parts = file.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
+
+
+FILES = [file for file in sorted(PACKAGE.rglob("*.py")) if "pb" not in file.relative_to(PACKAGE).parts]
+MODULES = {module_of(file): file for file in FILES}
+
+
+@cache
+def tree_of(file: Path) -> ast.Module:
+    return ast.parse(file.read_bytes(), str(file))
+
+
+def imports_of(file: Path) -> Iterator[tuple[str, int]]:
+    """Yield the full name of each imported module or member, with its line."""
+    for node in ast.walk(tree_of(file)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}:{node.lineno}: a relative import"
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}", node.lineno
+
+
+def room_of(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def level_of(room: str) -> int:
+    for number, rooms in enumerate(LEVELS):
+        if room in rooms:
+            return number
+    raise AssertionError(f"syncer.{room} has no level: add it to LEVELS")
+
+
+def wrong_direction(importer: str, imported: str) -> bool:
+    """Tell whether one room may not import another."""
+    if importer == imported or (importer, imported) in SIBLINGS:
+        return False
+    return level_of(imported) >= level_of(importer)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_one_way(module: str) -> None:
+    for name, line in imports_of(MODULES[module]):
+        if not name.startswith("syncer."):
+            continue
+        imported = room_of(name.removeprefix("syncer."))
+        if imported.startswith("__"):
+            imported = "__init__"
+        assert not wrong_direction(room_of(module), imported), (
+            f"{MODULES[module]}:{line}: {room_of(module)} may not import {imported}"
+        )
+
+
+@pytest.mark.parametrize("module", [module for module in PURE if module in MODULES])
+def test_pure_modules_touch_nothing(module: str) -> None:
+    for name, line in imports_of(MODULES[module]):
+        assert room_of(name) not in IMPURE, f"{MODULES[module]}:{line}: a pure module imports {name}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_wire_modules_know_the_protobuf_messages(module: str) -> None:
+    if MODULES[module].name == "wire.py":
+        return
+    for name, line in imports_of(MODULES[module]):
+        assert not name.startswith("syncer.pb"), f"{MODULES[module]}:{line}: only wire.py imports syncer.pb"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_files_and_functions_stay_small(module: str) -> None:
+    file = MODULES[module]
+    lines = len(file.read_bytes().splitlines())
+    assert lines <= MOST_FILE_LINES, f"{file}: {lines} lines: split it"
+    for node in ast.walk(tree_of(file)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno is not None:
+            length = node.end_lineno - node.lineno + 1
+            assert length <= MOST_FUNCTION_LINES, (
+                f"{file}:{node.lineno}: {node.name} has {length} lines: split it"
+            )
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_file_says_its_job_and_has_a_telling_name(module: str) -> None:
+    assert ast.get_docstring(tree_of(MODULES[module])), f"{MODULES[module]}: the first line must say the job"
+    assert not set(module.split(".")) & set(VAGUE_NAMES), f"{MODULES[module]}: the name says nothing"
+
+
+def test_no_star_imports_and_postponed_annotations_everywhere() -> None:
+    for file in FILES:
+        names = [name for name, _ in imports_of(file)]
+        assert not any(name.endswith(".*") for name in names), f"{file}: a star import"
+        # An empty file needs none.
+        assert "__future__.annotations" in names or len(tree_of(file).body) <= 1, f"{file}: from __future__ …"
+
+
+def test_the_rules_themselves_can_fail() -> None:
+    assert wrong_direction("capture", "replicate")
+    assert wrong_direction("capture", "index")
+    assert wrong_direction("model", "errors")
+    assert not wrong_direction("replicate", "capture")
+    assert not wrong_direction("cli", "config")
