@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from syncer.model import Cursor, Mode, Problem, shown
 from syncer.replicate.messages import Approval
 from syncer.replicate.progress import Phase
-from syncer.replicate.sender import StreamView
+from syncer.replicate.stream import StreamView
 from syncer.state.peers import peers
 from syncer.state.term import read_term
 
@@ -46,15 +46,17 @@ def node_status(node: Node) -> dict[str, Any]:
         "production": production,
         "problems_count": problems,
         "peers": [
-            {"name": peer.name, "node_id": peer.node_id, "fingerprint": peer.fingerprint}
-            for peer in peers(node.store)
+            {"name": peer.name, "node_id": peer.node_id, "fingerprint": peer.fingerprint} for peer in peers(node.store)
         ],
         "exit_code": _exit_code(node, targets, domains, production),
     }
 
 
 def _exit_code(
-    node: Node, targets: list[dict[str, Any]], domains: list[dict[str, Any]], production: dict[str, Any] | None
+    node: Node,
+    targets: list[dict[str, Any]],
+    domains: list[dict[str, Any]],
+    production: dict[str, Any] | None,
 ) -> int:
     if not node.is_agent:
         return 5
@@ -83,9 +85,7 @@ def _targets(node: Node) -> list[dict[str, Any]]:
         return []
     found = []
     for settings in node.settings.failover:
-        views = [
-            sender.view() for (name, _), sender in node.production.senders.items() if name == settings.name
-        ]
+        views = [sender.view() for (name, _), sender in node.production.senders.items() if name == settings.name]
         domains = [_stream(node, view) for view in views]
         worst = min(views, key=lambda view: _WORST.index(view.decision.phase), default=None)
         timed = [view for view in views if view.round_trip is not None]

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ class Agent:
         assert self._process is not None, "the agent was started"
         return self._process.pid
 
-    def ask(self, command: str, **arguments: Any) -> dict[str, Any]:
+    def ask(self, command: str, **arguments: object) -> dict[str, Any]:
         """Send a command to the agent without the cost of starting a process."""
         return asyncio.run(_call(self.config, command, arguments))
 
@@ -145,7 +145,7 @@ def _mount(image: Path, mount: Path, megabytes: int) -> str:
     return "tmpfs"
 
 
-def wait_until(condition: Any, seconds: float = 60.0) -> float:
+def wait_until(condition: Callable[[], object], seconds: float = 60.0) -> float:
     """Poll without pause until `condition()` holds; return the seconds it took."""
     started = time.perf_counter()
     while not condition():

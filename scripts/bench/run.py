@@ -168,8 +168,14 @@ def measure_full(rounds: int) -> Rows:
     rows = [(what, f"{best[what]:.2f} s (all: {', '.join(f'{v:.2f}' for v in times[what])})") for what in best]
     return rows + [
         ("ratio: readable / rsync -a", f"{best['syncer cold, readable'] / best['rsync -a']:.2f}"),
-        ("ratio: acknowledged / rsync -a + sync", f"{best['syncer cold, acknowledged'] / best['rsync -a + sync']:.2f}"),
-        ("ratio: nothing changed / rsync -a", f"{best['syncer, nothing changed'] / best['rsync -a, nothing changed']:.2f}"),
+        (
+            "ratio: acknowledged / rsync -a + sync",
+            f"{best['syncer cold, acknowledged'] / best['rsync -a + sync']:.2f}",
+        ),
+        (
+            "ratio: nothing changed / rsync -a",
+            f"{best['syncer, nothing changed'] / best['rsync -a, nothing changed']:.2f}",
+        ),
     ]
 
 
@@ -220,7 +226,12 @@ def _full_of_rsync(folder: Path, note: object) -> None:
         "rsync", "-a", "--delete", "--sockopts=TCP_NODELAY", f"{folder / 'source'}/", f"rsync://127.0.0.1:{port}/copy/",
     ]  # fmt: skip  # one line reads as one command
     try:
-        wait_until(lambda: subprocess.run([*command[:4], "--list-only", command[-1]], capture_output=True, check=False).returncode == 0)
+        wait_until(
+            lambda: (
+                subprocess.run([*command[:4], "--list-only", command[-1]], capture_output=True, check=False).returncode
+                == 0
+            )
+        )
         started = time.perf_counter()
         subprocess.run(command, check=True)
         note("rsync -a", time.perf_counter() - started)

@@ -11,6 +11,8 @@ from syncer.admin import explain
 from syncer.admin.pairing import invite, join, target_forget
 from syncer.admin.snapshot import synchronize
 from syncer.errors import ConfigurationError, RefusedError, SyncerError
+from syncer.replicate.sender import Sender
+from syncer.replicate.stream import Request
 from syncer.status import gravest, node_status
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ class Commands:
         """Yield ("progress", …) any number of times, then one ("result", …); raises SyncerError."""
         found = self._commands.get(command)
         if found is None:
-            raise ConfigurationError(f"the agent does not know the command {ascii(command)}: update it")
+            raise ConfigurationError(f"the agent does not know the command {command!a}: update it")
         async for event in found(arguments):
             yield event
 
@@ -70,7 +72,7 @@ class Commands:
         target = str(arguments["target"])
         chosen = arguments.get("domain")
         if target not in {settings.name for settings in self._node.settings.failover}:
-            raise ConfigurationError(f"there is no target {ascii(target)} in the configuration")
+            raise ConfigurationError(f"there is no target {target!a} in the configuration")
         if not self._node.is_agent:
             await _let_senders_speak(production)
         approved = []
@@ -106,9 +108,7 @@ class Commands:
             except TimeoutError:
                 code = 1
         status = await asyncio.to_thread(node_status, self._node)
-        targets = [
-            target for target in status["targets"] if arguments.get("target") in (None, target["name"])
-        ]
+        targets = [target for target in status["targets"] if arguments.get("target") in (None, target["name"])]
         if code:
             code = gravest([1, *(4 for t in targets if t["state"] == "suspended")])
         result = {
@@ -158,7 +158,7 @@ def _require_target(node: Node, target: str) -> None:
     names = [settings.name for settings in node.settings.failover]
     if target not in names:
         known = ", ".join(names) or "none"
-        raise ConfigurationError(f"there is no target {ascii(target)} in the configuration (configured: {known})")
+        raise ConfigurationError(f"there is no target {target!a} in the configuration (configured: {known})")
 
 
 async def _let_senders_speak(production: ProductionSide) -> None:
@@ -170,10 +170,8 @@ async def _let_senders_speak(production: ProductionSide) -> None:
             continue
 
 
-async def synchronize_quietly(sender: Any) -> None:
+async def synchronize_quietly(sender: Sender) -> None:
     """Ask one target for a full synchronization, so that it says what it would need approved."""
-    from syncer.replicate.sender import Request
-
     request = Request(dry_run=False, against_base=False, report=lambda _: None)
     sender.request(request)
     await request.done

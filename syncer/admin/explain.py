@@ -40,9 +40,7 @@ def explain(node: Node, path: str) -> dict[str, Any]:
         "problem": problem,
         "last_change_seq": seq,
         "targets": [
-            _on_the_way(sender, seq)
-            for (_, name), sender in node.production.senders.items()
-            if name == domain.name
+            _on_the_way(sender, seq) for (_, name), sender in node.production.senders.items() if name == domain.name
         ],
     }
 

@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 
 async def invite(node: Node, ttl_seconds: float) -> dict[str, Any]:
     """Open an invitation and return the complete join line; the token in it is worth one join."""
-    token, expires_at = await asyncio.to_thread(
-        pairing.create_invitation, node.store, node.identity, ttl_seconds
-    )
+    token, expires_at = await asyncio.to_thread(pairing.create_invitation, node.store, node.identity, ttl_seconds)
     address = reachable_address(node.listen or node.settings.node.listen)
     return {
         "token": token,
@@ -69,9 +67,7 @@ async def join(node: Node, address: str, token: str) -> dict[str, Any]:
         node_name=node.settings.node.name,
         timeout=target.timeout,
     )
-    await asyncio.to_thread(
-        record_target, node.store, TargetRecord(target.name, peer.node_id, peer.name)
-    )
+    await asyncio.to_thread(record_target, node.store, TargetRecord(target.name, peer.node_id, peer.name))
     if node.production is not None:
         node.production.hurry()
     return {
@@ -99,7 +95,7 @@ async def target_forget(node: Node, name: str, *, dry_run: bool) -> dict[str, An
     record = await asyncio.to_thread(read_target, node.store, name)
     rows = await asyncio.to_thread(read_progress, node.store, name)
     if record is None and not rows:
-        raise ConfigurationError(f"nothing is known of a target {ascii(name)}: see `syncer status`")
+        raise ConfigurationError(f"nothing is known of a target {name!a}: see `syncer status`")
     removed = False
     if not dry_run:
         removed = await asyncio.to_thread(forget_target, node.store, name)

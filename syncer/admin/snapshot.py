@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from syncer.errors import ConfigurationError, Reason, SyncerError, UnreachableError
 from syncer.model import shown
 from syncer.replicate import messages as m
-from syncer.replicate.sender import Request, Sender
+from syncer.replicate.sender import Sender
 from syncer.replicate.session import Outcome, Planned, Report
+from syncer.replicate.stream import Request
 from syncer.status import gravest
 
 if TYPE_CHECKING:
@@ -37,9 +38,7 @@ async def synchronize(
     async def work() -> list[dict[str, Any]]:
         async with asyncio.timeout(SCAN_SECONDS):
             await production.flush()
-        return list(
-            await asyncio.gather(*(_one(sender, events, dry_run, against_base, started) for sender in chosen))
-        )
+        return list(await asyncio.gather(*(_one(sender, events, dry_run, against_base, started) for sender in chosen)))
 
     working = asyncio.create_task(work())
     try:
@@ -62,9 +61,9 @@ def _choose(node: Node, production: ProductionSide, arguments: dict[str, Any]) -
     names = [settings.name for settings in node.settings.failover]
     errors = []
     if target is not None and target not in names:
-        errors.append(f"there is no target {ascii(target)} (configured: {', '.join(names) or 'none'})")
+        errors.append(f"there is no target {target!a} (configured: {', '.join(names) or 'none'})")
     known = {domain.name for domain in node.settings.domains}
-    errors += [f"there is no domain {ascii(name)}" for name in domains if name not in known]
+    errors += [f"there is no domain {name!a}" for name in domains if name not in known]
     if not names:
         errors.append("no [[failover]] table is configured: there is nobody to synchronize with")
     if errors:
@@ -128,7 +127,12 @@ def _outcome(sender: Sender, outcome: Outcome, seconds: float) -> dict[str, Any]
     base = _empty(sender, seconds)
     if isinstance(outcome, Planned):
         items = [
-            {"path": shown(item.path), "action": item.action, "kind": item.kind.name.lower(), "size": item.size}
+            {
+                "path": shown(item.path),
+                "action": item.action,
+                "kind": item.kind.name.lower(),
+                "size": item.size,
+            }
             for item in outcome.items
         ]
         if not items:

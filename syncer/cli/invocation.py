@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,6 @@ import click
 if TYPE_CHECKING:
     # Late, because pydantic comes with a file that is loaded: --help needs none.
     from syncer.config import Settings
-
-AS_JSON = click.Option(["--json", "as_json"], is_flag=True, help="Print the result as JSON (docs/json.md).")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +34,8 @@ class Invocation:
         on_progress: Callable[[dict[str, Any]], None] | None = None,
     ) -> dict[str, Any]:
         """Run a command on the node, by its agent or in this process. Raises what the command raises."""
+        import asyncio
+
         from syncer.admin.client import call
 
         return asyncio.run(call(self.settings(), command, arguments, on_progress or _ignore))
@@ -47,6 +46,23 @@ def _ignore(_: dict[str, Any]) -> None:
 
 
 pass_invocation = click.make_pass_decorator(Invocation)
+
+
+class Duration(click.ParamType[float]):
+    """A length of time as the configuration writes it ("30s", "1h30m"), converted to seconds."""
+
+    name = "duration"
+
+    def convert(self, value: float | str, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return seconds; what is no duration is a usage error."""
+        if not isinstance(value, str):
+            return value
+        from syncer.config import parse_duration
+
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            self.fail(f"{value!r} {error}", param, ctx)
 
 
 def json_option(function: Callable[..., int]) -> Callable[..., int]:

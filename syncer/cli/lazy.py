@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from typing import NamedTuple
 
 import click
@@ -19,8 +20,16 @@ class Deferred(NamedTuple):
 class LazyGroup(click.Group):
     """A group that knows its commands by name and summary only, until one is asked for."""
 
-    def __init__(self, name: str, deferred: dict[str, Deferred], *, params: list[click.Parameter], doc: str):
-        super().__init__(name, params=params, help=doc, no_args_is_help=True)
+    def __init__(
+        self,
+        name: str,
+        deferred: dict[str, Deferred],
+        *,
+        callback: Callable[..., None],
+        params: list[click.Parameter],
+        doc: str,
+    ) -> None:
+        super().__init__(name, callback=callback, params=params, help=doc, no_args_is_help=True)
         self._deferred = deferred
 
     def list_commands(self, ctx: click.Context) -> list[str]:

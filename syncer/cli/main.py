@@ -1,4 +1,4 @@
-"""The entry of the command line: the commands by name, and every failure as one sentence with an exit code."""
+"""The entry of the command line: commands by name, and every failure as one sentence with an exit code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 from syncer import __version__
 from syncer.cli.invocation import Invocation
 from syncer.cli.lazy import Deferred, LazyGroup
-from syncer.cli.output import note, print_json, report_error
+from syncer.cli.output import note, print_json, report_error, say
 from syncer.errors import ConfigurationError, SyncerError
 
 COMMANDS = {
@@ -31,9 +31,21 @@ COMMANDS = {
     "target": Deferred("syncer.cli.target", "Forget a target that is gone."),
 }
 
+
+def _begin(config: Path | None) -> None:
+    click.get_current_context().obj = Invocation(config)
+
+
+def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> None:
+    if asked and not context.resilient_parsing:
+        say(f"syncer {__version__}")
+        context.exit(0)
+
+
 cli = LazyGroup(
     "syncer",
     COMMANDS,
+    callback=_begin,
     doc="Keeps a failover server's configuration an exact copy of production's, within milliseconds.",
     params=[
         click.Option(
@@ -42,21 +54,16 @@ cli = LazyGroup(
             metavar="FILE",
             help="The configuration; else $SYNCER_CONFIG, else /etc/syncer/syncer.toml.",
         ),
-        click.Option(["--version"], is_flag=True, is_eager=True, help="Print the version."),
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_print_version,
+            help="Print the version.",
+        ),
     ],
 )
-
-
-def _begin(config: Path | None, *, version: bool) -> None:
-    context = click.get_current_context()
-    if version:
-        print(f"syncer {__version__}")
-        context.exit(0)
-    context.obj = Invocation(config)
-
-
-cli.callback = _begin
-cli.invoke_without_command = False
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -94,7 +101,7 @@ def _run(given: list[str]) -> int:
         return report_error(SyncerError("interrupted"), as_json=as_json)
     except BrokenPipeError:
         raise
-    except Exception as error:  # the last resort: a fault in syncer is told in one sentence, too
+    except Exception as error:  # noqa: BLE001  # the last resort: a fault in syncer is told in one sentence, too
         _trace()
         return _fault(error, as_json=as_json)
 

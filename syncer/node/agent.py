@@ -66,9 +66,7 @@ class Node:
         if self.mode is Mode.PRODUCTION:
             if not read_term(self.store).counter:
                 observe_term(self.store, Term(1, self.store.node_id))
-            self.production = ProductionSide(
-                self.settings, self.store, self.identity, self.fail, automatic=automatic
-            )
+            self.production = ProductionSide(self.settings, self.store, self.identity, self.fail, automatic=automatic)
         self.failover = FailoverSide(self.settings, self.store)
 
     def fail(self, error: BaseException) -> None:
@@ -162,9 +160,7 @@ async def run_agent(settings: Settings) -> None:
         async with serve_admin(settings.node.state, commands.run):
             if node.production is not None:
                 node.production.start()
-            log.info(
-                "%s runs as %s, listening on %s", settings.node.name, node.mode.value, node.listen
-            )
+            log.info("%s runs as %s, listening on %s", settings.node.name, node.mode.value, node.listen)
             notify_systemd("READY=1")
             # What was imported and built so far stays: the collector need not look at it again and again.
             gc.freeze()

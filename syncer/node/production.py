@@ -23,8 +23,9 @@ from syncer.node.protected import protected_paths
 from syncer.replicate.link import Link
 from syncer.replicate.link import Stream as Call
 from syncer.replicate.messages import Ack
-from syncer.replicate.sender import Sender, Stream, StreamView
+from syncer.replicate.sender import Sender
 from syncer.replicate.source import DiskSource
+from syncer.replicate.stream import Stream, StreamView
 from syncer.state.cursors import TargetProgress, read_progress, read_target, record_progress
 from syncer.state.peers import peer_by_node_id
 from syncer.state.store import StateStore
@@ -104,6 +105,12 @@ class ProductionSide:
         waits = [asyncio.wrap_future(capturer.flush()) for capturer in self.capturers.values()]
         await asyncio.gather(*waits)
 
+    def drop(self, target: str) -> None:
+        """The target is forgotten: end its session, and do not know it any more."""
+        for (name, _), sender in self.senders.items():
+            if name == target:
+                sender.reset()
+
     def heads(self) -> Mapping[str, Head]:
         """Return where the index stands, for each domain."""
         return {name: self.index.head(name) for name in self.capturers}
@@ -154,9 +161,7 @@ class ProductionSide:
             return
         self._recorded[key] = now
         view = self.senders[key].view()
-        progress = TargetProgress(
-            stream.target, stream.domain, ack.cursor, view.last_success, "", view.last_full
-        )
+        progress = TargetProgress(stream.target, stream.domain, ack.cursor, view.last_success, "", view.last_full)
         self._loop.run_in_executor(None, record_progress, self._store, progress)
 
     def _capturer(self, domain: DomainSettings, on_failure: Callable[[BaseException], None]) -> Capturer:
@@ -188,9 +193,7 @@ class ProductionSide:
         )
         source = DiskSource(Path(domain.path), self._cache)
         before = {progress.domain: progress for progress in read_progress(self._store, target.name)}
-        return Sender(
-            stream, self, self.index, source, lambda: self._dial(target), before.get(domain.name)
-        )
+        return Sender(stream, self, self.index, source, lambda: self._dial(target), before.get(domain.name))
 
     def _dial(self, target: FailoverSettings) -> Call:
         record = read_target(self._store, target.name)

@@ -37,5 +37,15 @@ def _own(settings: Settings) -> Iterator[bytes]:
     directory = os.fsencode(source.parent)
     yield os.path.join(directory, name)
     # What editors leave beside a file they change holds the same secrets as the file.
-    for form in (b".%b.swp", b".%b.swo", b".%b.swx", b"%b~", b"%b.bak", b"%b.orig", b"#%b#", b".#%b", b"%b.new"):
+    for form in (
+        b".%b.swp",
+        b".%b.swo",
+        b".%b.swx",
+        b"%b~",
+        b"%b.bak",
+        b"%b.orig",
+        b"#%b#",
+        b".#%b",
+        b"%b.new",
+    ):
         yield os.path.join(directory, form % name)

@@ -51,7 +51,7 @@ def checked_change(change: Change) -> Change:
         flaw = "deletes the root"
     if flaw is None and change.seq > MAXIMUM_NUMBER:
         flaw = "has too large a seq"
-    require(flaw is None, f"the path {ascii(shown(change.path[:256]))} {flaw}")
+    require(flaw is None, f"the path {shown(change.path[:256])!a} {flaw}")
     return change
 
 

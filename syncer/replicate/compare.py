@@ -115,9 +115,7 @@ class Comparison:
         for entry in entries:
             key = order_of(entry.path)
             if self._last is not None and key <= self._last:
-                raise PeerProtocolError(
-                    f"the peer sent {ascii(shown(entry.path))} out of order in a full synchronization"
-                )
+                raise PeerProtocolError(f"the peer sent {shown(entry.path)!a} out of order in a full synchronization")
             self._last = key
             self.entries += 1
             self._skip_to(key)

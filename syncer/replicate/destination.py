@@ -186,7 +186,12 @@ class Destination:
         before = self.standing()
         generation = (before.generation if before else 0) + (1 if applied.changed else 0)
         standing = Standing(
-            begin.end, hello.node_id, hello.pattern_hash, hello.rule_hash, resumable=True, generation=generation
+            begin.end,
+            hello.node_id,
+            hello.pattern_hash,
+            hello.rule_hash,
+            resumable=True,
+            generation=generation,
         )
         problems = list(applied.problems)
         if not begin.full:

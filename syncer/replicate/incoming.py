@@ -103,7 +103,8 @@ class Incoming:
             start = None if standing is None or self._first or not standing.resumable else standing.cursor
             if start is None or start != begin.start:
                 return self._reject(
-                    Reason.CURSOR_MISMATCH, "the changes do not start where failover stands: it must be filled anew"
+                    Reason.CURSOR_MISMATCH,
+                    "the changes do not start where failover stands: it must be filled anew",
                 )
             return self._take_part(part)
         self._destination.received_patterns = self._hello.patterns
@@ -122,7 +123,10 @@ class Incoming:
 
     def _take_part(self, part: Part) -> list[FromFailover]:
         if self._comparison is not None:
-            require(all(change.entry is not None for change in part.changes), "a deletion in a full synchronization")
+            require(
+                all(change.entry is not None for change in part.changes),
+                "a deletion in a full synchronization",
+            )
             self._comparison.feed(change.entry for change in part.changes if change.entry is not None)
         else:
             self._changes.extend(part.changes)

@@ -35,6 +35,9 @@ class ContentSource(Protocol):
     def cached(self, digest: bytes) -> bytes | None:
         """Return a content that is still in memory."""
 
+    def refresh(self) -> None:
+        """Look for the root anew: it may have been replaced since the last transaction."""
+
     def read(self, path: bytes, digest: bytes, size: int) -> Iterator[bytes]:
         """Yield the content at `path` in pieces; ContentChangedError where it is not `digest` any more."""
 
@@ -50,7 +53,12 @@ class Outgoing:
     """Builds the messages of one transaction."""
 
     def __init__(
-        self, number: int, begin: Begin, snapshot: IndexSnapshot, source: ContentSource, unstable: frozenset[bytes]
+        self,
+        number: int,
+        begin: Begin,
+        snapshot: IndexSnapshot,
+        source: ContentSource,
+        unstable: frozenset[bytes],
     ) -> None:
         """Take one state of the index; `unstable` paths go as UNKNOWN, so that they hold up nothing else."""
         self.number = number
@@ -63,6 +71,8 @@ class Outgoing:
         self._first = True
         self._inline = not begin.full and snapshot.bytes_since(_seq(begin)) <= INLINE_LIMIT
         self._changes: Iterator[Change] = iter(())
+        self._walk: Iterator[Entry] = iter(())
+        source.refresh()
         if not begin.full:
             self._changes = snapshot.changes_since(_seq(begin))
 
@@ -76,6 +86,7 @@ class Outgoing:
         """The target differs: the parts that follow carry every entry."""
         self._first = False
         self._changes = (Change(0, entry.path, entry) for entry in self._snapshot.entries())
+        self._walk = self._snapshot.entries()
 
     def next_part(self) -> Part:
         """Return the next part of the entries; the last one has `end`."""
@@ -108,6 +119,8 @@ class Outgoing:
     def close(self) -> None:
         """Let go of the state of the index."""
         self._changes = iter(())
+        self._walk = iter(())
+        self._source.refresh()
 
     def _masked(self, change: Change) -> Change:
         entry = change.entry
@@ -147,12 +160,11 @@ class Outgoing:
             yield Content(digest, data)
             return
         changed: ContentChangedError | None = None
-        for path in self._snapshot.paths_with_digest(digest):
-            entry_size = self._snapshot.size_of(path)
+        for path, size in self._places(digest):
             offset = 0
             try:
-                for piece in self._source.read(path, digest, entry_size):
-                    yield Content(digest, piece, offset, more=offset + len(piece) < entry_size)
+                for piece in self._source.read(path, digest, size):
+                    yield Content(digest, piece, offset, more=offset + len(piece) < size)
                     offset += len(piece)
                 return
             except ContentChangedError as error:
@@ -161,6 +173,15 @@ class Outgoing:
                 if offset:
                     raise
         raise changed or ContentChangedError(b"")
+
+    def _places(self, digest: bytes) -> Iterator[tuple[bytes, int]]:
+        """Yield where a content stands. Contents are wanted in the order of the entries: walk along first."""
+        for entry in self._walk:
+            if entry.digest == digest:
+                yield entry.path, entry.size
+                break
+        for path in self._snapshot.paths_with_digest(digest):
+            yield path, self._snapshot.size_of(path)
 
 
 def _seq(begin: Begin) -> int:

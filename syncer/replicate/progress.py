@@ -179,7 +179,12 @@ def after_reject(progress: Progress, reject: Reject, head_seq: int, now: float, 
 def after_loss(progress: Progress, error: str, *, refused: bool) -> Progress:
     """Fold a lost or refused connection in."""
     return replace(
-        progress, connected=False, reached=refused, refused=refused, failures=progress.failures + 1, error=error
+        progress,
+        connected=False,
+        reached=refused,
+        refused=refused,
+        failures=progress.failures + 1,
+        error=error,
     )
 
 

@@ -7,7 +7,6 @@ that died without a word. Messages that need the disk run on the domain's one wo
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,11 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from syncer.errors import PeerProtocolError, Reason, RefusedError, SyncerError
+from syncer.errors import PeerProtocolError, Reason, RefusedError
 from syncer.model import Mode, Term
 from syncer.replicate import messages as m
 from syncer.replicate.destination import Destination, refuse_unless_failover, unknown_domain
-from syncer.replicate.incoming import Incoming
+from syncer.replicate.transactions import Transactions
 
 log = logging.getLogger(__name__)
 
@@ -181,7 +180,7 @@ class Receiver:
             reading = tasks.create_task(self._read(stream, queue, heard, send))
             beating = tasks.create_task(self._beat(send, sending))
             try:
-                await _Transactions(lane, hello, self._node.name, send).run(queue)
+                await Transactions(lane.destination, lane.worker, hello, self._node.name, send).run(queue)
             finally:
                 reading.cancel()
                 beating.cancel()
@@ -234,77 +233,3 @@ class Receiver:
             await asyncio.sleep(HEARTBEAT)
             if not sending.locked():
                 await send(m.HeartbeatAnswer(0, time.time_ns()))
-
-
-class _Transactions:
-    """Runs a session's transactions one after the other on the domain's worker."""
-
-    def __init__(
-        self, lane: _Lane, hello: m.Hello, node_name: str, send: Callable[[m.FromFailover], Awaitable[None]]
-    ) -> None:
-        self._lane = lane
-        self._hello = hello
-        self._node_name = node_name
-        self._send = send
-        self._incoming: Incoming | None = None
-        self._last = 0
-
-    async def run(self, queue: asyncio.Queue[m.FromProduction | None]) -> None:
-        """Take messages until the peer says goodbye or is lost; then nothing half done remains."""
-        try:
-            while True:
-                message = await queue.get()
-                if message is None or isinstance(message, m.Goodbye):
-                    return
-                for reply in await self._on_worker(message):
-                    await self._send(reply)
-        finally:
-            # RACE: the next session of this domain waits for the lane's lock until this is done.
-            await asyncio.shield(self._give_up())
-
-    async def _give_up(self) -> None:
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._lane.worker, self._discard)
-
-    def _discard(self) -> None:
-        if self._incoming is not None and not self._incoming.done:
-            self._incoming.abandon()
-        self._incoming = None
-
-    async def _on_worker(self, message: m.FromProduction) -> list[m.FromFailover]:
-        loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(self._lane.worker, self._take, message)
-        try:
-            return await asyncio.shield(work)
-        except asyncio.CancelledError:
-            # RACE: the thread cannot be interrupted; what it began, it ends before anyone else begins.
-            with contextlib.suppress(SyncerError):
-                await work
-            raise
-
-    def _take(self, message: m.FromProduction) -> list[m.FromFailover]:
-        if isinstance(message, m.Part) and message.begin is not None:
-            return self._open(message)
-        number = getattr(message, "transaction", 0)
-        incoming = self._incoming
-        if incoming is None or incoming.number != number:
-            raise PeerProtocolError("the peer sent a piece of a transaction that is not open")
-        if isinstance(message, m.Abandon):
-            incoming.abandon()
-        # What follows a Reject was sent before the peer could read it.
-        if incoming.done:
-            return []
-        if isinstance(message, m.Part):
-            return incoming.take_part(message)
-        if isinstance(message, m.Contents):
-            return incoming.take_contents(message)
-        raise PeerProtocolError("the peer sent a message that has no place here")
-
-    def _open(self, part: m.Part) -> list[m.FromFailover]:
-        if self._incoming is not None and not self._incoming.done:
-            raise PeerProtocolError("the peer opened a transaction before the last one ended")
-        if part.transaction <= self._last:
-            raise PeerProtocolError("the peer used a transaction number twice")
-        self._last = part.transaction
-        self._incoming = Incoming(self._lane.destination, self._hello, self._node_name, part)
-        return self._incoming.open(part)

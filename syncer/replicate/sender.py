@@ -6,10 +6,9 @@ import asyncio
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, TypeVar
+from typing import TypeVar
 
 import tenacity
 
@@ -23,15 +22,13 @@ from syncer.errors import (
 )
 from syncer.index.snapshot import IndexSnapshot
 from syncer.index.store import IndexStore
-from syncer.model import Head, Patterns, Problem, Term
+from syncer.model import Cursor, Head, Problem
 from syncer.replicate import messages as m
 from syncer.replicate.link import Dial
 from syncer.replicate.outgoing import ContentChangedError, ContentSource
 from syncer.replicate.progress import (
     EMPTIED,
-    Decision,
     Facts,
-    Phase,
     Progress,
     Step,
     after_ack,
@@ -43,6 +40,7 @@ from syncer.replicate.progress import (
     decide,
 )
 from syncer.replicate.session import Outcome, Planned, Report, Session, Transaction
+from syncer.replicate.stream import Production, Request, Stream, StreamView
 from syncer.state.cursors import TargetProgress
 
 log = logging.getLogger(__name__)
@@ -53,80 +51,6 @@ UNSTABLE_AFTER = 3
 """Transactions in a row that one path may spoil by changing, before it is sent as UNKNOWN."""
 PROVEN_SECONDS = 5.0
 """A session that lived this long, or had a transaction acknowledged, starts the backoff anew."""
-
-
-class Stream(NamedTuple):
-    """Which stream this is, and the settings that shape it (seconds)."""
-
-    target: str
-    domain: str
-    automatic: bool
-    timeout: float
-    retry_min: float
-    retry_max: float
-    patterns: Patterns
-    pattern_hash: bytes
-
-
-class Production(Protocol):
-    """What the sender asks of the node it lives in."""
-
-    node_id: str
-    name: str
-    software: str
-
-    def term(self) -> Term:
-        """Return this node's term."""
-
-    def unavailable(self, domain: str) -> str:
-        """Say why the domain's root cannot be read; "" where it can."""
-
-    def scanned(self, domain: str) -> bool:
-        """Tell whether the first scan since the start is complete."""
-
-    def content_changed(self, domain: str, path: bytes) -> None:
-        """Have the path read again, and given a fresh seq once it is stable."""
-
-    def succeeded(self, stream: Stream, ack: m.Ack, *, full: bool) -> None:
-        """Record an acknowledgement."""
-
-
-@dataclass(slots=True)
-class Request:
-    """One full synchronization, comparison or preview that a person waits for."""
-
-    dry_run: bool
-    against_base: bool
-    report: Callable[[Report], None]
-    approval: str = ""
-    done: asyncio.Future[Outcome] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-
-    def fail(self, error: Exception) -> None:
-        """End the wait with an error."""
-        if not self.done.done():
-            self.done.set_exception(error)
-
-    def answer(self, outcome: Outcome) -> None:
-        """End the wait with the target's answer."""
-        if not self.done.done():
-            self.done.set_result(outcome)
-
-
-class StreamView(NamedTuple):
-    """A stream as status shows it (seconds; times of success in unix seconds)."""
-
-    target: str
-    domain: str
-    decision: Decision
-    progress: Progress
-    round_trip: float | None
-    clock_skew: float | None
-    last_success: float | None
-    last_full: float | None
-    generation: int
-    echoes: int
-    problems: tuple[Problem, ...]
-    peer_node_id: str
 
 
 class Sender:
@@ -154,6 +78,7 @@ class Sender:
         # Only for display until the target answers: then its own word counts.
         self._progress = Progress(cursor=before.cursor if before else None, trusted=before is not None)
         self._session: Session | None = None
+        self._running: asyncio.Task[None] | None = None
         self._spoiled: Counter[bytes] = Counter()
         self._behind: tuple[int, float] = (0, 0.0)
         self._moved = asyncio.Condition()
@@ -210,6 +135,14 @@ class Sender:
         self._progress = after_approval(self._progress, self._index.head(self.stream.domain).seq)
         self.hurry()
 
+    def reset(self) -> None:
+        """Forget the target, and end the session with it."""
+        self._progress = Progress()
+        self._welcome = None
+        self._last_success = self._last_full = None
+        if self._running is not None:
+            self._running.cancel()
+
     async def wait_acknowledged(self, head: Head) -> None:
         """Return once the target is durable at `head` or beyond it."""
         async with self._moved:
@@ -235,15 +168,14 @@ class Sender:
             for request in self._requests:
                 request.fail(UnreachableError("the agent is stopping"))
 
-    async def _retrying(self, attempt: Callable[[], object]) -> None:
+    async def _retrying(self, attempt: Callable[[], Awaitable[None]]) -> None:
         """Run sessions until one has proven itself, pausing longer after each failure (jittered, capped)."""
         retrying = tenacity.AsyncRetrying(
-            wait=tenacity.wait_random_exponential(multiplier=self.stream.retry_min, max=self.stream.retry_max)
-            + tenacity.wait_fixed(0),
+            wait=tenacity.wait_random_exponential(multiplier=self.stream.retry_min, max=self.stream.retry_max),
             retry=tenacity.retry_if_exception_type(SyncerError),
             sleep=self._pause,
         )
-        await retrying(attempt)  # type: ignore[arg-type]  # tenacity's types do not know that attempt is async
+        await retrying(attempt)
 
     async def _pause(self, seconds: float) -> None:
         """Wait before the next attempt, unless someone asks for one."""
@@ -258,8 +190,9 @@ class Sender:
         started = time.monotonic()
         self._hurry.clear()
         acknowledged = self._last_success
+        self._running = asyncio.create_task(self._connected())
         try:
-            await self._connected()
+            await self._until_ended(self._running)
         except BaseExceptionGroup as group:
             failure = _first(group)
             if not isinstance(failure, SyncerError):
@@ -269,6 +202,18 @@ class Sender:
                 raise failure from group
         except SyncerError as failure:
             self._lost(failure)
+            raise
+
+    @staticmethod
+    async def _until_ended(running: asyncio.Task[None]) -> None:
+        """Wait for a session; one that was reset from outside ends as a refusal, our own end cancels it."""
+        try:
+            await asyncio.shield(running)
+        except asyncio.CancelledError:
+            if running.cancelled():
+                raise PeerRejectedError("the target was forgotten on this node", Reason.NOT_PAIRED) from None
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
             raise
 
     def _lost(self, failure: SyncerError) -> None:
@@ -358,7 +303,7 @@ class Sender:
         await self._fold(outcome, snapshot.head.seq, full=full, unstable=unstable)
 
     def _begin(self, snapshot: IndexSnapshot, request: Request | None, *, full: bool) -> m.Begin:
-        end = m.Cursor(*snapshot.head)
+        end = Cursor(*snapshot.head)
         if not full:
             return m.Begin(False, self._progress.cursor, end, torn=snapshot.torn)
         approval = (request.approval if request else "") or self._progress.approved
@@ -428,7 +373,7 @@ class Sender:
             production.name,
             production.term(),
             self.stream.domain,
-            m.Cursor(*self._index.head(self.stream.domain)),
+            Cursor(*self._index.head(self.stream.domain)),
             self.stream.patterns,
             self.stream.pattern_hash,
             b"",
@@ -459,5 +404,3 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
-
-

@@ -63,7 +63,7 @@ def sync_handlers(
 
     return grpc.method_handlers_generic_handler(
         wire.SERVICE,
-        {"Replicate": grpc.stream_stream_rpc_method_handler(replicate)},  # type: ignore[arg-type]  # aio handlers have their own types
+        {"Replicate": grpc.stream_stream_rpc_method_handler(replicate)},
     )
 
 
@@ -83,7 +83,10 @@ async def _refuse(context: Context, failure: BaseException, name: str) -> None:
         reason, message = getattr(failure, "reason", Reason.INTERNAL), str(failure)
     else:
         log.error("a session of %s failed", name, exc_info=failure)
-        reason, message = Reason.INTERNAL, f"a fault in failover's agent ({type(failure).__name__}): see its log"
+        reason, message = (
+            Reason.INTERNAL,
+            f"a fault in failover's agent ({type(failure).__name__}): see its log",
+        )
     log.warning("session of %s ended: %s", name, message)
     status = _STATUS.get(reason, grpc.StatusCode.FAILED_PRECONDITION)
     trailer = ((wire.REFUSAL_TRAILER, wire.refusal_bytes(reason, message)),)

@@ -159,9 +159,7 @@ class Session:
         Raises ContentChangedError where it had to be given up because production's disk moved on.
         """
         self._number += 1
-        outgoing = Outgoing(
-            self._number, transaction.begin, transaction.snapshot, self._source, transaction.unstable
-        )
+        outgoing = Outgoing(self._number, transaction.begin, transaction.snapshot, self._source, transaction.unstable)
         try:
             return await self._exchange(outgoing, transaction.report)
         except ContentChangedError:
@@ -232,5 +230,3 @@ class Session:
     async def _send(self, message: m.FromProduction) -> None:
         async with self._writing:
             await self._stream.send(message)
-
-

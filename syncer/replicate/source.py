@@ -9,18 +9,25 @@ from pathlib import Path
 import blake3
 
 from syncer.capture.contents import ContentCache
-from syncer.errors import BeneathRootError
+from syncer.errors import ApplyError
 from syncer.files import Root
 from syncer.replicate.outgoing import MESSAGE_LIMIT, ContentChangedError
 
 
 class DiskSource:
-    """Reads the contents of one domain beneath its root."""
+    """Reads the contents of one domain beneath its root; used by one thread at a time."""
 
     def __init__(self, root: Path, cache: ContentCache) -> None:
         """Read below `root`; it may be missing now and back later."""
-        self._root = root
+        self._path = root
         self._cache = cache
+        self._root: Root | None = None
+
+    def refresh(self) -> None:
+        """Open the root anew at the next read: it may have been replaced since the last transaction."""
+        if self._root is not None:
+            self._root.close()
+            self._root = None
 
     def cached(self, digest: bytes) -> bytes | None:
         """Return a content that is still in memory."""
@@ -33,9 +40,10 @@ class DiskSource:
         the path is gone, unreadable, or holds other bytes.
         """
         try:
-            with Root(self._root) as root:
-                descriptor = root.open_file(path)
-        except (OSError, BeneathRootError) as error:
+            if self._root is None:
+                self._root = Root(self._path)
+            descriptor = self._root.open_file(path)
+        except (OSError, ApplyError) as error:
             raise ContentChangedError(path) from error
         try:
             yield from _verified(descriptor, path, digest, size)
@@ -46,6 +54,12 @@ class DiskSource:
 
 
 def _verified(descriptor: int, path: bytes, digest: bytes, size: int) -> Iterator[bytes]:
+    if size <= MESSAGE_LIMIT:
+        data = os.read(descriptor, size + 1)
+        if len(data) != size or blake3.blake3(data).digest() != digest:
+            raise ContentChangedError(path)
+        yield data
+        return
     hasher = blake3.blake3()
     left = size
     while True:

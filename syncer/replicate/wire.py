@@ -17,6 +17,7 @@ from syncer.replicate.checks import (
     checked_name,
     require,
 )
+from syncer.replicate.framing import framed_contents
 
 METHOD = "/syncer.v1.Sync/Replicate"
 SERVICE = "syncer.v1.Sync"
@@ -30,7 +31,7 @@ _ACTIONS = ("", "create", "update", "metadata", "replace", "delete")
 
 def refusal_bytes(reason: Reason, message: str) -> bytes:
     """Return a Refusal for the trailer of a call that is ended."""
-    return pb.Refusal(reason=reason.value, message=message).SerializeToString()
+    return _refusal_out(reason, message).SerializeToString()
 
 
 def parse_refusal(data: bytes) -> tuple[Reason, str]:
@@ -47,20 +48,18 @@ def encode_from_production(message: m.FromProduction) -> bytes:
     out = pb.FromProduction()
     match message:
         case m.Part():
-            out.part.CopyFrom(_part_out(message))
+            _fill_part(out.part, message)
         case m.Contents():
-            out.contents.transaction = message.transaction
-            out.contents.last = message.last
-            out.contents.contents.extend(_contents_out(message.contents))
+            return framed_contents(message)
         case m.Heartbeat():
             out.heartbeat.CopyFrom(pb.Heartbeat(**message._asdict()))
         case m.Hello():
             out.hello.CopyFrom(_hello_out(message))
         case m.Abandon():
             out.abandon.transaction = message.transaction
-            out.abandon.why.CopyFrom(pb.Refusal(reason=message.reason.value, message=message.message))
+            out.abandon.why.CopyFrom(_refusal_out(message.reason, message.message))
         case m.Goodbye():
-            out.goodbye.why.CopyFrom(pb.Refusal(reason=message.reason.value, message=message.message))
+            out.goodbye.why.CopyFrom(_refusal_out(message.reason, message.message))
     return out.SerializeToString()
 
 
@@ -124,7 +123,7 @@ def encode_from_failover(message: m.FromFailover) -> bytes:
                 )
             )
         case m.Goodbye():
-            out.goodbye.why.CopyFrom(pb.Refusal(reason=message.reason.value, message=message.message))
+            out.goodbye.why.CopyFrom(_refusal_out(message.reason, message.message))
     return out.SerializeToString()
 
 
@@ -157,6 +156,10 @@ def decode_from_failover(data: bytes) -> m.FromFailover:
         case "goodbye":
             return m.Goodbye(*_refusal(message.goodbye.why))
     raise PeerProtocolError("the peer sent a message of a kind that this version does not know; update syncer here")
+
+
+def _refusal_out(reason: Reason, message: str) -> pb.Refusal:
+    return pb.Refusal(reason=reason.value, message=message)  # type: ignore[arg-type]  # Reason has the wire's numbers
 
 
 def _refusal(refusal: pb.Refusal) -> tuple[Reason, str]:
@@ -249,8 +252,10 @@ def _welcome_in(welcome: pb.Welcome) -> m.Welcome:
     )
 
 
-def _part_out(part: m.Part) -> pb.Part:
-    out = pb.Part(transaction=part.transaction, end=part.end, inline=_contents_out(part.inline))
+def _fill_part(out: pb.Part, part: m.Part) -> None:
+    out.transaction = part.transaction
+    out.end = part.end
+    out.inline.extend(_contents_out(part.inline))
     if part.begin is not None:
         begin = part.begin
         out.begin.CopyFrom(
@@ -268,15 +273,18 @@ def _part_out(part: m.Part) -> pb.Part:
         )
         if begin.start is not None:
             getattr(out.begin, "from").CopyFrom(_cursor_out(begin.start))
-    out.changes.extend(_change_out(change) for change in part.changes)
-    return out
+    for change in part.changes:
+        _add_change(out, change)
 
 
 def _part_in(part: pb.Part) -> m.Part:
     begin = None
     if part.HasField("begin"):
         found = part.begin
-        require(found.kind in (pb.TRANSACTION_KIND_PARTIAL, pb.TRANSACTION_KIND_FULL), "an unknown transaction kind")
+        require(
+            found.kind in (pb.TRANSACTION_KIND_PARTIAL, pb.TRANSACTION_KIND_FULL),
+            "an unknown transaction kind",
+        )
         begin = m.Begin(
             found.kind == pb.TRANSACTION_KIND_FULL,
             _cursor_in(getattr(found, "from")) if found.HasField("from") else None,
@@ -293,11 +301,12 @@ def _part_in(part: pb.Part) -> m.Part:
     return m.Part(part.transaction, begin, changes, _contents_in(part.inline), part.end)
 
 
-def _change_out(change: Change) -> pb.Change:
+def _add_change(out: pb.Part, change: Change) -> None:
     entry = change.entry
     if entry is None:
-        return pb.Change(seq=change.seq, path=change.path, deleted=True)
-    return pb.Change(
+        out.changes.add(seq=change.seq, path=change.path, deleted=True)
+        return
+    out.changes.add(
         seq=change.seq,
         path=change.path,
         kind=entry.kind,  # type: ignore[arg-type]  # our Kind has the same numbers as the wire's
@@ -368,7 +377,7 @@ def _items_in(items: Iterable[pb.PlanItem]) -> tuple[m.PlanItem, ...]:
 def _reject_out(reject: m.Reject) -> pb.Reject:
     out = pb.Reject(
         transaction=reject.transaction,
-        why=pb.Refusal(reason=reject.reason.value, message=reject.message),
+        why=_refusal_out(reject.reason, reject.message),
         digests=reject.digests,
     )
     if reject.approval is not None:

@@ -113,7 +113,7 @@ def pairing_handlers(
     *,
     on_joined: Callable[[Peer], None] | None = None,
     clock: Clock = time.time,
-) -> grpc.GenericRpcHandler[Any, Any]:
+) -> grpc.GenericRpcHandler:
     """Return the service syncer.v1.Pairing for the node's grpc.aio server.
 
     That server must use `tls.server_credentials` with `trusted_certificates`. `on_joined` is called on

@@ -129,9 +129,7 @@ def test_applying_the_differences_makes_the_trees_equal(
 @given(trees, st.dictionaries(paths, st.one_of(st.none(), st.sampled_from([b"1", b"2"])), max_size=6))
 def test_edits_lie_over_the_rows_in_order(rows: dict[bytes, bytes], edits: dict[bytes, bytes | None]) -> None:
     known = [Known(entry, IDENTITY) for entry in entries(rows)]
-    over = {
-        path: None if text is None else Known(file(path, text), IDENTITY) for path, text in edits.items()
-    }
+    over = {path: None if text is None else Known(file(path, text), IDENTITY) for path, text in edits.items()}
     result = list(overlay(known, over))
     assert [order_of(entry.path) for entry in result] == sorted(order_of(entry.path) for entry in result)
     expected = {path: text for path, text in {**rows, **edits}.items() if text is not None}

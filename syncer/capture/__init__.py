@@ -1,0 +1,1 @@
+"""From a changing tree to rows of the index: hints, settling, scanning."""

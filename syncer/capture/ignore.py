@@ -1,0 +1,190 @@
+"""Which paths of a domain are synchronized: gitignore patterns, and syncer's own files never (pure)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from blake3 import blake3
+from pathspec.patterns.gitignore import GitIgnorePatternError
+from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
+
+from syncer.errors import ConfigurationError
+from syncer.model import Patterns, parent_of
+
+STAGING_NAME = b".syncer"
+"""The name of staging directories, on every node: never captured, wherever one lies."""
+
+_WILDCARDS = frozenset("*?[\\")
+
+
+class Scope:
+    """Decides about paths; raises ConfigurationError for a pattern that cannot be understood.
+
+    Git's rules hold: the last pattern that matches decides, and nothing below an excluded directory can
+    be included again. Names that are not UTF-8 are matched as os.fsdecode gives them.
+    """
+
+    def __init__(self, patterns: Patterns, protected: Iterable[bytes] = ()) -> None:
+        self._patterns = patterns
+        self._protected = frozenset(protected)
+        self._include = _Rules(patterns.include)
+        self._exclude = _Rules(patterns.exclude)
+        self._prefixes = _literal_prefixes(patterns.include)
+        self.everything = patterns.include == ("**",)
+        self.has_excludes = bool(self._exclude.rules)
+        self.has_protected = bool(self._protected)
+
+    def wants(self, path: bytes, is_directory: bool) -> bool:
+        """Tell whether `path` is synchronized for itself; parents of wanted paths come along anyway."""
+        if not path:
+            return True
+        return (
+            not self.is_protected(path)
+            and (not self.has_excludes or self._excluding(path, is_directory) is None)
+            and (self.everything or self._include.matches(_text(path, is_directory)))
+        )
+
+    def may_descend(self, path: bytes) -> bool:
+        """Tell whether anything at or below the directory `path` could be wanted."""
+        if not path:
+            return True
+        if self.is_protected(path) or (self.has_excludes and self._excluding(path, is_directory=True)):
+            return False
+        if self._prefixes is None:
+            return True
+        names = path.split(b"/")
+        return any(
+            all(ours == theirs for ours, theirs in zip(names, prefix, strict=False)) for prefix in self._prefixes
+        )
+
+    def is_protected(self, path: bytes) -> bool:
+        """Tell whether `path` is syncer's own, or lies below such a path."""
+        if STAGING_NAME in path and STAGING_NAME in path.split(b"/"):
+            return True
+        while path and self._protected:
+            if path in self._protected:
+                return True
+            path = parent_of(path)
+        return False
+
+    def explain(self, path: bytes, is_directory: bool) -> str:
+        """Say in words which pattern decides about `path`."""
+        if self.is_protected(path):
+            return "it is one of syncer's own files, which are never synchronized"
+        excluding = self._excluding(path, is_directory) if path else None
+        if excluding is not None:
+            return f"the exclude pattern {excluding!r} matches it"
+        if self.everything or not path:
+            return "everything that is not excluded is synchronized"
+        rule = self._include.last_match(_text(path, is_directory))
+        if rule is None:
+            also = "; it comes along where something below it is included" if is_directory else ""
+            return f"no include pattern matches it{also}"
+        if not rule.matches:
+            return f"the include pattern {rule.line!r} leaves it out"
+        return f"the include pattern {rule.line!r} matches it"
+
+    def _excluding(self, path: bytes, is_directory: bool) -> str | None:
+        """Return the pattern that excludes `path`, or None."""
+        rules = self._exclude
+        if rules.has_negation:
+            # Git does not look below an excluded directory, so no pattern can bring anything there back.
+            names = path.split(b"/")
+            for length in range(1, len(names)):
+                rule = rules.last_match(_text(b"/".join(names[:length]), is_directory=True))
+                if rule is not None and rule.matches:
+                    return rule.line
+        text = _text(path, is_directory)
+        if not rules.matches(text):
+            return None
+        rule = rules.last_match(text)
+        return rule.line if rule is not None else None
+
+
+def pattern_hash(patterns: Patterns) -> bytes:
+    """Return a blake3 digest (32 bytes) that is equal exactly where the patterns are."""
+    hasher = blake3()
+    for lines in patterns:
+        hasher.update(b"%d;" % len(lines))
+        for line in lines:
+            encoded = line.encode("utf-8", "surrogateescape")
+            hasher.update(b"%d:%b" % (len(encoded), encoded))
+    return hasher.digest()
+
+
+class _Rule(NamedTuple):
+    line: str
+    regex: re.Pattern[str]
+    matches: bool
+    """False for a pattern that begins with "!"."""
+
+
+class _Rules:
+    """Compiled gitignore lines; where none is negated, one regular expression answers for all."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self.rules = [rule for line in lines if (rule := _compiled(line)) is not None]
+        self.has_negation = any(not rule.matches for rule in self.rules)
+        combined = "|".join(f"(?:{rule.regex.pattern})" for rule in self.rules)
+        self._combined = re.compile(combined, re.DOTALL)
+
+    def matches(self, text: str) -> bool:
+        """Tell whether the last rule that matches `text` (directories end with "/") is not negated."""
+        if self.has_negation:
+            rule = self.last_match(text)
+            return rule is not None and rule.matches
+        return bool(self.rules) and self._combined.search(text) is not None
+
+    def last_match(self, text: str) -> _Rule | None:
+        """Return the rule that decides about `text`, or None."""
+        return next((rule for rule in reversed(self.rules) if rule.regex.search(text)), None)
+
+
+def _compiled(line: str) -> _Rule | None:
+    """Return the rule of one line, or None for an empty one or a comment."""
+    try:
+        regex, matches = GitIgnoreSpecPattern.pattern_to_regex(_contents_only(line))
+        if regex is None or matches is None:
+            return None
+        # The group marks directories for pathspec's own precedence; here parents are asked one by one.
+        return _Rule(line, re.compile(regex.replace("(?P<ps_d>", "(?:"), re.DOTALL), matches)
+    except (GitIgnorePatternError, re.error) as error:
+        raise ConfigurationError(
+            f"{line!r} is not a gitignore pattern ({error}); write it as in a .gitignore file"
+        ) from error
+
+
+def _contents_only(line: str) -> str:
+    """Return a pattern so that "dir/**" matches what lies in dir, but not dir itself, as git does it."""
+    stripped = line.rstrip()
+    return stripped + "/*" if stripped.endswith("/**") and stripped.strip("!/*") else line
+
+
+def _literal_prefixes(lines: Sequence[str]) -> list[list[bytes]] | None:
+    """Return the directories that anchored include patterns begin with; None where one may match anywhere.
+
+    So that `include = ["nginx/**"]` does not walk through, and watch, all of /etc.
+    """
+    prefixes = []
+    for line in lines:
+        text = line.rstrip()
+        if not text or text.startswith(("#", "!")):
+            continue
+        if "/" not in text[:-1]:
+            return None
+        literal: list[bytes] = []
+        for name in text.strip("/").split("/"):
+            if _WILDCARDS.intersection(name):
+                break
+            literal.append(name.encode("utf-8", "surrogateescape"))
+        if not literal:
+            return None
+        prefixes.append(literal)
+    return prefixes
+
+
+def _text(path: bytes, is_directory: bool) -> str:
+    text = path.decode("utf-8", "surrogateescape")
+    return text + "/" if is_directory else text

@@ -1,0 +1,116 @@
+"""What failing over now would lose, as the sentence that `syncer status` leads with; pure."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, NamedTuple
+
+from syncer.cli.wording import counted, seconds_in_words
+
+
+class Severity(Enum):
+    """How a state is shown; only what is known to be equal is GOOD."""
+
+    GOOD = "green"
+    LATE = "yellow"
+    BAD = "red"
+
+
+class Sentence(NamedTuple):
+    """One statement with its colour."""
+
+    text: str
+    severity: Severity
+
+
+def sentences(status: dict[str, Any]) -> list[Sentence]:
+    """Return one sentence for each target of production, or one for a failover node."""
+    if status["agent"] != "running":
+        return [
+            Sentence(
+                "what failing over now would lose is unknown: no agent is running (`syncer agent` starts it)",
+                Severity.BAD,
+            )
+        ]
+    if status["mode"] == "failover":
+        return [_of_failover(status["production"])]
+    if status["mode"] != "production":
+        return [Sentence(f"this node is {status['mode']}: it neither sends nor accepts changes", Severity.BAD)]
+    if not status["targets"]:
+        return [Sentence("there is nothing to fail over to: no [[failover]] is configured", Severity.BAD)]
+    return [_of_target(target) for target in status["targets"]]
+
+
+def stream_severity(domain: dict[str, Any]) -> Severity:
+    """Tell how one domain of a target stands: good only where it streams and lacks nothing."""
+    if domain["state"] in ("suspended", "unreachable"):
+        return Severity.BAD
+    if domain["state"] == "streaming" and domain["changes_behind"] == 0:
+        return Severity.GOOD
+    return Severity.LATE
+
+
+def target_severity(target: dict[str, Any]) -> Severity:
+    """Tell how a target stands: as its worst domain; one without domains gets nothing, which is bad."""
+    order = [Severity.BAD, Severity.LATE, Severity.GOOD]
+    found = [stream_severity(domain) for domain in target["domains"]]
+    return min(found, key=order.index, default=Severity.BAD)
+
+
+def _of_target(target: dict[str, Any]) -> Sentence:
+    start = f"failing over to {target['name']} now would lose"
+    severity = target_severity(target)
+    unknown = [domain["name"] for domain in target["domains"] if domain["changes_behind"] is None]
+    if unknown or not target["domains"]:
+        of = f" of {', '.join(unknown)}" if unknown else ""
+        text = f"what failing over to {target['name']} now would lose{of} is unknown"
+        return Sentence(text + _why(target), severity)
+    never = [domain["name"] for domain in target["domains"] if domain["cursor_seq"] is None]
+    lost = [_lost(domain) for domain in target["domains"] if domain["changes_behind"] and domain["name"] not in never]
+    if never:
+        lost.insert(0, f"all of {', '.join(never)}, which it has never received")
+    if not lost:
+        return Sentence(f"{start} nothing{_why(target)}", severity)
+    return Sentence(f"{start} {' and '.join(lost)}{_why(target)}", severity)
+
+
+def _lost(domain: dict[str, Any]) -> str:
+    oldest = domain["oldest_seconds"]
+    age = "" if oldest is None else f", the oldest {seconds_in_words(oldest)} old"
+    return f"{counted(domain['changes_behind'], 'change')} in {domain['name']}{age}"
+
+
+def _why(target: dict[str, Any]) -> str:
+    """Say what is wrong with a target that does not stream."""
+    if target["state"] == "streaming":
+        return ""
+    reason = f": {target['reason']}" if target["reason"] else ""
+    return f" ({target['state']}{reason})"
+
+
+def _of_failover(production: dict[str, Any] | None) -> Sentence:
+    if production is None:
+        return Sentence(
+            "what failing over to this node would lose is unknown: production was not heard since the start",
+            Severity.BAD,
+        )
+    silence = seconds_in_words(production["seconds_since_heard"])
+    known = [domain for domain in production["domains"] if domain["changes_behind"] is not None]
+    unknown = [domain["name"] for domain in production["domains"] if domain["changes_behind"] is None]
+    lost = [f"at least {_lost(domain)}" for domain in known if domain["changes_behind"]]
+    what = " and ".join(lost) if lost else "nothing that is known here"
+    text = f"failing over to this node now would lose {what}, as of {silence} ago"
+    if unknown:
+        text += f"; of {', '.join(unknown)} nothing is known"
+    return Sentence(f"{text} (production is {production['name']})", _failover_severity(production))
+
+
+SILENT_SECONDS = 5.0
+"""Heartbeats come every second: what is older than this is no longer shown as good."""
+
+
+def _failover_severity(production: dict[str, Any]) -> Severity:
+    if production["seconds_since_heard"] > SILENT_SECONDS:
+        return Severity.BAD
+    equal = all(domain["changes_behind"] == 0 for domain in production["domains"])
+    return Severity.GOOD if equal and production["domains"] else Severity.LATE

@@ -1,0 +1,132 @@
+"""A status as tables: what is lost first, then targets, domains and problems."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from syncer.cli.exposure import Severity, sentences, stream_severity
+from syncer.cli.output import printable
+from syncer.cli.wording import bytes_in_words, counted, moment_in_words, seconds_in_words
+
+PROBLEMS_SHOWN = 10
+
+
+def render_status(status: dict[str, Any]) -> RenderableType:
+    """Return everything that `syncer status` shows."""
+    parts: list[RenderableType] = [
+        Text(printable(sentence.text), style=f"bold {sentence.severity.value}") for sentence in sentences(status)
+    ]
+    parts += [Text(""), _node(status)]
+    if status["targets"]:
+        parts += [Text(""), _targets(status["targets"])]
+    if status["domains"]:
+        parts += [Text(""), _domains(status["domains"])]
+    approvals = list(_approvals(status["targets"]))
+    problems = list(_problems(status))
+    for lines in (approvals, problems):
+        if lines:
+            parts += [Text(""), *lines]
+    return Group(*parts)
+
+
+def _node(status: dict[str, Any]) -> Text:
+    term = status["term"]["counter"]
+    facts = [status["node"], status["mode"], f"term {term}", f"agent {status['agent']}"]
+    if status.get("pid"):
+        facts[-1] += f" (process {status['pid']})"
+    if status["listen"]:
+        facts.append(f"listening on {status['listen']}")
+    return Text(printable(" · ".join(facts)))
+
+
+def _table(*columns: str, right: tuple[str, ...] = ()) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return table
+
+
+def _targets(targets: list[dict[str, Any]]) -> Table:
+    table = _table(
+        "TARGET", "DOMAIN", "STATE", "BEHIND", "OLDEST", "LAST SUCCESS", "LAST FULL", "REASON",
+        right=("BEHIND", "OLDEST"),
+    )  # fmt: skip  # the columns in one line each
+    for target in targets:
+        if not target["domains"]:
+            state = Text(target["state"], style=Severity.BAD.value)
+            table.add_row(
+                Text(printable(target["name"])), "-", state, "", "", "", "", Text(printable(target["reason"]))
+            )
+        for domain in target["domains"]:
+            table.add_row(
+                Text(printable(target["name"])),
+                Text(printable(domain["name"])),
+                Text(domain["state"], style=stream_severity(domain).value),
+                _behind(domain),
+                seconds_in_words(domain["oldest_seconds"]) if domain["oldest_seconds"] else "",
+                moment_in_words(domain["last_success"]),
+                moment_in_words(domain["last_full"]),
+                Text(printable(domain["reason"])),
+            )
+    return table
+
+
+def _behind(domain: dict[str, Any]) -> str:
+    if domain["changes_behind"] is None:
+        return "unknown"
+    if not domain["changes_behind"]:
+        return "0"
+    size = f" ({bytes_in_words(domain['bytes_behind'])})" if domain["bytes_behind"] else ""
+    return f"{domain['changes_behind']:,}{size}"
+
+
+def _domains(domains: list[dict[str, Any]]) -> Table:
+    table = _table("DOMAIN", "PATH", "STATE", "ENTRIES", "WATCHED", "PROBLEMS", "REASON", right=("ENTRIES",))
+    for domain in domains:
+        watched = ""
+        if domain.get("directories") is not None:
+            watched = f"{domain.get('watched') or 0:,} of {domain['directories']:,}"
+        table.add_row(
+            Text(printable(domain["name"])),
+            Text(printable(domain["path"])),
+            Text(domain["state"], style="" if not domain["reason"] else Severity.LATE.value),
+            "" if domain.get("entries") is None else f"{domain['entries']:,}",
+            watched,
+            str(len(domain["problems"])),
+            Text(printable(domain["reason"])),
+        )
+    return table
+
+
+def _approvals(targets: list[dict[str, Any]]) -> list[Text]:
+    lines = []
+    for target in targets:
+        for domain in target["domains"]:
+            approval = domain.get("approval")
+            if approval:
+                lost = counted(approval["deletions"], "deletion")
+                lost += f" and {counted(approval['overwrites'], 'overwrite')} in {domain['name']}"
+                what = f"{lost} wait for your approval: syncer approve {target['name']}"
+                lines.append(Text(printable(what), style="bold"))
+    return lines
+
+
+def _problems(status: dict[str, Any]) -> list[Text]:
+    found = [(domain["name"], problem) for domain in status["domains"] for problem in domain["problems"]]
+    found += [
+        (f"{target['name']} {domain['name']}", problem)
+        for target in status["targets"]
+        for domain in target["domains"]
+        for problem in domain["problems"]
+    ]
+    lines = [
+        Text(f"problem: {printable(where)}: {printable(problem['path'])}: {printable(problem['reason'])}")
+        for where, problem in found[:PROBLEMS_SHOWN]
+    ]
+    if len(found) > PROBLEMS_SHOWN:
+        lines.append(Text(f"and {counted(len(found) - PROBLEMS_SHOWN, 'more problem')}: --json shows all"))
+    return lines

@@ -1,0 +1,162 @@
+"""One state of one domain's index, for as long as a transaction takes to send it."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from syncer.index.opening import explained
+from syncer.index.rows import ENTRY_COLUMNS, LIVE, entry_of
+from syncer.model import Change, Entry, Head, join, name_of, parent_of
+from syncer.summary import summarize
+
+# The columns are our own names, no input.
+_ENTRIES = f"SELECT parent, name, {ENTRY_COLUMNS} FROM entry WHERE domain_id = ? AND state = 0"  # noqa: S608
+_ENTRIES += " ORDER BY parent, name"
+_CHANGES = f"SELECT seq, state, parent, name, {ENTRY_COLUMNS} FROM entry"  # noqa: S608
+_CHANGES += " WHERE domain_id = ? AND {seq} > ? AND state < 2 ORDER BY parent, name"
+
+
+class SummaryCache:
+    """Remembers the latest summary of each domain: it costs a walk through all of its rows."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[int, tuple[int, bytes]] = {}
+
+    def get(self, domain_id: int, revision: int, make: Callable[[], bytes]) -> bytes:
+        """Return the summary of this revision, made anew only where another one is remembered."""
+        with self._lock:
+            found = self._known.get(domain_id)
+        if found is not None and found[0] == revision:
+            return found[1]
+        summary = make()
+        with self._lock:
+            self._known[domain_id] = (revision, summary)
+        return summary
+
+
+class IndexSnapshot:
+    """An open read transaction; later commits do not show in it. Any one thread at a time may use it."""
+
+    head: Head
+    torn: bool
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        path: Path,
+        domain_id: int,
+        head: Head,
+        summaries: SummaryCache,
+        give_back: Callable[[sqlite3.Connection], None],
+    ) -> None:
+        self._connection: sqlite3.Connection | None = connection
+        self._path = path
+        self._domain_id = domain_id
+        self._summaries = summaries
+        self._give_back = give_back
+        connection.execute("BEGIN")
+        seq, self._entries, torn, self._revision = connection.execute(
+            "SELECT seq, entries, torn, revision FROM domain WHERE id = ?", (domain_id,)
+        ).fetchone()
+        self.head = head._replace(seq=seq)
+        self.torn = bool(torn)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the read transaction; a second call does nothing."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with explained(self._path):
+                connection.execute("ROLLBACK")
+            self._give_back(connection)
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield all that is live, ordered by (parent, name), the root first."""
+        for parent, name, *columns in self._query(_ENTRIES, ()):
+            yield entry_of(join(parent, name), columns)
+
+    def changes_since(self, seq: int) -> Iterator[Change]:
+        """Yield what changed after `seq`, tombstones among it, ordered by (parent, name)."""
+        # Where most rows changed, walking them in their order is cheaper than sorting them.
+        by_order = self.count_since(seq) * 2 > self._entries
+        query = _CHANGES.format(seq="+seq" if by_order else "seq")
+        for number, state, parent, name, *columns in self._query(query, (seq,)):
+            path = join(parent, name)
+            yield Change(number, path, entry_of(path, columns) if state == LIVE else None)
+
+    def count_since(self, seq: int) -> int:
+        """Return how many changes `changes_since` yields."""
+        return int(self._one("SELECT count(*) FROM entry WHERE domain_id = ? AND seq > ? AND state < 2", (seq,)))
+
+    def bytes_since(self, seq: int) -> int:
+        """Return how many bytes the files hold that changed after `seq`."""
+        return int(
+            self._one(
+                "SELECT coalesce(sum(size), 0) FROM entry WHERE domain_id = ? AND seq > ? AND state = 0",
+                (seq,),
+            )
+        )
+
+    def oldest_since(self, seq: int) -> float | None:
+        """Return when the oldest of the changes after `seq` was captured, in unix seconds."""
+        found = self._one("SELECT min(captured) FROM entry WHERE domain_id = ? AND seq > ? AND state < 2", (seq,))
+        return None if found is None else float(found)
+
+    def count(self) -> int:
+        """Return how many paths are live, the root among them."""
+        return int(self._entries)
+
+    def size_of(self, path: bytes) -> int:
+        """Return the bytes of a live file; 0 where there is none."""
+        query = "SELECT size FROM entry WHERE domain_id = ? AND parent = ? AND name = ? AND state = 0"
+        return next((row[0] for row in self._query(query, (parent_of(path), name_of(path)))), 0)
+
+    def paths_with_digest(self, digest: bytes) -> list[bytes]:
+        """Return the live files that hold this content."""
+        # The condition on x'' lets SQLite use the partial index.
+        query = (
+            "SELECT parent, name FROM entry"
+            " WHERE domain_id = ? AND digest = ? AND digest <> x'' AND state = 0 ORDER BY parent, name"
+        )
+        return [join(parent, name) for parent, name in self._query(query, (digest,))]
+
+    def holds_digest(self, digest: bytes, up_to_seq: int) -> bool:
+        """Tell whether a target at `up_to_seq` has this content somewhere in its tree.
+
+        It has where the content came to a path up to then and is still there, or was deleted only later.
+        """
+        found = self._one(
+            "SELECT EXISTS (SELECT 1 FROM entry WHERE domain_id = ?1 AND digest = ?2 AND digest <> x''"
+            " AND digest_seq <= ?3 AND (state = 0 OR state = 1 AND seq > ?3))",
+            (digest, up_to_seq),
+        )
+        return bool(found)
+
+    def summary(self) -> bytes:
+        """Return the digest over all live entries (see syncer/summary.py); cached until something changes."""
+        return self._summaries.get(self._domain_id, self._revision, lambda: summarize(self.entries()))
+
+    def _query(self, query: str, values: tuple[object, ...]) -> Iterator[Any]:
+        assert self._connection is not None, "the snapshot is closed"
+        with (
+            explained(self._path),
+            closing(self._connection.execute(query, (self._domain_id, *values))) as rows,
+        ):
+            yield from rows
+
+    def _one(self, query: str, values: tuple[object, ...]) -> Any:  # noqa: ANN401  # what SQLite holds
+        return next(iter(self._query(query, values)))[0]

@@ -1,0 +1,87 @@
+"""What a stream to one target is made of: its settings, what it asks of the node, what asks it, what it shows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from syncer.model import Patterns, Problem, Term
+from syncer.replicate import messages as m
+from syncer.replicate.progress import Decision, Progress
+from syncer.replicate.session import Outcome, Report
+
+
+class Stream(NamedTuple):
+    """Which stream this is, and the settings that shape it (seconds)."""
+
+    target: str
+    domain: str
+    automatic: bool
+    timeout: float
+    retry_min: float
+    retry_max: float
+    patterns: Patterns
+    pattern_hash: bytes
+
+
+class Production(Protocol):
+    """What the sender asks of the node it lives in."""
+
+    node_id: str
+    name: str
+    software: str
+
+    def term(self) -> Term:
+        """Return this node's term."""
+
+    def unavailable(self, domain: str) -> str:
+        """Say why the domain's root cannot be read; "" where it can."""
+
+    def scanned(self, domain: str) -> bool:
+        """Tell whether the first scan since the start is complete."""
+
+    def content_changed(self, domain: str, path: bytes) -> None:
+        """Have the path read again, and given a fresh seq once it is stable."""
+
+    def succeeded(self, stream: Stream, ack: m.Ack, *, full: bool) -> None:
+        """Record an acknowledgement."""
+
+
+@dataclass(slots=True)
+class Request:
+    """One full synchronization, comparison or preview that a person waits for."""
+
+    dry_run: bool
+    against_base: bool
+    report: Callable[[Report], None]
+    approval: str = ""
+    done: asyncio.Future[Outcome] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    def fail(self, error: Exception) -> None:
+        """End the wait with an error."""
+        if not self.done.done():
+            self.done.set_exception(error)
+
+    def answer(self, outcome: Outcome) -> None:
+        """End the wait with the target's answer."""
+        if not self.done.done():
+            self.done.set_result(outcome)
+
+
+class StreamView(NamedTuple):
+    """A stream as status shows it (seconds; times of success in unix seconds)."""
+
+    target: str
+    domain: str
+    decision: Decision
+    progress: Progress
+    round_trip: float | None
+    clock_skew: float | None
+    last_success: float | None
+    last_full: float | None
+    generation: int
+    echoes: int
+    problems: tuple[Problem, ...]
+    peer_node_id: str

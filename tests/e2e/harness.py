@@ -1,0 +1,171 @@
+"""Real agents as processes, paired through the real commands; tests can break what is between them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from syncer.demo.comparison import differences
+from syncer.demo.node import NodeProcess, free_port, wait_until
+from tests.e2e.proxy import Proxy
+
+__all__ = ["DOMAIN", "TARGET", "Node", "Pair", "Proxy", "differences", "free_port", "paired", "wait_until"]
+
+DOMAIN = "tree"
+TARGET = "dr-a"
+EQUAL_SECONDS = 20.0
+COMPARE_EVERY_SECONDS = 0.02
+RETRY = 'on_failure = { retry = "50ms..500ms" }\n'
+"""Short, so that a test does not wait for a reconnect."""
+
+
+class Node(NodeProcess):
+    """A node that tests can pause, ask and run commands on."""
+
+    def cli(
+        self, *arguments: str, check: bool | int = True, stdin: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command; `check`: True expects exit 0, a number that one, False any."""
+        expected = None if check is False else (0 if check is True else check,)
+        return self.command(*arguments, expected=expected, stdin=stdin)
+
+    def status(self) -> dict[str, Any]:
+        """Return `syncer status --json`, whatever its exit code."""
+        return self.json("status", expected=None)
+
+    def stream(self, target: str = TARGET, domain: str = DOMAIN) -> dict[str, Any]:
+        """Return how one domain of one target stands on this production node."""
+        [found] = [
+            item
+            for entry in self.status()["targets"]
+            if entry["name"] == target
+            for item in entry["domains"]
+            if item["name"] == domain
+        ]
+        assert isinstance(found, dict)
+        return found
+
+    def pause(self) -> None:
+        """Stop the agent's process where it stands; its connections stay open."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a paused agent go on."""
+        self._signal(signal.SIGCONT)
+
+    @property
+    def pid(self) -> int:
+        """The agent's process."""
+        assert self.process is not None, f"the agent of {self.name} does not run"
+        return self.process.pid
+
+    def end(self) -> None:
+        """End the agent in any state, for the clean-up of a test."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self.resume()
+            self.kill()
+
+    def _signal(self, signum: signal.Signals) -> None:
+        os.kill(self.pid, signum)
+
+
+class Pair:
+    """Production and failover with one domain, `DOMAIN`; the target's name is `TARGET`."""
+
+    def __init__(
+        self, folder: Path, *, target: str = "", domain: str = "", node: str = "", proxy: bool = False
+    ) -> None:
+        """Write both configurations, with these further lines in their tables; nothing runs yet.
+
+        With `proxy`, production reaches failover through `self.proxy`, which must be entered first.
+        """
+        self.failover = Node(folder / "failover", TARGET, "failover", free_port())
+        self.production = Node(folder / "production", "prod-a", "production", free_port())
+        self.proxy = Proxy(free_port(), self.failover.port) if proxy else None
+        self.address = f"127.0.0.1:{self.proxy.port}" if self.proxy else self.failover.address
+        self._target, self._domain, self._node = target, domain, node
+
+    def init(self) -> None:
+        """Make configuration, state and identity of both."""
+        self.failover.init(self._tables(self.failover))
+        self.production.init(
+            self._tables(self.production)
+            + f'\n[[failover]]\nname = "{TARGET}"\naddress = "{self.address}"\n{self._target}{RETRY}'
+        )
+        if self._node:
+            for node in (self.failover, self.production):
+                text = node.config.read_text("utf-8")
+                node.config.write_text(text.replace("[node]\n", f"[node]\n{self._node}", 1), "utf-8")
+
+    def pair(self) -> None:
+        """Start failover, and let production join it through the real commands."""
+        self.failover.start()
+        token = self.failover.json("invite")["token"]
+        self.production.cli("join", self.address, "-", stdin=f"{token}\n")
+
+    def start(self) -> None:
+        """Start whichever agent does not run."""
+        for node in (self.failover, self.production):
+            if node.process is None:
+                node.start()
+
+    def stop(self) -> None:
+        """End both as systemd would; both must end with 0."""
+        for node in (self.production, self.failover):
+            assert node.stop() in (0, None), node.last_words()
+
+    def end(self) -> None:
+        """End both in any state."""
+        self.production.end()
+        self.failover.end()
+
+    def differences(self) -> list[str]:
+        """Return what differs between both roots now."""
+        return differences(self.production.root, self.failover.root)
+
+    def wait_equal(self, timeout: float = EQUAL_SECONDS) -> None:
+        """Return once both roots are equal; fails with what differs after `timeout` seconds."""
+        found: list[str] = []
+
+        def is_equal() -> bool:
+            nonlocal found
+            found = self.differences()
+            return not found
+
+        try:
+            wait_until(is_equal, timeout, "both trees were equal")
+        except Exception as error:
+            raise AssertionError(
+                f"after {timeout} s: {found[:10]} ({len(found)} differences)\n"
+                f"production: {self.production.last_words()}\nfailover: {self.failover.last_words()}"
+            ) from error
+
+    def wait_for(
+        self, condition: Callable[[dict[str, Any]], object], what: str, timeout: float = EQUAL_SECONDS
+    ) -> None:
+        """Return once production's stream, as status shows it, is as told."""
+        wait_until(lambda: condition(self.production.stream()), timeout, what)
+
+    def _tables(self, node: Node) -> str:
+        return f'[domains.{DOMAIN}]\npath = "{node.root}"\n{self._domain}'
+
+
+@contextlib.contextmanager
+def paired(folder: Path, *, start: bool = True, **options: Any) -> Iterator[Pair]:
+    """Make a pair, join it, and (with `start`) run both agents until the end of the block."""
+    pair = Pair(folder, **options)
+    with contextlib.ExitStack() as stack:
+        if pair.proxy:
+            stack.enter_context(pair.proxy)
+        stack.callback(pair.end)
+        pair.init()
+        pair.pair()
+        if start:
+            pair.start()
+        yield pair

@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from syncer.cli import output
+from syncer.cli.main import main
+from syncer.errors import RefusedError
+from tests.documented import deviations, examples
+
+Run = Callable[..., tuple[int, str, str]]
+RunJson = Callable[..., tuple[int, dict[str, Any]]]
+EQUAL = {
+    "name": "nginx", "outcome": "equal", "changes": 0, "bytes": 0, "seconds": 0.03, "error": "",
+    "exit_code": 0, "approval": None, "plan": [], "plan_total": 0,
+}  # fmt: skip  # a table
+
+
+@pytest.fixture
+def person(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Sit somebody at a terminal, who gives this answer."""
+
+    def sit(answer: str) -> None:
+        monkeypatch.setattr("syncer.cli.output.is_interactive", lambda: True)
+        monkeypatch.setattr("syncer.cli.snapshot.is_interactive", lambda: True)
+        monkeypatch.setattr("sys.stdin", io.StringIO(answer + "\n"))
+
+    return sit
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command", "sent"),
+    [
+        (["status"], "status", {}),
+        (
+            ["diff", "dr-a", "--domain", "a", "--domain", "b"],
+            "diff",
+            {"target": "dr-a", "domains": ["a", "b"]},
+        ),
+        (["snapshot", "--dry-run"], "snapshot", {"target": None, "domains": [], "dry_run": True}),
+        (["explain", "/etc/x"], "explain", {"path": "/etc/x"}),
+        (["invite", "--ttl", "90s"], "invite", {"ttl_seconds": 90.0}),
+        (["join", "h:1", "t"], "join", {"address": "h:1", "token": "t"}),
+    ],
+)
+def test_each_command_sends_what_was_asked_and_prints_what_came(
+    agent: Any, run_json: RunJson, arguments: list[str], command: str, sent: dict[str, Any]
+) -> None:
+    answer = agent.answers[command][0]
+    assert run_json(*arguments) == (answer.get("exit_code", 0), answer)
+    assert agent.calls == [(command, sent)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["status"], "failing over to dr-a now would lose 3 changes in nginx, the oldest 41 s old"),
+        (["diff"], "dr-a nginx: refused: the synchronization would delete 2 and overwrite 1 paths on dr-a"),
+        (["snapshot", "--dry-run"], "  update   file      nginx.conf (1.4 KiB)"),
+        (["explain", "/x"], "dr-a: acknowledged (target at seq 1210)"),
+        (["invite"], "syncer join 10.0.2.10:7443 syncer1-…"),
+        (["join", "h:1", "t"], "paired with dr-a as target dr-a"),
+        (["wait"], "everything captured so far has arrived"),
+        (["target", "forget", "dr-b", "--yes"], "dr-b is forgotten"),
+        (["approve", "dr-a", "--yes"], "dr-a nginx: approved 2 deletions and 1 overwrite"),
+    ],
+)
+def test_each_command_says_it_in_words(agent: Any, run: Run, arguments: list[str], expected: str) -> None:
+    assert expected in run(*arguments)[1]
+    assert agent.calls
+
+
+def test_names_that_are_not_utf8_are_shown_with_escapes(agent: Any, run: Run) -> None:
+    result = examples()["explain"]
+    result["path"] = "/etc/\udcff"
+    agent.answer("explain", result)
+    code, out, _ = run("explain", os.fsdecode(b"/etc/\xff"))
+    assert code == 0
+    assert "/etc/\\xff is synchronized" in out
+    assert agent.calls == [("explain", {"path": "/etc/\udcff"})]
+
+
+def test_explain_takes_relative_paths_from_where_the_operator_stands(
+    agent: Any, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run("explain", "conf/../x")
+    assert agent.calls == [("explain", {"path": str(tmp_path / "x")})]
+
+
+def test_join_reads_the_token_from_standard_input(agent: Any, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("secret\n"))
+    assert run("join", "h:1", "-")[0] == 0
+    assert agent.calls == [("join", {"address": "h:1", "token": "secret"})]
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert run("join", "h:1", "-")[0] == 2
+
+
+def test_snapshot_without_a_person_does_nothing_and_exits_4(agent: Any, run: Run) -> None:
+    code, out, err = run("snapshot")
+    assert code == 4
+    assert "refused" in out
+    assert "--yes" in err
+    assert [name for name, _ in agent.calls] == ["snapshot"]
+
+
+@pytest.mark.parametrize("flags", [["--yes"], ["--yes", "--json"]])
+def test_snapshot_with_yes_approves_what_was_found_and_goes_on(agent: Any, run: Run, flags: list[str]) -> None:
+    done = {"targets": [{"name": "dr-a", "domains": [EQUAL]}], "exit_code": 0}
+    agent.answer("snapshot", examples()["snapshot"], done)
+    code, out, err = run("snapshot", "dr-a", *flags)
+    assert code == 0
+    assert "equal" in out
+    assert "2 deletions and 1 overwrite there wait for your approval" in err
+    item = {"target": "dr-a", "domain": "nginx", "id": "9f2c4d1b7a6e5f30"}
+    first = {"target": "dr-a", "domains": [], "dry_run": False}
+    assert agent.calls == [
+        ("snapshot", first),
+        ("approve", item),
+        ("snapshot", {**first, "approvals": [item]}),
+    ]
+
+
+def test_a_person_is_shown_the_plan_and_may_say_no(agent: Any, run: Run, person: Callable[[str], None]) -> None:
+    person("n")
+    code, _, err = run("snapshot")
+    assert code == 4
+    assert "  update   nginx.conf" in err
+    assert "and 2 more paths" in err
+    assert [name for name, _ in agent.calls] == ["snapshot"]
+    person("y")
+    run("snapshot")
+    assert [name for name, _ in agent.calls] == ["snapshot"] * 2 + ["approve", "snapshot"]
+
+
+def test_a_dry_run_never_asks(agent: Any, run: Run, person: Callable[[str], None]) -> None:
+    person("y")
+    assert run("snapshot", "--dry-run", "--yes")[0] == 4
+    assert [name for name, _ in agent.calls] == ["snapshot"]
+
+
+@pytest.mark.parametrize("arguments", [["approve", "dr-a"], ["target", "forget", "dr-b"]])
+def test_what_destroys_asks_first(agent: Any, run: Run, person: Callable[[str], None], arguments: list[str]) -> None:
+    code, out, err = run(*arguments)
+    assert (code, out) == (4, "")
+    assert "give --yes" in err
+    person("n")
+    assert run(*arguments)[0] == 4
+    assert all(sent.get("plan_only") or sent.get("dry_run") for _, sent in agent.calls)
+    person("y")
+    assert run(*arguments)[0] == 0
+    assert not agent.calls[-1][1].get("plan_only", agent.calls[-1][1].get("dry_run"))
+
+
+def test_approve_passes_only_what_was_shown(agent: Any, run: Run) -> None:
+    run("approve", "dr-a", "--domain", "nginx", "--yes")
+    assert agent.calls[-1] == (
+        "approve",
+        {"target": "dr-a", "domain": "nginx", "ids": ["9f2c4d1b7a6e5f30"]},
+    )
+
+
+@pytest.mark.parametrize(("flags", "mode"), [([], "synced"), (["--synced"], "synced"), (["--ready"], "ready")])
+def test_wait_asks_for_what_is_left_of_the_time(agent: Any, run: Run, flags: list[str], mode: str) -> None:
+    assert run("wait", "dr-a", *flags, "--timeout", "5s")[0] == 0
+    [(name, sent)] = agent.calls
+    assert (name, sent["mode"], sent["target"]) == ("wait", mode, "dr-a")
+    assert 0 < sent["timeout"] <= 5
+
+
+def test_wait_past_its_time_says_what_is_behind(agent: Any, run: Run) -> None:
+    agent.answer("wait", {**examples()["wait"], "exit_code": 1, "targets": examples()["status"]["targets"]})
+    code, out, err = run("wait", "--timeout", "1s")
+    assert (code, out) == (1, "")
+    assert "not everything has arrived within 1.0 s" in err
+    assert "dr-a nginx: 3 changes behind, streaming" in err
+
+
+def test_wait_without_an_agent_is_unreachable(run: Run) -> None:
+    code, _, err = run("wait", "--ready", "--timeout", "10ms")
+    assert code == 5
+    assert "start it with `syncer agent`" in err
+
+
+def test_progress_is_nowhere_in_json_and_rare_on_pipes(agent: Any, run: Run) -> None:
+    agent.progress = [examples()["progress"]] * 100
+    assert run("diff", "--json")[2] == ""
+    assert len(run("diff")[2].splitlines()) <= 1
+
+
+def test_init_writes_once_and_keeps_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, state = tmp_path / "new" / "syncer.toml", tmp_path / "state"
+    start = ["--config", str(file), "init", "--json"]
+    options = ["--name", "a", "--mode", "failover", "--state", str(state), "--listen", "127.0.0.1:0"]
+    assert main([*start, *options]) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert deviations(examples()["init"], first) == []
+    assert first["config_written"]
+    text = file.read_text()
+    assert 'listen = "127.0.0.1:0"' in text
+    assert stat.S_IMODE(state.stat().st_mode) == 0o700
+    assert stat.S_IMODE((state / "identity.key").stat().st_mode) == 0o600
+    assert main(start) == 0
+    assert json.loads(capsys.readouterr().out) == first | {"config_written": False}
+    assert main([*start, "--mode", "production", "--name", "b"]) == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 2
+    assert "leave --name out" in errors[0]
+    assert file.read_text() == text
+
+
+def test_init_wants_to_know_the_mode(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--config", str(tmp_path / "c.toml"), "init"]) == 2
+    assert "--mode" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_config_check(config: Path, run: Run, run_json: RunJson) -> None:
+    code, document = run_json("config", "check")
+    assert code == 0
+    assert deviations(examples()["config-check"], document) == []
+    assert document["warnings"]
+    config.write_text('[node]\nname = "a"\nmode = "x"\nnonsense = 1\nlisten = "nowhere"\n')
+    code, out, err = run("config", "check")
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 3
+    code, document = run_json("config", "check")
+    assert (code, len(document["errors"])) == (2, 3)
+
+
+def test_consent(monkeypatch: pytest.MonkeyPatch) -> None:
+    output.confirm("Do it?", yes=True)
+    with pytest.raises(RefusedError, match="no terminal"):
+        output.confirm("Do it?", yes=False)
+    monkeypatch.setattr(output, "is_interactive", lambda: True)
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    with pytest.raises(RefusedError, match="as you said"):
+        output.confirm("Do it?", yes=False)

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from syncer.cli.exposure import Severity, sentences, stream_severity, target_severity
+from syncer.cli.output import printable
+from syncer.cli.progress import _Lines, sentence_of
+from syncer.cli.render_status import render_status
+from syncer.cli.render_synchronization import lines_of
+from syncer.cli.wording import bytes_in_words, counted, moment_in_words, seconds_in_words
+from tests.documented import deviations, examples
+
+
+def status(**domain: Any) -> dict[str, Any]:
+    found = examples()["status"]
+    found["targets"][0]["domains"][0].update(domain)
+    found["targets"][0].update({key: domain[key] for key in ("state", "reason") if key in domain})
+    return found
+
+
+def rendered(document: dict[str, Any]) -> str:
+    out = io.StringIO()
+    Console(file=out, width=400).print(render_status(document))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("domain", "text", "severity"),
+    [
+        ({}, "failing over to dr-a now would lose 3 changes in nginx, the oldest 41 s old", Severity.LATE),
+        ({"changes_behind": 0}, "failing over to dr-a now would lose nothing", Severity.GOOD),
+        (
+            {"changes_behind": 0, "state": "unreachable", "reason": "it does not answer"},
+            "failing over to dr-a now would lose nothing (unreachable: it does not answer)",
+            Severity.BAD,
+        ),
+        (
+            {"changes_behind": None, "state": "connecting"},
+            "what failing over to dr-a now would lose of nginx is unknown (connecting)",
+            Severity.LATE,
+        ),
+        (
+            {"cursor_seq": None, "state": "full"},
+            "failing over to dr-a now would lose all of nginx, which it has never received (full)",
+            Severity.LATE,
+        ),
+        (
+            {
+                "changes_behind": 1,
+                "oldest_seconds": None,
+                "state": "suspended",
+                "reason": "the root is missing",
+            },
+            "failing over to dr-a now would lose 1 change in nginx (suspended: the root is missing)",
+            Severity.BAD,
+        ),
+    ],
+)
+def test_production_says_what_each_target_lacks(domain: dict[str, Any], text: str, severity: Severity) -> None:
+    assert sentences(status(**domain)) == [(text, severity)]
+
+
+def test_failover_says_only_what_it_was_told() -> None:
+    document = examples()["status-failover"]
+    [sentence] = sentences(document)
+    assert sentence.text == (
+        "failing over to this node now would lose at least 3 changes in nginx, the oldest 41 s old, "
+        "as of 600 ms ago (production is prod-a)"
+    )
+    assert sentence.severity is Severity.LATE
+    document["production"]["domains"][0]["changes_behind"] = 0
+    assert sentences(document)[0].severity is Severity.GOOD
+    document["production"]["seconds_since_heard"] = 40.0
+    assert sentences(document)[0].severity is Severity.BAD
+    document["production"]["domains"][0]["changes_behind"] = None
+    assert "of nginx nothing is known" in sentences(document)[0].text
+    document["production"] = None
+    assert "is unknown" in sentences(document)[0].text
+
+
+def test_without_agent_or_targets_nothing_is_promised() -> None:
+    changes: list[dict[str, Any]] = [{"agent": "stopped"}, {"targets": []}, {"mode": "fenced"}]
+    for change in changes:
+        [sentence] = sentences({**status(changes_behind=0), **change})
+        assert sentence.severity is Severity.BAD
+
+
+@pytest.mark.parametrize("state", ["connecting", "full", "streaming", "suspended", "unreachable"])
+@pytest.mark.parametrize("behind", [0, 1, None])
+def test_only_what_streams_and_lacks_nothing_is_green(state: str, behind: int | None) -> None:
+    domain = {"state": state, "changes_behind": behind}
+    assert (stream_severity(domain) is Severity.GOOD) == (state == "streaming" and behind == 0)
+    worst = target_severity({"domains": [{"state": "streaming", "changes_behind": 0}, domain]})
+    assert worst is stream_severity(domain)
+
+
+def test_a_target_that_receives_nothing_is_not_green() -> None:
+    assert target_severity({"domains": []}) is Severity.BAD
+
+
+def test_the_tables_show_everything_in_whole_lines() -> None:
+    text = rendered(status())
+    for expected in (
+        "prod-a · production · term 1 · agent running (process 4711) · listening on 10.0.1.10:7443",
+        "3 (2.0 KiB)",
+        "24 of 24",
+        "2 deletions and 1 overwrite in nginx wait for your approval: syncer approve dr-a",
+        "problem: nginx: run/socket: is a socket",
+        "problem: dr-a nginx: conf.d/secret: cannot be written: Permission denied",
+    ):
+        assert expected in text
+    assert "\x1b" not in text
+    assert "receiving" in rendered(examples()["status-failover"])
+
+
+def test_many_problems_are_counted() -> None:
+    document = status()
+    document["domains"][0]["problems"] = [{"path": f"[red]{n}\udcff", "reason": "x"} for n in range(30)]
+    text = rendered(document)
+    assert "and 21 more problems" in text
+    assert "[red]0\\xff" in text
+
+
+def test_a_status_of_a_node_that_has_just_started_can_be_shown() -> None:
+    document = status()
+    for key in ("entries", "directories", "watched", "last_full_scan_seconds"):
+        document["domains"][0][key] = None
+    document["targets"][0]["domains"] = []
+    assert "-" in rendered(document)
+
+
+def result_of(**domain: Any) -> str:
+    result = examples()["snapshot"]
+    result["targets"][0]["domains"][0].update(domain)
+    return "\n".join(lines_of(result))
+
+
+def test_outcomes_in_words() -> None:
+    nothing: dict[str, Any] = {"plan": [], "plan_total": 0, "approval": None}
+    assert result_of(outcome="equal", **nothing) == "dr-a nginx: equal, nothing to do (210 ms)"
+    applied = result_of(outcome="applied", changes=1, bytes=2048, **nothing)
+    assert applied == "dr-a nginx: applied 1 change, sent 2.0 KiB, in 210 ms"
+    assert result_of(outcome="unreachable", error="gone", **nothing) == "dr-a nginx: unreachable: gone"
+    assert result_of(outcome="planned").splitlines() == [
+        "dr-a nginx: 3 paths would change; a synchronization would ask for your approval",
+        "  update   file      nginx.conf (1.4 KiB)",
+        "  and 2 more paths",
+    ]
+
+
+def test_progress_lines_come_once_a_second() -> None:
+    now = [0.0]
+    lines: list[str] = []
+    show = _Lines(lines.append, lambda: now[0])
+    for moment in (0.1, 0.9, 1.1, 1.2, 2.2):
+        now[0] = moment
+        show(examples()["progress"])
+    assert lines == ["dr-a nginx: transfer 17 of 200, 34.0 KiB"] * 2
+    assert sentence_of({"phase": "scan", "done": 3, "total": 0, "bytes": 0, "domain": "x"}) == "x: scan 3"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.0004, "0.4 ms"), (0.012, "12 ms"), (0.0999, "100 ms"), (0.6, "600 ms"), (1, "1.0 s"), (9.96, "10 s"),
+        (41.2, "41 s"), (59.7, "1 min"), (125, "2 min 5 s"), (7300, "2 h 1 min"),
+        (90000, "1 d 1 h"), (-1, "0.0 ms"),
+    ],
+)  # fmt: skip  # a table
+def test_lengths_of_time(seconds: float, words: str) -> None:
+    assert seconds_in_words(seconds) == words
+
+
+def test_sizes_counts_and_moments() -> None:
+    assert [bytes_in_words(size) for size in (0, 1023, 1024, 150 * 1024, 5 * 1024**4)] == [
+        "0 B", "1023 B", "1.0 KiB", "150 KiB", "5.0 TiB"
+    ]  # fmt: skip  # a table
+    assert [counted(number, "path") for number in (0, 1, 1200)] == ["0 paths", "1 path", "1,200 paths"]
+    assert moment_in_words(None) == "never"
+    assert moment_in_words("2026-01-31T12:00:00.123+00:00").endswith(":00")
+
+
+def test_printable_keeps_what_people_can_read() -> None:
+    assert printable("größe →.conf") == "größe →.conf"
+    assert printable("a\nb\t\x1b[2J\udcff") == "a\\nb\\t\\x1b[2J\\xff"
+
+
+def test_deviations_from_the_documented_shapes_are_found() -> None:
+    documented = {"a": 1, "b": [{"c": "x"}], "d": None}
+    assert deviations(documented, {"a": 1.5, "b": [], "d": 3}) == []
+    assert sorted(deviations(documented, {"a": "1", "b": [{"c": "y"}, {}], "e": 1})) == [
+        ".a is str, documented as int", ".b[].c is missing", ".d is missing", ".e is not documented"
+    ]  # fmt: skip  # a table
