@@ -15,10 +15,11 @@ from syncer.config import Settings
 from syncer.errors import ConfigurationError, RefusedError, StateError, SyncerError, UnreachableError
 from syncer.state.lock import holder_of
 
-WITHOUT_AGENT = frozenset(
-    {"snapshot", "diff", "status", "explain", "approve", "target_forget", "invite", "join"}
-)
-"""Commands that do their work under the state lock where no agent runs."""
+WITHOUT_AGENT = frozenset({"snapshot", "diff", "status", "explain", "target_forget", "invite", "join"})
+"""Commands that do their work under the state lock where no agent runs.
+
+Not approve: an approval lives in the stream that waits for it, and `snapshot` asks by itself.
+"""
 STARTING_SECONDS = 10.0
 """How long to wait for the socket of a process that holds the state lock already."""
 POLL_SECONDS = 0.05
@@ -27,9 +28,7 @@ CONNECT_SECONDS = 5.0
 OnProgress = Callable[[dict[str, Any]], None]
 
 
-async def call(
-    settings: Settings, command: str, arguments: dict[str, Any], on_progress: OnProgress
-) -> dict[str, Any]:
+async def call(settings: Settings, command: str, arguments: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
     """Run a command and return its result; `on_progress` gets what is reported on the way.
 
     Raises what the command raises, with the agent or without: SyncerError with its exit code; and

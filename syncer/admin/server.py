@@ -45,9 +45,7 @@ async def serve_admin(state: Path, run: Run) -> AsyncIterator[None]:
         # Kept open until the end: gRPC removes its socket by this name when it stops.
         name = names.enter_context(short_name(nursery, "socket"))
     except OSError as error:
-        raise StateError(
-            f"{final}: cannot be made ({error.strerror}); check the directory's owner"
-        ) from error
+        raise StateError(f"{final}: cannot be made ({error.strerror}); check the directory's owner") from error
     with names:
         server = grpc.aio.server(options=_OPTIONS)
         server.add_generic_rpc_handlers((_handlers(run),))

@@ -62,9 +62,7 @@ def encode_event(event: Event) -> bytes:
         case Result():
             message = pb.CommandEvent(result_json=_to_json(event.body))
         case Failure():
-            failure = pb.Failure(
-                exit_code=event.exit_code, message=_sendable(_BETWEEN_ERRORS.join(event.errors))
-            )
+            failure = pb.Failure(exit_code=event.exit_code, message=_sendable(_BETWEEN_ERRORS.join(event.errors)))
             message = pb.CommandEvent(failure=failure)
     return message.SerializeToString()
 
@@ -82,9 +80,7 @@ def decode_event(data: bytes) -> Event:
             return Result(_from_json(message.result_json))
         case "failure":
             return Failure(message.failure.exit_code, tuple(message.failure.message.split(_BETWEEN_ERRORS)))
-    raise PeerProtocolError(
-        "the agent answered in a form that this version does not know; restart it after an update"
-    )
+    raise PeerProtocolError("the agent answered in a form that this version does not know; restart it after an update")
 
 
 def _to_json(document: Mapping[str, object]) -> str:

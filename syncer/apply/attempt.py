@@ -106,9 +106,7 @@ class Attempt:
         try:
             self._flush_staged()
             # The intent journal's place: what the burst will do is known and durable from here on.
-            burst = Burst(
-                self._domain, self._root, self._plan, self._base, self._disk, self._owners, self._areas
-            )
+            burst = Burst(self._domain, self._root, self._plan, self._base, self._disk, self._owners, self._areas)
             applied = burst.run(self._identities)
             return applied._replace(bytes=self._bytes, problems=[*self._problems, *applied.problems])
         except OSError as error:
@@ -314,9 +312,7 @@ class Attempt:
 def owner_problem(domain: str, entry: Entry) -> Problem:
     """Return the problem of an owner that this process may not give."""
     owner = f"{entry.owner or entry.uid}:{entry.group or entry.gid}"
-    return Problem(
-        domain, entry.path, f"owner {owner} cannot be set on failover: the agent does not run as root there"
-    )
+    return Problem(domain, entry.path, f"owner {owner} cannot be set on failover: the agent does not run as root there")
 
 
 __all__ = ["Attempt", "mismatch", "owner_problem"]

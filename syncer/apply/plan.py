@@ -61,7 +61,7 @@ def check_changes(changes: Sequence[Change]) -> None:
     kinds: dict[bytes, Entry | None] = {}
     for change in changes:
         if change.path in kinds:
-            raise PeerProtocolError(f"the peer sent {ascii(shown(change.path))} twice in one transaction")
+            raise PeerProtocolError(f"the peer sent {shown(change.path)!a} twice in one transaction")
         kinds[change.path] = change.entry
     for path, entry in kinds.items():
         if entry is None or not path:
@@ -70,9 +70,7 @@ def check_changes(changes: Sequence[Change]) -> None:
         if parent in kinds:
             above = kinds[parent]
             if above is None or above.kind is not Kind.DIRECTORY:
-                raise PeerProtocolError(
-                    f"the peer sent {ascii(shown(path))} below something that is no directory"
-                )
+                raise PeerProtocolError(f"the peer sent {shown(path)!a} below something that is no directory")
 
 
 class Planner:
@@ -160,9 +158,7 @@ class Planner:
         if entry.kind is Kind.SYMLINK:
             return self._root.read_link(entry.path) == entry.link_target
         known = self._base.get(entry.path)
-        return (
-            known is not None and known.entry.digest == entry.digest and known.identity == identity_of(found)
-        )
+        return known is not None and known.entry.digest == entry.digest and known.identity == identity_of(found)
 
     def _replace(self, entry: Entry, found: os.stat_result) -> None:
         """Something of another kind stands there; a directory goes only with nothing foreign in it."""

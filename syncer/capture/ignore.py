@@ -30,7 +30,8 @@ class Scope:
         self._patterns = patterns
         self._protected = frozenset(protected)
         self._include = _Rules(patterns.include)
-        self._exclude = _Rules(patterns.exclude)
+        # A negated pattern makes it matter whether a path itself or a directory above it is meant.
+        self._exclude = _Rules(patterns.exclude, exact=any(line.startswith("!") for line in patterns.exclude))
         self._prefixes = _literal_prefixes(patterns.include)
         self.everything = patterns.include == ("**",)
         self.has_excludes = bool(self._exclude.rules)
@@ -124,8 +125,9 @@ class _Rule(NamedTuple):
 class _Rules:
     """Compiled gitignore lines; where none is negated, one regular expression answers for all."""
 
-    def __init__(self, lines: Sequence[str]) -> None:
-        self.rules = [rule for line in lines if (rule := _compiled(line)) is not None]
+    def __init__(self, lines: Sequence[str], *, exact: bool = False) -> None:
+        """Compile; an `exact` rule matches only the path itself, else also everything below it."""
+        self.rules = [rule for line in lines if (rule := _compiled(line, exact=exact)) is not None]
         self.has_negation = any(not rule.matches for rule in self.rules)
         combined = "|".join(f"(?:{rule.regex.pattern})" for rule in self.rules)
         self._combined = re.compile(combined, re.DOTALL)
@@ -142,14 +144,19 @@ class _Rules:
         return next((rule for rule in reversed(self.rules) if rule.regex.search(text)), None)
 
 
-def _compiled(line: str) -> _Rule | None:
+def _compiled(line: str, *, exact: bool) -> _Rule | None:
     """Return the rule of one line, or None for an empty one or a comment."""
     try:
         regex, matches = GitIgnoreSpecPattern.pattern_to_regex(_contents_only(line))
         if regex is None or matches is None:
             return None
         # The group marks directories for pathspec's own precedence; here parents are asked one by one.
-        return _Rule(line, re.compile(regex.replace("(?P<ps_d>", "(?:"), re.DOTALL), matches)
+        regex = regex.replace("(?P<ps_d>/)", "/")
+        if exact and regex.endswith("(?:/|$)"):
+            regex = regex.removesuffix("(?:/|$)") + r"/?\Z"
+        elif exact and regex.endswith("/"):
+            regex += r"\Z"
+        return _Rule(line, re.compile(regex, re.DOTALL), matches)
     except (GitIgnorePatternError, re.error) as error:
         raise ConfigurationError(
             f"{line!r} is not a gitignore pattern ({error}); write it as in a .gitignore file"
@@ -159,7 +166,11 @@ def _compiled(line: str) -> _Rule | None:
 def _contents_only(line: str) -> str:
     """Return a pattern so that "dir/**" matches what lies in dir, but not dir itself, as git does it."""
     stripped = line.rstrip()
-    return stripped + "/*" if stripped.endswith("/**") and stripped.strip("!/*") else line
+    if stripped.strip("!/") == "**":
+        return line
+    if stripped.endswith("/**/"):
+        return stripped + "*/"
+    return stripped + "/*" if stripped.endswith("/**") else line
 
 
 def _literal_prefixes(lines: Sequence[str]) -> list[list[bytes]] | None:

@@ -2,32 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import logging
-import sys
-from datetime import UTC, datetime
-
 import click
 
 from syncer.cli.invocation import Invocation, json_option, pass_invocation
-
-TEXT_FORMAT = "%(asctime)s %(levelname)s %(message)s"
-
-
-class JsonLines(logging.Formatter):
-    """A log line as one JSON object."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return time, level, the part of syncer that speaks, and the message."""
-        line = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "part": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line)
 
 
 @click.command("agent")
@@ -41,19 +18,11 @@ def command(invocation: Invocation, *, verbose: bool, as_json: bool) -> int:
     """
     import asyncio
 
+    from syncer.cli.logs import log_as_agent
+
     settings = invocation.settings()
-    log_to_stderr(verbose=verbose, as_json=as_json)
+    log_as_agent(verbose=verbose, as_json=as_json)
     from syncer.node import run_agent
 
     asyncio.run(run_agent(settings))
     return 0
-
-
-def log_to_stderr(*, verbose: bool, as_json: bool) -> None:
-    """Set up logging for a process that is a node."""
-    writer = logging.StreamHandler(sys.stderr)
-    writer.setFormatter(JsonLines() if as_json else logging.Formatter(TEXT_FORMAT))
-    logging.basicConfig(level=logging.INFO, handlers=[writer], force=True)
-    # Only syncer's own: the libraries' debug lines say nothing to an operator.
-    logging.getLogger("syncer").setLevel(logging.DEBUG if verbose else logging.INFO)
-    logging.getLogger("watchdog").setLevel(logging.ERROR)

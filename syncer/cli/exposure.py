@@ -95,9 +95,12 @@ def _of_failover(production: dict[str, Any] | None) -> Sentence:
             Severity.BAD,
         )
     silence = seconds_in_words(production["seconds_since_heard"])
-    known = [domain for domain in production["domains"] if domain["changes_behind"] is not None]
-    unknown = [domain["name"] for domain in production["domains"] if domain["changes_behind"] is None]
-    lost = [f"at least {_lost(domain)}" for domain in known if domain["changes_behind"]]
+    received = [domain for domain in production["domains"] if domain["cursor_seq"] is not None]
+    never = [domain["name"] for domain in production["domains"] if domain["cursor_seq"] is None]
+    unknown = [domain["name"] for domain in received if domain["changes_behind"] is None]
+    lost = [f"at least {_lost(domain)}" for domain in received if domain["changes_behind"]]
+    if never:
+        lost.insert(0, f"all of {', '.join(never)}, which it has never received")
     what = " and ".join(lost) if lost else "nothing that is known here"
     text = f"failing over to this node now would lose {what}, as of {silence} ago"
     if unknown:
@@ -112,5 +115,5 @@ SILENT_SECONDS = 5.0
 def _failover_severity(production: dict[str, Any]) -> Severity:
     if production["seconds_since_heard"] > SILENT_SECONDS:
         return Severity.BAD
-    equal = all(domain["changes_behind"] == 0 for domain in production["domains"])
+    equal = all(domain["changes_behind"] == 0 and domain["cursor_seq"] is not None for domain in production["domains"])
     return Severity.GOOD if equal and production["domains"] else Severity.LATE

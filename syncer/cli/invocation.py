@@ -37,7 +37,9 @@ class Invocation:
         import asyncio
 
         from syncer.admin.client import call
+        from syncer.cli.logs import log_as_command
 
+        log_as_command()
         return asyncio.run(call(self.settings(), command, arguments, on_progress or _ignore))
 
 

@@ -27,9 +27,7 @@ RETRY = 'on_failure = { retry = "50ms..500ms" }\n'
 class Node(NodeProcess):
     """A node that tests can pause, ask and run commands on."""
 
-    def cli(
-        self, *arguments: str, check: bool | int = True, stdin: str = ""
-    ) -> subprocess.CompletedProcess[str]:
+    def cli(self, *arguments: str, check: bool | int = True, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command; `check`: True expects exit 0, a number that one, False any."""
         expected = None if check is False else (0 if check is True else check,)
         return self.command(*arguments, expected=expected, stdin=stdin)

@@ -21,12 +21,16 @@ from tests.unit.apply.trees import MemoryBase, WholeReach, changes_between, read
 
 NAMES = [b"a", b"b", b"c\xff", b"d e"]
 Node = object
-files = st.tuples(st.just("file"), st.sampled_from([b"", b"one", b"two", b"x" * 3000]), st.sampled_from([0o644, 0o600, 0o4755]))
+files = st.tuples(
+    st.just("file"), st.sampled_from([b"", b"one", b"two", b"x" * 3000]), st.sampled_from([0o644, 0o600, 0o4755])
+)
 links = st.tuples(st.just("link"), st.sampled_from([b"a", b"../away", b"/etc/passwd"]))
 nodes = st.recursive(
     files | links,
     lambda children: st.tuples(
-        st.just("dir"), st.dictionaries(st.sampled_from(NAMES), children, max_size=3), st.sampled_from([0o755, 0o700, 0o2750])
+        st.just("dir"),
+        st.dictionaries(st.sampled_from(NAMES), children, max_size=3),
+        st.sampled_from([0o755, 0o700, 0o2750]),
     ),
     max_leaves=12,
 )

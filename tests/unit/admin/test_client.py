@@ -179,10 +179,10 @@ async def test_an_agent_that_stops_meanwhile_is_unreachable(state: Path) -> None
 
 @pytest.mark.asyncio
 async def test_without_an_agent_what_needs_one_says_how_to_start_it(state: Path) -> None:
-    with pytest.raises(
-        UnreachableError, match=f"no agent is running for {state}; start it with `syncer agent`"
-    ):
+    with pytest.raises(UnreachableError, match=f"no agent is running for {state}; start it with `syncer agent`"):
         await call(settings_of(state), "wait", {}, print)
+    with pytest.raises(UnreachableError, match="no agent"):
+        await call(settings_of(state), "approve", {"target": "dr-a"}, print)
     with pytest.raises(UnreachableError, match="no agent"):
         await wait_for_agent(settings_of(state), 0.0)
 

@@ -50,9 +50,7 @@ def test_what_is_no_request_is_refused(data: bytes) -> None:
         wire.decode_request(data)
 
 
-@pytest.mark.parametrize(
-    "data", [b"\xff\xff", b"", pb.CommandEvent(result_json=json.dumps([1])).SerializeToString()]
-)
+@pytest.mark.parametrize("data", [b"\xff\xff", b"", pb.CommandEvent(result_json=json.dumps([1])).SerializeToString()])
 def test_what_is_no_event_is_refused(data: bytes) -> None:
     with pytest.raises(PeerProtocolError):
         wire.decode_event(data)

@@ -58,9 +58,7 @@ def read_tree(root: Path) -> tuple[dict[bytes, Entry], dict[bytes, bytes]]:
         mode = stat.S_IMODE(found.st_mode)
         if stat.S_ISDIR(found.st_mode):
             entries[path] = Entry(path, Kind.DIRECTORY, mode, *common, 0, b"", b"")
-            pending += [
-                path + b"/" + name if path else name for name in os.listdir(where) if name != b".syncer"
-            ]
+            pending += [path + b"/" + name if path else name for name in os.listdir(where) if name != b".syncer"]
         elif stat.S_ISLNK(found.st_mode):
             entries[path] = Entry(path, Kind.SYMLINK, 0, *common, 0, b"", os.readlink(where))
         else:

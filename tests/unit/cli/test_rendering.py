@@ -74,6 +74,11 @@ def test_failover_says_only_what_it_was_told() -> None:
     assert sentence.severity is Severity.LATE
     document["production"]["domains"][0]["changes_behind"] = 0
     assert sentences(document)[0].severity is Severity.GOOD
+    document["production"]["domains"][0]["cursor_seq"] = None
+    [sentence] = sentences(document)
+    assert "would lose all of nginx, which it has never received" in sentence.text
+    assert sentence.severity is Severity.LATE
+    document["production"]["domains"][0]["cursor_seq"] = 1
     document["production"]["seconds_since_heard"] = 40.0
     assert sentences(document)[0].severity is Severity.BAD
     document["production"]["domains"][0]["changes_behind"] = None

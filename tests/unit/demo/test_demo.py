@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
@@ -40,14 +41,26 @@ def test_a_copy_has_only_what_every_user_may_read(tmp_path: Path) -> None:
     assert lines == []
 
 
-def test_a_machine_with_little_of_its_own_gets_a_made_up_tree(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_machine_with_little_of_its_own_gets_a_made_up_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "etc").mkdir()
     (tmp_path / "root").mkdir()
     monkeypatch.setattr(tree, "SOURCE", tmp_path / "etc")
     assert "made-up" in tree.fill(tmp_path / "root")
     assert sum(1 for _ in (tmp_path / "root").rglob("*")) == 605
+
+
+def copy_once(left: Path, right: Path) -> None:
+    found = {path: path.lstat() for path in left.rglob("*")}
+    for path in sorted(right.rglob("*"), reverse=True):
+        if left / path.relative_to(right) not in found:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    for path, status in found.items():
+        there = right / path.relative_to(left)
+        if stat.S_ISDIR(status.st_mode):
+            there.mkdir(exist_ok=True)
+        else:
+            there.unlink(missing_ok=True)
+            shutil.copy2(path, there, follow_symlinks=False)
 
 
 @pytest.fixture
@@ -60,31 +73,20 @@ def replicated(tmp_path: Path) -> Iterator[Stage]:
 
     def copy() -> None:
         while not ended.is_set():
-            found = {path: path.lstat() for path in left.rglob("*")}
-            for path in sorted(right.rglob("*"), reverse=True):
-                if left / path.relative_to(right) not in found:
-                    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-            for path, status in found.items():
-                there = right / path.relative_to(left)
-                try:
-                    if stat.S_ISDIR(status.st_mode):
-                        there.mkdir(exist_ok=True)
-                    else:
-                        there.unlink(missing_ok=True)
-                        shutil.copy2(path, there, follow_symlinks=False)
-                except FileNotFoundError:
-                    break
+            # What goes while it is copied is seen to in the next round.
+            with contextlib.suppress(FileNotFoundError):
+                copy_once(left, right)
 
     thread = threading.Thread(target=copy)
     thread.start()
-    yield Stage(left, right)
-    ended.set()
-    thread.join()
+    try:
+        yield Stage(left, right)
+    finally:
+        ended.set()
+        thread.join()
 
 
-def test_every_step_of_the_demo_measures_an_arrival(
-    replicated: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_step_of_the_demo_measures_an_arrival(replicated: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(steps, "BURST_FILES", 30)
     monkeypatch.setattr(steps, "FOLDER_FILES", 10)
     monkeypatch.setattr(steps, "SINGLE_EDITS", 3)
