@@ -3,4 +3,4 @@
 set -eu
 cd "$(dirname "$0")/.."
 scripts/setup.sh
-exec .venv/bin/python scripts/bench/run.py "$@"
+exec .venv/bin/python -m scripts.bench.run "$@"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,7 @@ def node_status(node: Node) -> dict[str, Any]:
         "version": node.failover.identity.software if node.failover else "",
         "listen": node.listen,
         "agent": "running" if node.is_agent else "stopped",
+        "pid": os.getpid() if node.is_agent else None,
         "targets": targets,
         "domains": domains,
         "production": production,

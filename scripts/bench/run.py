@@ -13,7 +13,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-from pair import Pair, free_port, fresh_file_system, wait_until
+from scripts.bench.pair import Pair, free_port, fresh_file_system, wait_until
 
 FILES = 20_000
 FILES_IN_A_FOLDER = 100

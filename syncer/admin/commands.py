@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from syncer.admin import explain
 from syncer.admin.pairing import invite, join, target_forget
 from syncer.admin.snapshot import synchronize
-from syncer.errors import ConfigurationError, RefusedError, SyncerError
-from syncer.replicate.sender import Sender
-from syncer.replicate.stream import Request
+from syncer.errors import ConfigurationError, RefusedError
 from syncer.status import gravest, node_status
 
 if TYPE_CHECKING:
@@ -26,7 +24,7 @@ Answer = AsyncIterator[Event]
 class Commands:
     """Runs commands by name; arguments and results are those of docs/json.md."""
 
-    NEEDS_SENDERS: ClassVar[frozenset[str]] = frozenset({"snapshot", "diff", "approve"})
+    NEEDS_SENDERS: ClassVar[frozenset[str]] = frozenset({"snapshot", "diff"})
     """Commands that talk to targets, so that without an agent the senders must be started for them."""
 
     def __init__(self, node: Node) -> None:
@@ -71,16 +69,16 @@ class Commands:
         production = self._production("approve")
         target = str(arguments["target"])
         chosen = arguments.get("domain")
+        # What waits may be another plan by now than the one that the person saw: only that one passes.
+        seen = arguments.get("ids")
         if target not in {settings.name for settings in self._node.settings.failover}:
             raise ConfigurationError(f"there is no target {target!a} in the configuration")
-        if not self._node.is_agent:
-            await _let_senders_speak(production)
         approved = []
         for (name, domain), sender in production.senders.items():
             if name != target or chosen not in (None, domain):
                 continue
-            waiting = sender.waiting_approval()
-            if waiting is None:
+            waiting = await asyncio.to_thread(sender.waiting_approval)
+            if waiting is None or (seen is not None and waiting.id not in seen):
                 continue
             if not arguments.get("plan_only"):
                 sender.approve()
@@ -99,7 +97,7 @@ class Commands:
 
     async def _wait(self, arguments: dict[str, Any]) -> Answer:
         started = time.monotonic()
-        timeout = float(arguments.get("timeout") or 30.0)
+        timeout = float(arguments.get("timeout", 30.0))
         code = 0
         if arguments.get("mode") != "ready":
             try:
@@ -159,19 +157,3 @@ def _require_target(node: Node, target: str) -> None:
     if target not in names:
         known = ", ".join(names) or "none"
         raise ConfigurationError(f"there is no target {target!a} in the configuration (configured: {known})")
-
-
-async def _let_senders_speak(production: ProductionSide) -> None:
-    """Without an agent nobody has asked the targets yet what waits; a dry run of each finds out."""
-    for sender in production.senders.values():
-        try:
-            await synchronize_quietly(sender)
-        except SyncerError:
-            continue
-
-
-async def synchronize_quietly(sender: Sender) -> None:
-    """Ask one target for a full synchronization, so that it says what it would need approved."""
-    request = Request(dry_run=False, against_base=False, report=lambda _: None)
-    sender.request(request)
-    await request.done

@@ -66,13 +66,13 @@ async def serve_admin(state: Path, run: Run) -> AsyncIterator[None]:
             await server.stop(GRACE_SECONDS)
 
 
-def _handlers(run: Run) -> grpc.GenericRpcHandler[bytes, bytes]:
+def _handlers(run: Run) -> grpc.GenericRpcHandler:
     async def answer(request: bytes, _: grpc.aio.ServicerContext[bytes, bytes]) -> AsyncIterator[bytes]:
         async for event in _events(run, request):
             yield wire.encode_event(event)
 
     # Bytes both ways: wire.py reads and writes the messages.
-    method = grpc.unary_stream_rpc_method_handler(answer)
+    method: grpc.RpcMethodHandler = grpc.unary_stream_rpc_method_handler(answer)
     return grpc.method_handlers_generic_handler(wire.SERVICE, {wire.METHOD: method})
 
 

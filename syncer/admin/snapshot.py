@@ -32,13 +32,17 @@ async def synchronize(
 ) -> AsyncIterator[Event]:
     """Run full synchronizations of the chosen targets and domains; yields progress, then the result."""
     chosen = _choose(node, production, arguments)
+    approvals = {
+        (str(item["target"]), str(item["domain"])): str(item["id"]) for item in arguments.get("approvals") or []
+    }
     events: asyncio.Queue[Event] = asyncio.Queue()
     started = time.monotonic()
 
     async def work() -> list[dict[str, Any]]:
         async with asyncio.timeout(SCAN_SECONDS):
             await production.flush()
-        return list(await asyncio.gather(*(_one(sender, events, dry_run, against_base, started) for sender in chosen)))
+        works = [_one(sender, events, dry_run, against_base, started, approvals) for sender in chosen]
+        return list(await asyncio.gather(*works))
 
     working = asyncio.create_task(work())
     try:
@@ -79,15 +83,21 @@ def _choose(node: Node, production: ProductionSide, arguments: dict[str, Any]) -
 
 
 async def _one(
-    sender: Sender, events: asyncio.Queue[Event], dry_run: bool, against_base: bool, started: float
+    sender: Sender,
+    events: asyncio.Queue[Event],
+    dry_run: bool,
+    against_base: bool,
+    started: float,
+    approvals: dict[tuple[str, str], str],
 ) -> dict[str, Any]:
     """Synchronize one domain of one target; a failure is a result, since others go on."""
+    approval = approvals.get((sender.stream.target, sender.stream.domain), "")
 
     def report(progress: Report) -> None:
         where = {"target": sender.stream.target, "domain": sender.stream.domain}
         events.put_nowait(("progress", {**where, **progress._asdict()}))
 
-    request = Request(dry_run=dry_run, against_base=against_base, report=report)
+    request = Request(dry_run=dry_run, against_base=against_base, report=report, approval=approval)
     sender.request(request)
     try:
         outcome = await request.done

@@ -1,1 +1,1 @@
-"""From received changes to failover's disk: stage, verify, flush, one short burst, flush."""
+"""Applies a transaction to a domain's disk: staged and verified first, then made visible in one burst."""

@@ -1,24 +1,24 @@
-"""Applies one domain's transactions to the disk: stage, verify, flush, one short burst, flush.
+"""Opens one domain's transactions, and keeps its staging area clean.
 
-The order is the promise. Contents are written and verified in the staging area, and flushed there, before
-anything becomes visible. Then comes the burst: conflicts go, staged things are renamed into place (parents
-first), deletions follow (deepest first), metadata and the mtimes of directories come last, because every
-rename before would change them. Then the directories are flushed; only after that the caller commits base
-and cursor, and acknowledges. A crash in the burst leaves the cursor where it was: the same changes come
-again, and because what is done is decided by what stands on the disk, applying them twice ends the same.
+The order is the promise: survey, plan, stage, verify, flush, then a short burst of renames and removals, then
+metadata with the mtimes of directories last, then flush. Only after that the caller commits base and cursor.
+A crash in the burst leaves the cursor where it was: the same changes come again, and because what stands on
+the disk decides what is done, applying them twice ends the same.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from syncer.apply.attempt import Attempt
-from syncer.apply.contents import explained
+from syncer.apply.check import in_order
+from syncer.apply.leftovers import clear_leftovers, remove_stages
 from syncer.apply.metadata import Owners
-from syncer.apply.plan import Planner, check_changes
-from syncer.apply.stage import Stage
+from syncer.apply.stage import Stages
 from syncer.apply.values import Applied, BaseReader, Reach
+from syncer.errors import ApplyError, UnavailableRootError
 from syncer.files import Disk, Root
 from syncer.model import Change
 
@@ -26,53 +26,39 @@ __all__ = ["Applied", "Applier", "Attempt"]
 
 
 class Applier:
-    """Where one domain's transactions land; used by one thread."""
+    """Where one domain's transactions land; used by one thread, one attempt at a time."""
 
     def __init__(self, domain: str, root: Path, node_id: str, base: BaseReader, disk: Disk) -> None:
-        """Apply below `root`; the staging area is made when the first transaction needs it."""
+        """Apply below `root`, and remove what a crash left staged; DiskError where that fails."""
         self._domain = domain
         self._root = root
-        self._label = f"{domain}-{node_id[:8]}".encode()
+        self._node_id = node_id
+        self._owners = Owners()
+        self._stages = Stages(root, domain, node_id, disk)
         self._base = base
         self._disk = disk
-        self._owners = Owners()
-        self._stages: dict[int, Stage] = {}
+        clear_leftovers(root, domain, node_id, disk)
 
     def begin(self, changes: Sequence[Change], reach: Reach) -> Attempt:
-        """Plan a transaction and start to stage it; nothing becomes visible before `Attempt.finish`.
+        """Check the changes, decide, and stage what needs no content; nothing becomes visible.
 
-        Raises PeerProtocolError where the changes contradict themselves, ApplyError where the disk refuses.
+        Raises PeerProtocolError for changes that cannot be, UnavailableRootError where the root is gone,
+        ApplyError where the disk refuses (CURSOR_MISMATCH where a directory was removed here).
         """
-        check_changes(changes)
-        self._owners.refresh()
+        ordered = in_order(changes)
         try:
             root = Root(self._root)
         except OSError as error:
-            raise explained(error, "opening the root") from error
-        try:
-            plan = Planner(self._domain, root, self._base, reach).plan(changes)
-            return Attempt(self._domain, root, plan, self._base, self._disk, self._owners, self._stage_on)
-        except OSError as error:
-            root.close()
-            raise explained(error, "planning a change") from error
-        except BaseException:
-            root.close()
-            raise
+            raise UnavailableRootError(
+                f"the root {self._root} of domain {self._domain} cannot be opened ({error.strerror}): "
+                "mount or create it"
+            ) from error
+        self._owners.refresh()
+        self._stages.begin(root)
+        return Attempt(self._domain, ordered, root, self._stages, self._base, reach, self._disk, self._owners)
 
     def close(self) -> None:
-        """Remove the staging areas."""
-        for stage in self._stages.values():
-            stage.close()
-        self._stages.clear()
-
-    def _stage_on(self, device: int, top: bytes) -> Stage:
-        """Return the staging area on a file system: the root's, or that of a mount below it at `top`."""
-        stage = self._stages.get(device)
-        if stage is None:
-            stage = self._stages[device] = Stage(
-                self._root if not top else self._root / Path(top.decode("utf-8", "surrogateescape")),
-                self._label,
-                self._disk,
-                within=bool(top),
-            )
-        return stage
+        """Remove the staging area, as far as the disk lets us; what stays is removed at the next start."""
+        with contextlib.suppress(ApplyError, OSError):
+            self._stages.close()
+            remove_stages(self._root, self._domain, self._node_id, self._disk)

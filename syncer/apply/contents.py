@@ -1,114 +1,146 @@
-"""Brings contents into the staging area: from the peer, verified piece by piece, or from what is here already."""
+"""The contents a transaction needs: which are missing, and taking them in, verified, in constant memory."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import blake3
 
-from syncer.apply.values import BaseReader
-from syncer.errors import ApplyError, BeneathRootError, PeerProtocolError, Reason
-from syncer.files import Disk, Root
-from syncer.model import Entry, shown
-
-PIECE = 1024 * 1024
-SMALL = 1024 * 1024
-"""Bytes: a local content up to this size is verified in memory and written like one from the peer."""
+from syncer.apply.build import Builder, Place
+from syncer.apply.plan import Step
+from syncer.errors import ApplyError, PeerProtocolError, Reason
+from syncer.files import Disk
+from syncer.model import shown
 
 
-class Writing:
-    """A content that arrives in pieces."""
+class Want(NamedTuple):
+    """A content that the peer must send; size in bytes."""
 
-    def __init__(self, digest: bytes, size: int, descriptor: int) -> None:
-        """Expect `size` bytes with `digest` in an open staged file."""
-        self.digest = digest
+    digest: bytes
+    size: int
+
+
+class Need(NamedTuple):
+    """A content, and every new file that has it."""
+
+    want: Want
+    files: list[tuple[Place, Step]]
+
+
+class _Arriving:
+    """A content that comes in pieces."""
+
+    def __init__(self, need: Need, descriptor: int, owner: int) -> None:
+        self.need = need
         self.descriptor = descriptor
-        self.offset = 0
-        self._size = size
-        self._hasher = blake3.blake3()
-
-    def add(self, disk: Disk, data: bytes, offset: int) -> None:
-        """Append a piece; PeerProtocolError where it does not continue the last one."""
-        if offset != self.offset or offset + len(data) > self._size:
-            raise PeerProtocolError("the peer sent a piece of a content out of order or beyond its size")
-        self._hasher.update(data)
-        disk.write(self.descriptor, data)
-        self.offset += len(data)
-
-    def verify(self) -> None:
-        """Raise ApplyError(CONTENT_MISMATCH) unless everything is there and is what it claims to be."""
-        if self.offset != self._size or self._hasher.digest() != self.digest:
-            raise mismatch(self.digest)
+        self.owner = owner
+        """Index in need.files of the file that the pieces are written to; -1: of none."""
+        self.received = 0
+        # blake3's stubs do not name the hasher's type in a way that mypy accepts here.
+        self.hasher: Any = blake3.blake3()
 
 
-def mismatch(digest: bytes) -> ApplyError:
-    """Return the error of a content that is not what it was sent as."""
+class Contents:
+    """Takes contents by digest, in any order, each as one piece or as several in a row."""
+
+    def __init__(self, builder: Builder, disk: Disk) -> None:
+        """Write what arrives with `builder`."""
+        self._builder = builder
+        self._disk = disk
+        self._needs: dict[bytes, Need] = {}
+        self._arriving: _Arriving | None = None
+
+    def need(self, place: Place, step: Step) -> None:
+        """Add a new file that waits for its content."""
+        digest = step.entry.digest
+        need = self._needs.get(digest)
+        if need is None:
+            need = self._needs[digest] = Need(Want(digest, step.entry.size), [])
+        need.files.append((place, step))
+
+    def needs(self) -> list[Need]:
+        """Return what is still missing, in the order of need."""
+        return list(self._needs.values())
+
+    def supplied(self, need: Need) -> None:
+        """Note that a content was found on this disk."""
+        del self._needs[need.want.digest]
+
+    def wanted(self) -> list[bytes]:
+        """Return the digests that are still missing, in the order of need."""
+        return list(self._needs)
+
+    def write(self, digest: bytes, data: bytes, offset: int, more: bool) -> None:
+        """Take a content or a piece of one; see Attempt.write."""
+        arriving = self._arriving
+        if arriving is None:
+            need = self._needs.get(digest)
+            if need is None:
+                raise PeerProtocolError(f"the peer sent the content {digest.hex()} that was not asked for")
+            if offset == 0 and not more:
+                self._take_whole(need, data)
+                return
+            arriving = self._arriving = self._start(need)
+        elif arriving.need.want.digest != digest:
+            raise PeerProtocolError("the peer sent another content before the last one was complete")
+        self._take_piece(arriving, data, offset, more)
+
+    def require_complete(self) -> None:
+        """Raise PeerProtocolError where something is still missing."""
+        if self._needs:
+            raise PeerProtocolError(f"the peer ended a transaction with {len(self._needs)} contents missing")
+
+    def close(self) -> None:
+        """Close what is half arrived; its bytes go with the stage."""
+        if self._arriving is not None and self._arriving.descriptor >= 0:
+            os.close(self._arriving.descriptor)
+        self._arriving = None
+
+    def _take_whole(self, need: Need, data: bytes) -> None:
+        if len(data) != need.want.size or blake3.blake3(data).digest() != need.want.digest:
+            raise mismatch(need)
+        for place, step in need.files:
+            self._builder.write_file(place, step, data)
+        del self._needs[need.want.digest]
+
+    def _start(self, need: Need) -> _Arriving:
+        for owner, (place, step) in enumerate(need.files):
+            descriptor = self._builder.create(place, step)
+            if descriptor >= 0:
+                return _Arriving(need, descriptor, owner)
+        return _Arriving(need, -1, -1)
+
+    def _take_piece(self, arriving: _Arriving, data: bytes, offset: int, more: bool) -> None:
+        need = arriving.need
+        if offset != arriving.received:
+            raise PeerProtocolError(f"the peer sent the content {need.want.digest.hex()} with a gap or an overlap")
+        arriving.received += len(data)
+        if arriving.received > need.want.size or (not more and arriving.received != need.want.size):
+            raise mismatch(need)
+        arriving.hasher.update(data)
+        if data and arriving.descriptor >= 0:
+            self._disk.write(arriving.descriptor, data, need.files[arriving.owner][1].path)
+        if not more:
+            if arriving.hasher.digest() != need.want.digest:
+                raise mismatch(need)
+            self._complete(arriving)
+
+    def _complete(self, arriving: _Arriving) -> None:
+        need = arriving.need
+        if arriving.descriptor >= 0:
+            self._builder.seal(arriving.descriptor, need.files[arriving.owner][1])
+            for place, step in need.files[arriving.owner + 1 :]:
+                self._builder.copy_file(arriving.descriptor, place, step)
+        self.close()
+        del self._needs[need.want.digest]
+
+
+def mismatch(need: Need) -> ApplyError:
+    """Return the error of a content that is not what it was announced to be."""
+    path = need.files[0][1].path
     return ApplyError(
-        f"a content arrived damaged (digest {digest.hex()[:16]}…): nothing was changed, it is sent again",
+        f"the content that arrived for {shown(path)!a} is not the announced one (digest "
+        f"{need.want.digest.hex()[:16]}…, {need.want.size} bytes): it is asked for again",
         Reason.CONTENT_MISMATCH,
     )
-
-
-def verified(digest: bytes, data: bytes, size: int) -> None:
-    """Raise ApplyError(CONTENT_MISMATCH) unless `data` has that size and digest."""
-    if len(data) != size or blake3.blake3(data).digest() != digest:
-        raise mismatch(digest)
-
-
-class LocalContents:
-    """Finds a content below the root, by what was applied there, and reads it to be sure."""
-
-    def __init__(self, root: Root, base: BaseReader) -> None:
-        """Look below `root` where `base` says that a content was applied."""
-        self._root = root
-        self._base = base
-
-    def find(self, entry: Entry) -> tuple[bytes, int] | None:
-        """Return a path that holds the entry's content at this moment, and its open descriptor; else None."""
-        for path in self._base.paths_with_digest(entry.digest):
-            descriptor = self._open(path)
-            if descriptor is None:
-                continue
-            if self._holds(descriptor, entry):
-                return path, descriptor
-            os.close(descriptor)
-        return None
-
-    def _open(self, path: bytes) -> int | None:
-        try:
-            return self._root.open_file(path)
-        except (OSError, BeneathRootError):
-            # The base is a memory; where the disk disagrees, the peer sends the content.
-            return None
-
-    @staticmethod
-    def _holds(descriptor: int, entry: Entry) -> bool:
-        if os.fstat(descriptor).st_size != entry.size:
-            return False
-        hasher = blake3.blake3()
-        for piece in pieces(descriptor):
-            hasher.update(piece)
-        return hasher.digest() == entry.digest
-
-
-def pieces(descriptor: int) -> Iterator[bytes]:
-    """Yield an open file from its start, in pieces."""
-    offset = 0
-    while piece := os.pread(descriptor, PIECE, offset):
-        offset += len(piece)
-        yield piece
-
-
-def explained(error: OSError, doing: str) -> ApplyError:
-    """Return what an OSError means for a transaction."""
-    import errno
-
-    where = error.filename if isinstance(error.filename, bytes) else os.fsencode(str(error.filename or ""))
-    what = f"{doing} failed on failover: {error.strerror}" + (f" ({shown(where)})" if where else "")
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return ApplyError(f"{what}; free space or raise the quota, it is tried again by itself", Reason.DISK_FULL)
-    return ApplyError(f"{what}; nothing of the change is lost, it is tried again", Reason.IO)
-
-
-Discard = Callable[[], None]

@@ -56,7 +56,7 @@ class PartialScan:
             if not paths or self._is_covered(parent):
                 continue
             if not self._scope.may_descend(parent):
-                self._forget(paths)
+                yield from self._left(paths)
                 continue
             first_unknown = self._first_unknown(parent)
             if first_unknown is not None:
@@ -109,7 +109,7 @@ class PartialScan:
             self._covered.add(path)
             return
         if not scanner.belongs(path, status.st_mode):
-            self._forget([path])
+            yield from self._left([path])
         elif not stat.S_ISDIR(status.st_mode):
             if old is None or path in self._reread or not scanner.is_unchanged(old, status):
                 yield from scanner.child(path, name, parent, status, old, reread=path in self._reread)
@@ -187,11 +187,11 @@ class PartialScan:
                 return here
         return None
 
-    def _forget(self, paths: list[bytes]) -> None:
+    def _left(self, paths: list[bytes]) -> Iterator[Finding]:
         for path in paths:
             old = self._known.get(path)
             if old is not None:
-                self._scanner.forget_tree(path, old)
+                yield from self._scanner.left(old)
 
     def _is_covered(self, path: bytes) -> bool:
         """Tell whether `path` was scanned already, with a directory that it lies in."""

@@ -143,31 +143,31 @@ class Scanner:
         lstat = self._reads.lstat
         unchanged = self._inspector.is_unchanged
         prefix = directory + b"/" if directory else b""
-        kept, hits = False, 0
+        kept = False
+        left = dict(known)
         for name in names:
             raw = name.encode(_ENCODING, _ERRORS)
             if raw == STAGING_NAME:
                 continue
-            old = known.get(raw)
+            old = left.pop(raw, None)
             try:
                 status = lstat(name, dir_fd=descriptor, follow_symlinks=False)
             except FileNotFoundError:
-                continue
+                status = None
             except OSError as error:
                 kept = (yield from self.unseen(prefix + raw, error, old)) or kept
-                hits += old is not None
                 continue
             path = prefix + raw
-            if self._filtered and not self.belongs(path, status.st_mode):
+            if status is None or (self._filtered and not self.belongs(path, status.st_mode)):
+                if old is not None:
+                    left[raw] = old
                 continue
-            if old is not None:
-                hits += 1
-                if unchanged(old, status):
-                    kept = True
-                    continue
+            if old is not None and unchanged(old, status):
+                kept = True
+                continue
             kept = (yield from self.child(path, name, descriptor, status, old)) or kept
-        if hits < len(known):
-            yield from self._missing(prefix, known, names)
+        for old in left.values():
+            yield from self.left(old)
         return kept
 
     def child(
@@ -237,12 +237,11 @@ class Scanner:
         if old.entry.kind is Kind.DIRECTORY:
             yield from self._gone_below(path)
 
-    def forget_tree(self, path: bytes, old: Known) -> None:
-        """Tell that a path and everything known below does not belong to the scope any more."""
-        self._forget(path)
+    def _forget_tree(self, old: Known) -> None:
+        self._forget(old.entry.path)
         if old.entry.kind is Kind.DIRECTORY:
-            for child in self._known.children(path).values():
-                self.forget_tree(child.entry.path, child)
+            for child in self._known.children(old.entry.path).values():
+                self._forget_tree(child)
 
     def directory_itself(self, path: bytes, status: os.stat_result, old: Known | None) -> Findings:
         """Look at a directory's own row only."""
@@ -256,16 +255,15 @@ class Scanner:
         for old in self._known.children(directory).values():
             yield from self.gone(old.entry.path, old)
 
-    def _missing(self, prefix: bytes, known: Mapping[bytes, Known], names: list[str]) -> Iterator[Finding]:
-        """Tell of known names that were not met: gone, or not in the scope any more."""
-        present = {name.encode(_ENCODING, _ERRORS) for name in names}
-        for raw, old in known.items():
-            path = prefix + raw
-            is_directory = old.entry.kind is Kind.DIRECTORY
-            if not self._scope_holds(path, is_directory):
-                self.forget_tree(path, old)
-            elif raw not in present:
-                yield from self.gone(path, old)
+    def left(self, old: Known) -> Iterator[Finding]:
+        """Tell of something known in whose place nothing stands that belongs to the scope.
+
+        It is gone, unless it does not belong to the scope itself any more: then it is forgotten.
+        """
+        if self._scope_holds(old.entry.path, old.entry.kind is Kind.DIRECTORY):
+            yield from self.gone(old.entry.path, old)
+        else:
+            self._forget_tree(old)
 
     def unseen(self, path: bytes, error: OSError, old: Known | None) -> Findings:
         """Tell of a name that is listed but that lstat cannot look at."""

@@ -49,9 +49,7 @@ def _overlaps(roots: Mapping[str, str]) -> Iterator[str]:
     for (first, path), (second, other) in combinations(roots.items(), 2):
         if not _is_within(path, other) and not _is_within(other, path):
             continue
-        relation = (
-            "the same directory as" if path == other else "inside" if _is_within(other, path) else "above"
-        )
+        relation = "the same directory as" if path == other else "inside" if _is_within(other, path) else "above"
         yield (
             f"{shown_key('domains', second, 'path')}: {said(other)} is {relation} that of domain {first} "
             f"({said(path)}): let no two domains overlap, or make them one"

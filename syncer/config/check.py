@@ -41,18 +41,14 @@ def check(document: Mapping[str, object]) -> Checked:
 
 def _check_node(document: Mapping[str, object], checked: Checked) -> None:
     if "node" not in document:
-        checked.errors.append(
-            'node: is missing: add a table [node] with name = "prod-a" and mode = "production"'
-        )
+        checked.errors.append('node: is missing: add a table [node] with name = "prod-a" and mode = "production"')
         return
     checked.node = _table(NodeTable, document["node"], ("node",), "node", checked.errors)
 
 
 def _check_domains(tables: object, checked: Checked) -> None:
     if not isinstance(tables, dict):
-        checked.errors.append(
-            f"domains: is {said(tables)}: write a table for each domain, as [domains.nginx]"
-        )
+        checked.errors.append(f"domains: is {said(tables)}: write a table for each domain, as [domains.nginx]")
         return
     for name, raw in tables.items():
         where = ("domains", name)

@@ -41,9 +41,7 @@ listen = {listen}      # where other nodes reach this one; port 0: any, shown in
 
 def example(name: str, mode: Mode, *, state: str = "/var/lib/syncer", listen: str = "0.0.0.0:7443") -> str:
     """Return a configuration that loads as it is, for a node of this name, mode, state and address."""
-    return _TEXT.format(
-        name=_quoted(name), mode=_quoted(mode.value), state=_quoted(state), listen=_quoted(listen)
-    )
+    return _TEXT.format(name=_quoted(name), mode=_quoted(mode.value), state=_quoted(state), listen=_quoted(listen))
 
 
 def _quoted(text: str) -> str:

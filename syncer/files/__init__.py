@@ -1,8 +1,10 @@
-"""The only room that changes the disk: named operations, and paths that stay beneath their root."""
+"""The only place that changes the disk: named operations, resolution beneath a root, atomic replacement."""
 
 from __future__ import annotations
 
-from syncer.files.beneath import Root
-from syncer.files.disk import Disk, Observer, write_atomically
+from syncer.files.atomic import write_atomically
+from syncer.files.beneath import Resolution, Root
+from syncer.files.disk import Disk, Observer
+from syncer.files.failures import DiskError
 
-__all__ = ["Disk", "Observer", "Root", "write_atomically"]
+__all__ = ["Disk", "DiskError", "Observer", "Resolution", "Root", "write_atomically"]

@@ -1,83 +1,70 @@
-"""Paths resolved beneath a root: never through a symlink, never out of it, whoever races us."""
+"""Resolves relative paths beneath an opened root, following no link and leaving it never."""
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
-import struct
-from collections import OrderedDict
+from enum import Enum
+from functools import cache
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from syncer.errors import BeneathRootError
-from syncer.model import name_of, parent_of, shown
+from syncer.files.syscalls import DIRECTORY_FLAGS, open_directory_beneath
+from syncer.model import is_beneath, name_of, parent_of, shown
 
-_OPENAT2 = 437
-_RESOLVE_NO_MAGICLINKS, _RESOLVE_NO_SYMLINKS, _RESOLVE_BENEATH = 0x02, 0x04, 0x08
-_RESOLVE = _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_MAGICLINKS
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
-_LEFT_THE_ROOT = {errno.ELOOP, errno.EXDEV}
-DIRECTORIES_KEPT_OPEN = 256
+KEPT_DESCRIPTORS = 64
+"""Directories kept open: paths come ordered by directory, so few are in use at a time."""
 
-_libc = ctypes.CDLL(None, use_errno=True)
+_LEFT = frozenset((errno.ELOOP, errno.EXDEV, errno.ENOTDIR))
+_FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
-def open_with_openat2(directory: int, path: bytes, flags: int, mode: int = 0) -> int:
-    """Open `path` beneath an open directory with openat2(2); OSError as from open(2), ENOSYS where missing."""
-    how = struct.pack("QQQ", flags | os.O_CLOEXEC, mode if flags & os.O_CREAT else 0, _RESOLVE)
-    while True:
-        found = int(_libc.syscall(_OPENAT2, directory, ctypes.c_char_p(path or b"."), how, len(how)))
-        if found >= 0:
-            return found
-        number = ctypes.get_errno()
-        # EAGAIN: something was renamed meanwhile, and the kernel could not prove that we stayed beneath.
-        if number not in (errno.EAGAIN, errno.EINTR):
-            raise OSError(number, os.strerror(number), path)
+class Resolution(Enum):
+    """How paths are resolved."""
+
+    OPENAT2 = "openat2"
+    WALK = "walk"
+    """Component by component with O_NOFOLLOW: where the kernel is old or a seccomp filter forbids openat2."""
 
 
-def open_by_walking(directory: int, path: bytes, flags: int, mode: int = 0) -> int:
-    """Open `path` beneath an open directory component by component, for kernels without openat2(2)."""
-    *parents, last = path.split(b"/") if path else [b"."]
-    current = os.dup(directory)
+@cache
+def best_resolution() -> Resolution:
+    """Return the best way that this kernel lets us go; it cannot change while the process lives."""
+    here = os.open("/", DIRECTORY_FLAGS)
     try:
-        for name in parents:
-            following = os.open(name, _DIRECTORY, dir_fd=current)
-            os.close(current)
-            current = following
-        return os.open(last, flags | os.O_CLOEXEC | os.O_NOFOLLOW, mode, dir_fd=current)
-    finally:
-        os.close(current)
-
-
-def _choose() -> bool:
-    try:
-        descriptor = os.open("/", _DIRECTORY)
-        try:
-            os.close(open_with_openat2(descriptor, b"", _DIRECTORY))
-        finally:
-            os.close(descriptor)
+        os.close(open_directory_beneath(here, b".", across_mounts=True))
     except OSError as error:
-        if error.errno in (errno.ENOSYS, errno.EPERM, errno.EINVAL):
-            return False
-        raise
-    return True
-
-
-HAS_OPENAT2 = _choose()
+        if error.errno not in (errno.ENOSYS, errno.EPERM, errno.EINVAL, errno.E2BIG):
+            raise
+        return Resolution.WALK
+    finally:
+        os.close(here)
+    return Resolution.OPENAT2
 
 
 class Root:
-    """An open root directory, with the directories below it that are in use kept open."""
+    """An opened directory beneath which paths are resolved; use from one thread at a time.
 
-    def __init__(self, path: Path | bytes, *, openat2: bool = HAS_OPENAT2) -> None:
-        """Open `path`, which may itself be reached through symlinks: the operator chose it. Raises OSError."""
-        self.path = os.fsencode(path)
-        self.descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._open = open_with_openat2 if openat2 else open_by_walking
-        self._directories: OrderedDict[bytes, int] = OrderedDict()
+    A path is bytes, relative, b"" is the root itself. The root's own path may lead through links: it
+    comes from the local configuration.
+    """
 
-    def __enter__(self) -> Root:
+    def __init__(self, path: Path | int, *, resolution: Resolution | None = None, kept: int = KEPT_DESCRIPTORS) -> None:
+        """Open `path`, or take over an opened directory descriptor; OSError where it is no directory."""
+        if isinstance(path, int):
+            self.descriptor = path
+        else:
+            self.descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.resolution = resolution or best_resolution()
+        self._kept = kept
+        self._opened: dict[bytes, int] = {}
+        self._other_mounts: set[bytes] = set()
+        self._last_path = b""
+        self._last = self.descriptor
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -86,48 +73,53 @@ class Root:
         self.close()
 
     def close(self) -> None:
-        """Close every descriptor."""
-        self.forget()
+        """Close every descriptor; may be called again."""
+        self.forget(b"")
         if self.descriptor >= 0:
             os.close(self.descriptor)
-            self.descriptor = -1
-
-    def forget(self) -> None:
-        """Close the directories kept open: they may have been renamed or removed."""
-        while self._directories:
-            os.close(self._directories.popitem()[1])
+            self.descriptor = self._last = -1
 
     def directory(self, path: bytes) -> int:
-        """Return a descriptor of the directory at `path`; it stays this object's. Raises as `open`."""
+        """Return a readable descriptor of the directory at `path`, owned by this Root.
+
+        It is valid until the next call of any method. Raises BeneathRootError where a link or a
+        non-directory is on the way, OSError where nothing is there or permission lacks.
+        """
+        if path == self._last_path:
+            return self._last
         if not path:
             return self.descriptor
-        found = self._directories.get(path)
-        if found is not None:
-            self._directories.move_to_end(path)
-            return found
-        found = self.open(path, _DIRECTORY)
-        self._directories[path] = found
-        if len(self._directories) > DIRECTORIES_KEPT_OPEN:
-            os.close(self._directories.popitem(last=False)[1])
-        return found
+        descriptor = self._opened.pop(path, -1)
+        if descriptor < 0:
+            descriptor = self._open(path)
+            if len(self._opened) >= self._kept:
+                os.close(self._opened.pop(next(iter(self._opened))))
+        # Put last: the first in order is the one not used for longest.
+        self._opened[path] = descriptor
+        self._last_path, self._last = path, descriptor
+        return descriptor
 
-    def open(self, path: bytes, flags: int, mode: int = 0) -> int:
-        """Open `path`; BeneathRootError where the way leads through a symlink or outside, else OSError."""
-        try:
-            return self._open(self.descriptor, path, flags, mode)
-        except OSError as error:
-            if error.errno in _LEFT_THE_ROOT:
-                raise BeneathRootError(
-                    f"{shown(path)} leads through a symlink or out of {shown(self.path)}: nothing was touched there"
-                ) from error
-            raise
+    def is_on_other_mount(self, path: bytes) -> bool:
+        """Tell whether the directory at `path` lies on another mount than the root; opens it where needed."""
+        self.directory(path)
+        return path in self._other_mounts
 
     def open_file(self, path: bytes) -> int:
-        """Open a file for reading, without waiting where it is a FIFO and without touching its atime if allowed."""
-        return self.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        """Open what is at `path` for reading and return a descriptor that the caller closes.
+
+        Never blocks (a FIFO opens at once). Raises BeneathRootError where a link is at or before `path`,
+        OSError where nothing is there or permission lacks.
+        """
+        directory = self.directory(parent_of(path))
+        try:
+            return os.open(name_of(path) or b".", _FILE_FLAGS, dir_fd=directory)
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise _left(path, error) from error
+            raise
 
     def lstat(self, path: bytes) -> os.stat_result | None:
-        """Return what stands at `path`, or None; NotADirectoryError where a parent is none."""
+        """Return what is at `path` itself, or None where nothing is; raises as `directory` does."""
         if not path:
             return os.fstat(self.descriptor)
         try:
@@ -135,10 +127,58 @@ class Root:
         except FileNotFoundError:
             return None
 
-    def read_link(self, path: bytes) -> bytes:
-        """Return where the symlink at `path` points."""
-        return os.fsencode(os.readlink(name_of(path), dir_fd=self.directory(parent_of(path))))
+    def entries(self, path: bytes) -> list[tuple[bytes, bool]]:
+        """Return (name, is a directory) of everything in the directory at `path`; raises as `directory`."""
+        with os.scandir(self.directory(path)) as found:
+            return [(os.fsencode(item.name), item.is_dir(follow_symlinks=False)) for item in found]
 
-    def names(self, path: bytes) -> list[bytes]:
-        """Return the names in the directory at `path`."""
-        return [os.fsencode(name) for name in os.listdir(self.directory(path))]
+    def forget(self, path: bytes) -> None:
+        """Close kept descriptors at or below `path`: needed when a directory was renamed or removed."""
+        for opened in [opened for opened in self._opened if is_beneath(opened, path)]:
+            os.close(self._opened.pop(opened))
+        self._other_mounts = {other for other in self._other_mounts if not is_beneath(other, path)}
+        self._last_path, self._last = b"", self.descriptor
+
+    def _open(self, path: bytes) -> int:
+        opener = self._open_at_once if self.resolution is Resolution.OPENAT2 else self._walk
+        try:
+            return opener(path)
+        except OSError as error:
+            if error.errno in _LEFT:
+                raise _left(path, error) from error
+            raise
+
+    def _open_at_once(self, path: bytes) -> int:
+        try:
+            return open_directory_beneath(self.descriptor, path, across_mounts=False)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+        descriptor = open_directory_beneath(self.descriptor, path, across_mounts=True)
+        self._other_mounts.add(path)
+        return descriptor
+
+    def _walk(self, path: bytes) -> int:
+        names = path.split(b"/")
+        if not {b"", b".", b".."}.isdisjoint(names):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), path)
+        current = os.dup(self.descriptor)
+        try:
+            for name in names:
+                following = os.open(name, DIRECTORY_FLAGS, dir_fd=current)
+                os.close(current)
+                current = following
+            # Bind mounts of the same file system are not seen this way; renames into them fail with EXDEV.
+            if os.fstat(current).st_dev != os.fstat(self.descriptor).st_dev:
+                self._other_mounts.add(path)
+        except OSError:
+            os.close(current)
+            raise
+        return current
+
+
+def _left(path: bytes, error: OSError) -> BeneathRootError:
+    return BeneathRootError(
+        f"{shown(path)!a} leads through a link or a file ({os.strerror(error.errno or 0)}): "
+        "remove what stands in its way, or synchronize fully with `syncer snapshot`"
+    )

@@ -75,7 +75,14 @@ def destroys(difference: Difference) -> bool:
     return difference.current is not None and action_of(difference) != "metadata"
 
 
-def overlay(rows: Iterable[Known], edits: dict[bytes, Known | None]) -> Iterator[Entry]:
+class Standing(NamedTuple):
+    """What stands at a path of failover; `edited`: not as it was last applied, so the base does not know it."""
+
+    known: Known
+    edited: bool
+
+
+def overlay(rows: Iterable[Known], edits: dict[bytes, Known | None]) -> Iterator[Standing]:
     """Yield what stands on failover in order: the rows last applied, with local edits put over them."""
     pending = iter(sorted(edits.items(), key=lambda item: order_of(item[0])))
     edit = next(pending, None)
@@ -83,26 +90,30 @@ def overlay(rows: Iterable[Known], edits: dict[bytes, Known | None]) -> Iterator
         key = order_of(row.entry.path)
         while edit is not None and order_of(edit[0]) < key:
             if edit[1] is not None:
-                yield edit[1].entry
+                yield Standing(edit[1], edited=True)
             edit = next(pending, None)
         if edit is not None and edit[0] == row.entry.path:
             if edit[1] is not None:
-                yield edit[1].entry
+                yield Standing(edit[1], edited=True)
             edit = next(pending, None)
         else:
-            yield row.entry
+            yield Standing(row, edited=False)
     while edit is not None:
         if edit[1] is not None:
-            yield edit[1].entry
+            yield Standing(edit[1], edited=True)
         edit = next(pending, None)
 
 
 class Comparison:
     """Merges production's entries, as they arrive, with failover's, and keeps what differs."""
 
-    def __init__(self, current: Iterator[Entry], in_scope: Callable[[bytes, bool], bool]) -> None:
+    def __init__(self, current: Iterator[Standing], in_scope: Callable[[bytes, bool], bool]) -> None:
         """Compare with `current` (in order); what is not `in_scope(path, is_directory)` is never deleted."""
         self.differences: list[Difference] = []
+        self.adopted: list[Known] = []
+        """Equal to production's, but not as the base knows it: the base learns of them."""
+        self.unscoped: list[bytes] = []
+        """Known to the base and not synchronized any more: the base forgets them."""
         self.entries = 0
         self._current = current
         self._in_scope = in_scope
@@ -127,25 +138,31 @@ class Comparison:
         return self.differences
 
     def _take(self, entry: Entry) -> None:
-        current = None
-        if self._next is not None and self._next.path == entry.path:
-            current = self._next
+        standing = None
+        if self._next is not None and self._next.known.entry.path == entry.path:
+            standing = self._next
             self._next = next(self._current, None)
         if entry.kind is Kind.UNKNOWN:
             self._unknown.add(entry.path)
-        elif current is None or not same_entry(entry, current):
-            self.differences.append(Difference(Change(0, entry.path, entry), current))
+        elif standing is None or not same_entry(entry, standing.known.entry):
+            self.differences.append(
+                Difference(Change(0, entry.path, entry), standing.known.entry if standing is not None else None)
+            )
+        elif standing.edited:
+            self.adopted.append(Known(entry, standing.known.identity))
 
     def _skip_to(self, key: Order | None) -> None:
         """Everything of failover before `key` is unknown to production: delete it, where that is allowed."""
-        while self._next is not None and (key is None or order_of(self._next.path) < key):
-            entry = self._next
+        while self._next is not None and (key is None or order_of(self._next.known.entry.path) < key):
+            standing, entry = self._next, self._next.known.entry
             self._next = next(self._current, None)
             # What this node cannot read or copy was never ours to delete.
             if entry.kind is Kind.UNKNOWN or not entry.path or self._is_under_unknown(entry.path):
                 continue
             if self._in_scope(entry.path, entry.kind is Kind.DIRECTORY):
                 self.differences.append(Difference(Change(0, entry.path, None), entry))
+            elif not standing.edited:
+                self.unscoped.append(entry.path)
 
     def _is_under_unknown(self, path: bytes) -> bool:
         if not self._unknown:

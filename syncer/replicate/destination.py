@@ -16,8 +16,9 @@ from syncer.capture.ignore import Scope
 from syncer.capture.scan import Scanner
 from syncer.errors import Reason, RefusedError, UnavailableRootError
 from syncer.files import Disk
-from syncer.model import Change, Cursor, Entry, Known, Patterns, Problem, shown
+from syncer.model import Change, Cursor, Known, Patterns, Problem, shown
 from syncer.replicate.compare import Difference, destroys, overlay, plan_item
+from syncer.replicate.compare import Standing as StandingPath
 from syncer.replicate.messages import Ack, Approval, Begin, Hello
 from syncer.state.base import Base
 from syncer.state.cursors import Standing, read_standing
@@ -153,7 +154,7 @@ class Destination:
             self._summary = (standing.cursor, digest)
         return self._summary[1]
 
-    def current(self, edits: dict[bytes, Known | None]) -> Iterator[Entry]:
+    def current(self, edits: dict[bytes, Known | None]) -> Iterator[StandingPath]:
         """Yield what stands here in order: what was applied, with `edits` put over it."""
         return overlay(self._base.rows(self.domain), edits)
 

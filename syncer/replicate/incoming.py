@@ -28,6 +28,7 @@ from syncer.replicate.messages import (
     WantEntries,
 )
 from syncer.replicate.progress import approval_sentence
+from syncer.state.base import BaseRow
 
 DIGESTS_IN_ONE_WANT = 8192
 ITEMS_IN_ONE_PLAN = 2048
@@ -54,6 +55,8 @@ class Incoming:
         self._inline_bytes = 0
         self._comparison: Comparison | None = None
         self._first = False
+        self._adopted: list[BaseRow] = []
+        self._vanished: list[bytes] = []
         self._attempt: Attempt | None = None
         self._entries_ended = False
 
@@ -111,6 +114,7 @@ class Incoming:
         edits = {} if begin.against_base else self._destination.local_edits()
         if not edits and not self._first and self._destination.summary() == begin.summary:
             return self._nothing_to_do()
+        self._vanished = [path for path, known in edits.items() if known is None]
         self._comparison = Comparison(self._destination.current(edits), self._destination.scope().wants)
         return [WantEntries(self.number)] if not part.changes and not part.end else self._take_part(part)
 
@@ -153,6 +157,8 @@ class Incoming:
                 sentence = approval_sentence(approval, self._node_name)
                 return self._reject(Reason.APPROVAL_REQUIRED, sentence, approval)
             self._changes = [difference.change for difference in differences]
+            self._adopted = [BaseRow(known.entry, known.identity) for known in self._comparison.adopted]
+            self._vanished += self._comparison.unscoped
             self._comparison = None
         return self._start_attempt()
 
@@ -191,6 +197,10 @@ class Incoming:
         assert self._attempt is not None, "an attempt was begun"
         applied = self._attempt.finish()
         self._attempt = None
+        # The base also learns what was equal already, and forgets what is gone or not synchronized any more.
+        applied = applied._replace(
+            upserts=[*self._adopted, *applied.upserts], deletions=[*self._vanished, *applied.deletions]
+        )
         self.done = True
         return self._commit(applied)
 

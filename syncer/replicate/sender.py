@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
-
-import tenacity
 
 from syncer.errors import (
     PeerProtocolError,
@@ -39,6 +38,7 @@ from syncer.replicate.progress import (
     backoff,
     decide,
 )
+from syncer.replicate.reconnect import first_of, reconnecting, until_ended
 from syncer.replicate.session import Outcome, Planned, Report, Session, Transaction
 from syncer.replicate.stream import Production, Request, Stream, StreamView
 from syncer.state.cursors import TargetProgress
@@ -125,10 +125,12 @@ class Sender:
         if self._progress.approval is not None and self._progress.approved != self._progress.approval.id:
             return self._progress.approval
         facts = self._facts()
-        if decide(self._progress, facts, time.monotonic()).reason == EMPTIED:
-            count = self._progress.cursor.seq if self._progress.cursor else 0
-            return m.Approval(f"emptied-{facts.head.seq}", count, 0)
-        return None
+        if decide(self._progress, facts, time.monotonic()).reason != EMPTIED:
+            return None
+        since = self._progress.cursor.seq if self._progress.cursor else 0
+        with contextlib.closing(self._index.snapshot(self.stream.domain)) as snapshot:
+            deletions = sum(1 for change in snapshot.changes_since(since) if change.entry is None)
+        return m.Approval(f"emptied-{facts.head.seq}", deletions, 0)
 
     def approve(self) -> None:
         """Let the waiting plan pass."""
@@ -162,28 +164,11 @@ class Sender:
         """Connect, stream, reconnect; ends only by cancellation."""
         try:
             while True:
-                await self._retrying(self._run_session)
+                await reconnecting(self._run_session, self._hurry, self.stream.retry_min, self.stream.retry_max)
         finally:
             self._thread.shutdown(wait=False, cancel_futures=True)
             for request in self._requests:
                 request.fail(UnreachableError("the agent is stopping"))
-
-    async def _retrying(self, attempt: Callable[[], Awaitable[None]]) -> None:
-        """Run sessions until one has proven itself, pausing longer after each failure (jittered, capped)."""
-        retrying = tenacity.AsyncRetrying(
-            wait=tenacity.wait_random_exponential(multiplier=self.stream.retry_min, max=self.stream.retry_max),
-            retry=tenacity.retry_if_exception_type(SyncerError),
-            sleep=self._pause,
-        )
-        await retrying(attempt)
-
-    async def _pause(self, seconds: float) -> None:
-        """Wait before the next attempt, unless someone asks for one."""
-        try:
-            async with asyncio.timeout(max(seconds, self.stream.retry_min)):
-                await self._hurry.wait()
-        except TimeoutError:
-            return
 
     async def _run_session(self) -> None:
         """Run one session to its end; returns (starting the backoff anew) where it had proven itself."""
@@ -192,9 +177,9 @@ class Sender:
         acknowledged = self._last_success
         self._running = asyncio.create_task(self._connected())
         try:
-            await self._until_ended(self._running)
+            await until_ended(self._running)
         except BaseExceptionGroup as group:
-            failure = _first(group)
+            failure = first_of(group)
             if not isinstance(failure, SyncerError):
                 raise
             self._lost(failure)
@@ -202,18 +187,6 @@ class Sender:
                 raise failure from group
         except SyncerError as failure:
             self._lost(failure)
-            raise
-
-    @staticmethod
-    async def _until_ended(running: asyncio.Task[None]) -> None:
-        """Wait for a session; one that was reset from outside ends as a refusal, our own end cancels it."""
-        try:
-            await asyncio.shield(running)
-        except asyncio.CancelledError:
-            if running.cancelled():
-                raise PeerRejectedError("the target was forgotten on this node", Reason.NOT_PAIRED) from None
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
             raise
 
     def _lost(self, failure: SyncerError) -> None:
@@ -260,6 +233,8 @@ class Sender:
         """Do what the state machine says, for as long as the session lives."""
         while True:
             self._wake.clear()
+            if self._requests:
+                await self._agree(self._requests[0])
             facts = self._facts()
             decision = decide(self._progress, facts, time.monotonic())
             if decision.step is Step.REFUSE:
@@ -270,6 +245,12 @@ class Sender:
                 await self._synchronize(session, full=False)
             else:
                 await self._sleep_until(self._progress.retry_at)
+
+    async def _agree(self, request: Request) -> None:
+        """A person who asks may have agreed already to what waits."""
+        waiting = await self._on_thread(self.waiting_approval) if request.approval else None
+        if waiting is not None and waiting.id == request.approval:
+            self.approve()
 
     async def _sleep_until(self, at: float) -> None:
         """Wait for news, or for the time of the next attempt."""
@@ -396,11 +377,3 @@ class Sender:
 
 def _report_nothing(_: Report) -> None:
     """Nobody watches an automatic synchronization."""
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first leaf of a group: the others are consequences of it."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

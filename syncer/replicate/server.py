@@ -13,6 +13,7 @@ from syncer.errors import Reason, SyncerError
 from syncer.replicate import messages as m
 from syncer.replicate import wire
 from syncer.replicate.receiver import Receiver
+from syncer.replicate.reconnect import first_of
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ def sync_handlers(
             await receiver.serve(_CallStream(context), node_id)
             return
         except BaseExceptionGroup as group:
-            failure = _first(group)
+            failure = first_of(group)
         except (SyncerError, TimeoutError) as error:
             failure = error
         await _refuse(context, failure, name)
@@ -65,14 +66,6 @@ def sync_handlers(
         wire.SERVICE,
         {"Replicate": grpc.stream_stream_rpc_method_handler(replicate)},
     )
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first leaf of a group: the others are consequences of it."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 async def _refuse(context: Context, failure: BaseException, name: str) -> None:

@@ -309,7 +309,7 @@ def _add_change(out: pb.Part, change: Change) -> None:
     out.changes.add(
         seq=change.seq,
         path=change.path,
-        kind=entry.kind,  # type: ignore[arg-type]  # our Kind has the same numbers as the wire's
+        kind=entry.kind,
         mode=entry.mode,
         uid=entry.uid,
         gid=entry.gid,

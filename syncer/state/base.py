@@ -137,9 +137,7 @@ class Base:
     def problems(self, domain: str) -> list[Problem]:
         """Return the paths that could not be applied, ordered by path."""
         with self._store.read() as reader:
-            rows = reader.execute(
-                "SELECT domain, path, reason FROM problem WHERE domain = ? ORDER BY path", (domain,)
-            )
+            rows = reader.execute("SELECT domain, path, reason FROM problem WHERE domain = ? ORDER BY path", (domain,))
             return [Problem(*row) for row in rows]
 
     def offer_approval(self, domain: str, approval_id: str, paths: Iterable[bytes]) -> None:
@@ -168,9 +166,7 @@ class Base:
             ).fetchone()
             if row is None:
                 return None
-            return {
-                path for (path,) in reader.execute("SELECT path FROM approval_path WHERE approval = ?", row)
-            }
+            return {path for (path,) in reader.execute("SELECT path FROM approval_path WHERE approval = ?", row)}
 
     def forget_approvals(self, domain: str) -> None:
         """Forget all offered plans of a domain, once one was applied or the tree is another."""

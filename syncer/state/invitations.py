@@ -56,9 +56,7 @@ def invitations(store: StateStore, *, now: float) -> list[Invitation]:
         return [Invitation(*row) for row in reader.execute(_OPEN, (now,))]
 
 
-def redeem(
-    store: StateStore, invitation_id: str, secret: bytes, client_key: str, peer: Peer, *, now: float
-) -> None:
+def redeem(store: StateStore, invitation_id: str, secret: bytes, client_key: str, peer: Peer, *, now: float) -> None:
     """Use up an invitation and pin the node that came with it, in one transaction.
 
     `client_key` is that of the caller's TLS key (see Invitation). Raises PairingError, and pins
@@ -71,9 +69,7 @@ def redeem(
         why = _why_refused(invitation, client_key, now)
         if invitation is not None and why is None:
             if hmac.compare_digest(invitation.secret_hash, hash_secret(secret)):
-                writer.execute(
-                    "UPDATE invitation SET used_at = ? WHERE invitation_id = ?", (now, invitation_id)
-                )
+                writer.execute("UPDATE invitation SET used_at = ? WHERE invitation_id = ?", (now, invitation_id))
                 # CRASH: used and pinned are one commit; a token is neither lost nor worth two joins.
                 add_peer(store, peer)
             else:

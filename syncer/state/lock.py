@@ -38,14 +38,10 @@ class StateLock:
         except BlockingIOError as error:
             holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "(starting)"
             os.close(descriptor)
-            raise StateError(
-                f"{directory}: is used by process {holder}; stop it, or ask the running agent"
-            ) from error
+            raise StateError(f"{directory}: is used by process {holder}; stop it, or ask the running agent") from error
         except OSError as error:
             os.close(descriptor)
-            raise StateError(
-                f"{path}: cannot be locked ({error.strerror}); keep node.state on a local disk"
-            ) from error
+            raise StateError(f"{path}: cannot be locked ({error.strerror}); keep node.state on a local disk") from error
         return cls(descriptor)
 
     def release(self) -> None:

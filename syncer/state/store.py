@@ -45,9 +45,7 @@ class StateStore:
         _check_directory(directory, create=create)
         path = directory / FILE_NAME
         _prepare_file(path, create=create)
-        connection = sqlite3.connect(
-            path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
+        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             _configure(connection)
             _check_integrity(connection)
@@ -141,9 +139,7 @@ def _create_directory(directory: Path) -> None:
         with contextlib.suppress(FileExistsError):
             directory.mkdir(mode=0o700)
     except OSError as error:
-        raise StateError(
-            f"{directory}: cannot be created ({error.strerror}); choose another node.state"
-        ) from error
+        raise StateError(f"{directory}: cannot be created ({error.strerror}); choose another node.state") from error
 
 
 def _check_directory(directory: Path, *, create: bool) -> None:

@@ -17,7 +17,6 @@ def observe_term(store: StateStore, term: Term) -> None:
     with store.transaction() as writer:
         # Row values compare as model.Term does: by counter, then by node id.
         writer.execute(
-            "UPDATE node SET term_counter = ?1, term_node_id = ?2"
-            " WHERE (?1, ?2) > (term_counter, term_node_id)",
+            "UPDATE node SET term_counter = ?1, term_node_id = ?2 WHERE (?1, ?2) > (term_counter, term_node_id)",
             (term.counter, term.node_id),
         )

@@ -106,15 +106,11 @@ def der_to_pem(der: bytes) -> bytes:
 
 def _parsed(pem: bytes) -> x509.Certificate:
     if len(pem) > PEM_MAX:
-        raise PairingError(
-            f"a certificate of {len(pem)} bytes is too large; syncer makes none over {PEM_MAX}"
-        )
+        raise PairingError(f"a certificate of {len(pem)} bytes is too large; syncer makes none over {PEM_MAX}")
     try:
         return x509.load_pem_x509_certificate(pem)
     except ValueError as error:
-        raise PairingError(
-            "a certificate cannot be read; run `syncer init` on the node it is from"
-        ) from error
+        raise PairingError("a certificate cannot be read; run `syncer init` on the node it is from") from error
 
 
 def _node_id_of(certificate: x509.Certificate) -> str:
@@ -125,15 +121,11 @@ def _node_id_of(certificate: x509.Certificate) -> str:
         if len(names) == 1 and host_of(node_id) == host and str(uuid.UUID(node_id)) == node_id:
             return node_id
     except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError) as error:
-        raise PairingError(
-            "the certificate names no node; run `syncer init` on the node it is from"
-        ) from error
+        raise PairingError("the certificate names no node; run `syncer init` on the node it is from") from error
     raise PairingError("the certificate does not name one node; run `syncer init` on the node it is from")
 
 
-def _issue(
-    key: ec.EllipticCurvePrivateKey, subject: str, signer: str, host: str | None, *, issuer: bool
-) -> bytes:
+def _issue(key: ec.EllipticCurvePrivateKey, subject: str, signer: str, host: str | None, *, issuer: bool) -> bytes:
     public = key.public_key()
     start = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
     both_ends = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]

@@ -113,6 +113,4 @@ def _write(path: Path, data: bytes) -> None:
         finally:
             os.close(directory)
     except OSError as error:
-        raise IdentityError(
-            f"{path}: cannot be written ({error.strerror}); check the state directory"
-        ) from error
+        raise IdentityError(f"{path}: cannot be written ({error.strerror}); check the state directory") from error

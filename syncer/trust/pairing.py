@@ -33,9 +33,7 @@ def create_invitation(
     key = tokens.derive_key(token)
     now = clock()
     expires_at = now + ttl_seconds
-    invitation = Invitation(
-        token.invitation_id, hash_secret(token.secret), key.public_key, key.root_pem, expires_at
-    )
+    invitation = Invitation(token.invitation_id, hash_secret(token.secret), key.public_key, key.root_pem, expires_at)
     add_invitation(store, invitation, now=now)
     return tokens.encode(token), expires_at
 
@@ -70,9 +68,7 @@ async def join(
         address, key, certificate, _request(token, identity, node_name), deadline - time.monotonic()
     )
     if answer.node_id != certificate.node_id:
-        raise PairingError(
-            f"{address} answered as another node than its certificate says; update syncer there"
-        )
+        raise PairingError(f"{address} answered as another node than its certificate says; update syncer there")
     peer = Peer(certificate.node_id, answer.node_name, certificate.pem, certificate.fingerprint, time.time())
     await asyncio.to_thread(add_peer, store, peer)
     return peer
@@ -205,9 +201,7 @@ def _token_refused(address: str) -> PairingError:
 
 def _unreachable(address: str, error: OSError) -> UnreachableError:
     why = error.strerror or str(error) or type(error).__name__
-    return UnreachableError(
-        f"{address} cannot be reached ({why}); check the address, and that syncer runs there"
-    )
+    return UnreachableError(f"{address} cannot be reached ({why}); check the address, and that syncer runs there")
 
 
 def _unanswered(address: str, timeout: float) -> UnreachableError:

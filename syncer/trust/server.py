@@ -70,9 +70,7 @@ class Guard:
         return peer
 
     async def _refuse(self, context: Context, message: str, fingerprint: str) -> NoReturn:
-        self._refusals.warn(
-            fingerprint, "refused a call from %s (%s): %s", context.peer(), fingerprint, message
-        )
+        self._refusals.warn(fingerprint, "refused a call from %s (%s): %s", context.peer(), fingerprint, message)
         await refuse(context, grpc.StatusCode.PERMISSION_DENIED, Reason.NOT_PAIRED, message)
 
 
@@ -173,21 +171,15 @@ class _Pairing:
         """Return the node to be pinned. Raises PairingError where it is not who it says."""
         certificate = check_node_certificate(request.certificate)
         if certificate.node_id != request.node_id:
-            raise PairingError(
-                "the certificate is of another node than the one that joins; run `syncer init` there"
-            )
+            raise PairingError("the certificate is of another node than the one that joins; run `syncer init` there")
         if certificate.node_id == self._identity.node_id:
             raise PairingError(
                 "both nodes have the same identity; one state directory is a copy of the other: "
                 "empty that one and run `syncer init` there"
             )
-        return Peer(
-            certificate.node_id, request.node_name, certificate.pem, certificate.fingerprint, self._clock()
-        )
+        return Peer(certificate.node_id, request.node_name, certificate.pem, certificate.fingerprint, self._clock())
 
-    async def _refuse(
-        self, context: Context, code: grpc.StatusCode, reason: Reason, error: SyncerError
-    ) -> NoReturn:
+    async def _refuse(self, context: Context, code: grpc.StatusCode, reason: Reason, error: SyncerError) -> NoReturn:
         # The address without its port, which differs for each connection.
         key = f"{context.peer().rpartition(':')[0]} {error}"
         self._refusals.warn(key, "refused a join from %s: %s", context.peer(), error)

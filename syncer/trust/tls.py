@@ -120,9 +120,7 @@ def caller_of(context: grpc.aio.ServicerContext[Any, Any]) -> Caller:
     version = _first(found.get("ssl_tls_version", ()))
     if version != b"TLSv1.3":
         shown = version.decode("ascii", "replace") or "no TLS"
-        raise RefusedError(
-            f"the connection uses {shown} instead of TLS 1.3; update the peer", Reason.NOT_PAIRED
-        )
+        raise RefusedError(f"the connection uses {shown} instead of TLS 1.3; update the peer", Reason.NOT_PAIRED)
     pem = _first(found.get("x509_pem_cert", ()))
     if not pem:
         raise RefusedError("the caller shows no certificate; pair it with `syncer invite`", Reason.NOT_PAIRED)

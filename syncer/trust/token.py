@@ -96,9 +96,7 @@ def parse(text: str) -> Token:
 
 def derive_key(token: Token) -> OneTimeKey:
     """Return the invitation's TLS client key, the same on both ends."""
-    derivation = HKDF(
-        hashes.SHA256(), _SCALAR_SIZE, bytes.fromhex(token.invitation_id), b"syncer one-time key"
-    )
+    derivation = HKDF(hashes.SHA256(), _SCALAR_SIZE, bytes.fromhex(token.invitation_id), b"syncer one-time key")
     # From 1 to the order less one, as a private scalar must be.
     scalar = int.from_bytes(derivation.derive(token.secret), "big") % (_ORDER - 1) + 1
     key = ec.derive_private_key(scalar, ec.SECP256R1())

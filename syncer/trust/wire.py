@@ -79,9 +79,7 @@ def decode_answer(data: bytes) -> JoinAnswer:
     try:
         found = pairing_pb2.JoinAnswer.FromString(data)
     except DecodeError as error:
-        raise PeerProtocolError(
-            "the answer to the join cannot be read; update syncer on both nodes"
-        ) from error
+        raise PeerProtocolError("the answer to the join cannot be read; update syncer on both nodes") from error
     return JoinAnswer(found.node_id, checked_name(found.node_name))
 
 

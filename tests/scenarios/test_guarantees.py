@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
         yield pair
 
 
-def hello(ident: str, /, **how: object) -> Hello:
+def hello(ident: str, /, **how: Any) -> Hello:
     head = Cursor("index", "run", 1)
     base = Hello(PROTOCOL, "test", ident, "prod-a", Term(1, ident), DOMAIN, head, Patterns(), b"", b"", (ident,))
     return base._replace(**how)
@@ -73,7 +74,7 @@ def node_id(pair: Pair) -> str:
 def test_guarantee_1_only_a_failover_node_accepts(pair: Pair) -> None:
     (pair.failover.root / "local").write_text("an edit on failover")
     (pair.production.root / "second").write_text("y")
-    wait_until(lambda: (pair.failover.root / "second").exists(), 10.0, "the change arrived")
+    wait_until((pair.failover.root / "second").exists, 10.0, "the change arrived")
     assert not (pair.production.root / "local").exists()
     ident = node_id(pair)
     pair.failover.stop()
@@ -116,9 +117,7 @@ def test_guarantee_3_a_circle_is_refused(pair: Pair) -> None:
     ],
     ids=["protocol", "domain", "node id"],
 )
-def test_a_hello_that_does_not_fit_is_refused_with_its_reason(
-    pair: Pair, how: dict[str, object], reason: Reason
-) -> None:
+def test_a_hello_that_does_not_fit_is_refused_with_its_reason(pair: Pair, how: dict[str, Any], reason: Reason) -> None:
     assert refused(pair, hello(node_id(pair), **how)).reason is reason
 
 

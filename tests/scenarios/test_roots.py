@@ -95,7 +95,7 @@ def test_a_recreated_root_is_watched_anew(pair: Pair) -> None:
 def test_special_files_are_problems_and_the_rest_goes_on(pair: Pair) -> None:
     os.mkfifo(pair.production.root / "fifo")
     (pair.production.root / "after").write_text("x")
-    wait_until(lambda: (pair.failover.root / "after").exists(), 10.0, "the rest went on")
+    wait_until((pair.failover.root / "after").exists, 10.0, "the rest went on")
     wait_until(lambda: pair.production.status()["problems_count"] == 1, 10.0, "the FIFO is shown")
     [problem] = pair.production.status()["domains"][0]["problems"]
     assert problem["path"] == "fifo"
@@ -107,7 +107,7 @@ def test_a_file_that_becomes_unhandled_stays_on_failover(pair: Pair) -> None:
     (pair.production.root / "f1").unlink()
     os.mkfifo(pair.production.root / "f1")
     (pair.production.root / "after").write_text("x")
-    wait_until(lambda: (pair.failover.root / "after").exists(), 10.0, "the rest went on")
+    wait_until((pair.failover.root / "after").exists, 10.0, "the rest went on")
     pair.production.cli("snapshot", check=False)
     assert stat.S_ISREG((pair.failover.root / "f1").lstat().st_mode)
 
@@ -140,7 +140,7 @@ def test_etc_with_syncers_own_files_below_it(tmp_path: Path) -> None:
         pair.production.cli("approve", "dr-a", "--yes", check=False)
         (pair.production.config.parent / "later.conf").write_text("x")
         there = pair.failover.config.parent
-        wait_until(lambda: (there / "later.conf").exists(), 10.0, "other files go")
+        wait_until((there / "later.conf").exists, 10.0, "other files go")
         assert pair.failover.config.read_text() == before
         for name in own:
             explained = pair.production.cli("explain", str(pair.production.config.parent / name), check=False)

@@ -57,12 +57,8 @@ def test_defaults_are_those_of_the_design(tmp_path: Path) -> None:
         peer_timeout=30.0,
         behind_after=30.0,
     )
-    assert settings.domains == (
-        DomainSettings("nginx", Path("/etc/nginx"), Patterns(("**",), ()), 0.01, 0.5),
-    )
-    assert settings.failover == (
-        FailoverSettings("dr-a", "10.0.2.10:7443", True, 10.0, ("nginx",), 1.0, 60.0),
-    )
+    assert settings.domains == (DomainSettings("nginx", Path("/etc/nginx"), Patterns(("**",), ()), 0.01, 0.5),)
+    assert settings.failover == (FailoverSettings("dr-a", "10.0.2.10:7443", True, 10.0, ("nginx",), 1.0, 60.0),)
     assert settings.secret_files == ()
 
 
@@ -93,14 +89,10 @@ def test_every_key_reaches_the_settings(tmp_path: Path) -> None:
     on_failure = { retry = "100ms..2s" }
     """
     settings = load(write(tmp_path, text))
-    assert settings.node == NodeSettings(
-        "dr-a", Mode.FAILOVER, Path("/srv/syncer"), "[::]:0", 7200.0, 5.0, 60.0
-    )
+    assert settings.node == NodeSettings("dr-a", Mode.FAILOVER, Path("/srv/syncer"), "[::]:0", 7200.0, 5.0, 60.0)
     web = DomainSettings("web", Path("/srv/web"), Patterns(("*.conf", "/certs/"), ("*~",)), 0.0, 1.0)
     assert settings.domains[0] == web
-    assert settings.failover == (
-        FailoverSettings("dr-b", "dr-b.example.com:7443", False, 3.0, ("mail",), 0.1, 2.0),
-    )
+    assert settings.failover == (FailoverSettings("dr-b", "dr-b.example.com:7443", False, 3.0, ("mail",), 0.1, 2.0),)
 
 
 def test_the_source_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -382,17 +374,13 @@ def test_warnings_name_what_is_probably_not_meant(tmp_path: Path) -> None:
 
 SCALARS = (
     st.text(max_size=8)
-    | st.sampled_from(
-        ["/etc", "/etc/x", "a", "10ms", "1s..2s", "a:1", "[::1]:0", "production", "*", "\ud800"]
-    )
+    | st.sampled_from(["/etc", "/etc/x", "a", "10ms", "1s..2s", "a:1", "[::1]:0", "production", "*", "\ud800"])
     | st.integers()
     | st.floats()
     | st.booleans()
     | st.datetimes()
 )
-KEYS = st.sampled_from([key.rpartition(".")[2] for key in known_keys()] + [*TABLES, "on_failure"]) | st.text(
-    max_size=3
-)
+KEYS = st.sampled_from([key.rpartition(".")[2] for key in known_keys()] + [*TABLES, "on_failure"]) | st.text(max_size=3)
 VALUES = st.recursive(
     SCALARS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
@@ -413,7 +401,5 @@ def test_importing_the_configuration_imports_nothing_heavy() -> None:
         "sys.exit(', '.join({'pydantic', 'pathspec', 'difflib'} & sys.modules.keys()) or None)"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

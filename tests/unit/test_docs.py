@@ -70,9 +70,7 @@ def undocumented_keys(text: str) -> list[str]:
     missing = []
     for key in known_keys():
         table, _, name = key.rpartition(".")
-        section = re.search(
-            rf"^#+[^\n]*{re.escape(headings[table])}.*?(?=^#|\Z)", text, re.MULTILINE | re.DOTALL
-        )
+        section = re.search(rf"^#+[^\n]*{re.escape(headings[table])}.*?(?=^#|\Z)", text, re.MULTILINE | re.DOTALL)
         inner = table.partition(".")[2]
         if inner and section is None:
             # A table inside a table may be explained in the section of the outer one.
@@ -83,9 +81,7 @@ def undocumented_keys(text: str) -> list[str]:
     return missing
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("syncer.cli.main") is None, reason="there is no command line yet"
-)
+@pytest.mark.skipif(importlib.util.find_spec("syncer.cli.main") is None, reason="there is no command line yet")
 def test_every_command_and_option_is_documented() -> None:
     import click
 
@@ -123,8 +119,8 @@ def test_the_checks_of_the_documents_can_fail() -> None:
         "syncer wait --timeout",
         "syncer wait --json",
     ]
-    assert undocumented_commands(
-        root, text + "## `syncer target forget NAME`\nEvery command takes `--json`."
-    ) == ["syncer wait --timeout"]
+    assert undocumented_commands(root, text + "## `syncer target forget NAME`\nEvery command takes `--json`.") == [
+        "syncer wait --timeout"
+    ]
     assert "node.rescan" in undocumented_keys("## [node]\n`name`\n")
     assert "node.name" not in undocumented_keys("## [node]\n`name`\n")

@@ -8,11 +8,10 @@ import time
 from pathlib import Path
 
 import blake3
-import pytest
 
 from syncer.apply.applier import Applier
-from syncer.errors import ApplyError, BeneathRootError
-from syncer.files import Disk, Root
+from syncer.errors import ApplyError
+from syncer.files import Disk
 from syncer.model import Change, Entry, Kind
 from tests.unit.apply.trees import MemoryBase, WholeReach
 
@@ -22,31 +21,6 @@ RACE_SECONDS = 2.0
 def entry(path: bytes, data: bytes) -> Entry:
     digest = blake3.blake3(data).digest() if data else b"\0" * 32
     return Entry(path, Kind.FILE, 0o644, 0, 0, "", "", 10**18, len(data), digest, b"")
-
-
-@pytest.mark.parametrize("openat2", [True, False], ids=["openat2", "walk"])
-@pytest.mark.parametrize("path", [b"link/secret", b"dir/up/secret", b"link"])
-def test_a_symlink_on_the_way_is_refused(tmp_path: Path, path: bytes, openat2: bool) -> None:
-    outside, root = tmp_path / "outside", tmp_path / "root"
-    outside.mkdir()
-    (outside / "secret").write_text("x")
-    (root / "dir").mkdir(parents=True)
-    (root / "link").symlink_to(outside)
-    (root / "dir" / "up").symlink_to("../../outside")
-    with Root(root, openat2=openat2) as opened, pytest.raises((BeneathRootError, NotADirectoryError)):
-        opened.open_file(path)
-
-
-@pytest.mark.parametrize("openat2", [True, False], ids=["openat2", "walk"])
-def test_files_and_directories_open_both_ways(tmp_path: Path, openat2: bool) -> None:
-    (tmp_path / "d" / "e").mkdir(parents=True)
-    (tmp_path / "d" / "e" / "f").write_text("text")
-    with Root(tmp_path, openat2=openat2) as root:
-        descriptor = root.open_file(b"d/e/f")
-        assert os.read(descriptor, 10) == b"text"
-        os.close(descriptor)
-        assert root.names(b"d") == [b"e"]
-        assert root.lstat(b"d/missing") is None
 
 
 def test_guarantee_8_a_racing_symlink_never_leads_outside(tmp_path: Path) -> None:

@@ -15,7 +15,9 @@ from syncer.errors import ConfigurationError
 from syncer.model import Patterns
 
 
-def scope(include: tuple[str, ...] = ("**",), exclude: tuple[str, ...] = (), protected: tuple[bytes, ...] = ()) -> Scope:
+def scope(
+    include: tuple[str, ...] = ("**",), exclude: tuple[str, ...] = (), protected: tuple[bytes, ...] = ()
+) -> Scope:
     return Scope(Patterns(include, exclude), protected)
 
 

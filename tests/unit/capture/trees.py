@@ -27,9 +27,7 @@ class MemoryTree:
         self.known: dict[bytes, Known] = {}
 
     def children(self, directory: bytes) -> dict[bytes, Known]:
-        return {
-            name_of(path): known for path, known in self.known.items() if path and parent_of(path) == directory
-        }
+        return {name_of(path): known for path, known in self.known.items() if path and parent_of(path) == directory}
 
     def get(self, path: bytes) -> Known | None:
         return self.known.get(path)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +14,7 @@ from syncer.model import Change, DiskIdentity, Entry, Kind, Known
 from syncer.replicate.compare import (
     Comparison,
     Difference,
+    Standing,
     action_of,
     destroys,
     order_of,
@@ -22,7 +26,7 @@ from syncer.replicate.compare import (
 IDENTITY = DiskIdentity(0, 0, 0, 0, 0)
 
 
-def file(path: bytes, text: bytes = b"x", **how: object) -> Entry:
+def file(path: bytes, text: bytes = b"x", **how: Any) -> Entry:
     base = Entry(path, Kind.FILE, 0o644, 0, 0, "root", "root", 1, len(text), text.ljust(32, b"\0")[:32], b"")
     return base._replace(**how)
 
@@ -35,9 +39,13 @@ def unknown(path: bytes) -> Entry:
     return Entry(path, Kind.UNKNOWN, 0, 0, 0, "", "", 0, 0, b"", b"", "socket")
 
 
+def standing(entries: list[Entry], *, edited: bool = False) -> Iterator[Standing]:
+    return iter([Standing(Known(entry, IDENTITY), edited) for entry in entries])
+
+
 def run(wanted: list[Entry], current: list[Entry], **how: object) -> dict[bytes, str]:
     scope = how.get("scope", lambda path, is_directory: True)
-    comparison = Comparison(iter(current), scope)  # type: ignore[arg-type]  # test shorthand
+    comparison = Comparison(standing(current), scope)
     comparison.feed(wanted)
     return {item.change.path: action_of(item) for item in comparison.finish()}
 
@@ -114,7 +122,7 @@ def entries(tree: dict[bytes, bytes]) -> list[Entry]:
 def test_applying_the_differences_makes_the_trees_equal(
     wanted: dict[bytes, bytes], current: dict[bytes, bytes]
 ) -> None:
-    comparison = Comparison(iter(entries(current)), lambda path, is_directory: True)
+    comparison = Comparison(standing(entries(current)), lambda path, is_directory: True)
     comparison.feed(entries(wanted))
     result = dict(current)
     for difference in comparison.finish():
@@ -130,7 +138,21 @@ def test_applying_the_differences_makes_the_trees_equal(
 def test_edits_lie_over_the_rows_in_order(rows: dict[bytes, bytes], edits: dict[bytes, bytes | None]) -> None:
     known = [Known(entry, IDENTITY) for entry in entries(rows)]
     over = {path: None if text is None else Known(file(path, text), IDENTITY) for path, text in edits.items()}
-    result = list(overlay(known, over))
+    result = [item.known.entry for item in overlay(known, over)]
     assert [order_of(entry.path) for entry in result] == sorted(order_of(entry.path) for entry in result)
     expected = {path: text for path, text in {**rows, **edits}.items() if text is not None}
     assert {entry.path: entry.digest.rstrip(b"\0") for entry in result if entry.path} == expected
+
+
+def test_what_is_equal_but_unknown_to_the_base_is_adopted_with_its_identity() -> None:
+    comparison = Comparison(standing([ROOT, file(b"a")], edited=True), lambda path, is_directory: True)
+    comparison.feed([ROOT, file(b"a")])
+    assert comparison.finish() == []
+    assert [known.entry.path for known in comparison.adopted] == [b"", b"a"]
+
+
+def test_what_is_no_longer_in_scope_is_forgotten_not_deleted() -> None:
+    comparison = Comparison(standing([ROOT, file(b"cache")]), lambda path, is_directory: path != b"cache")
+    comparison.feed([ROOT])
+    assert comparison.finish() == []
+    assert comparison.unscoped == [b"cache"]

@@ -174,10 +174,7 @@ def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
 def test_migrations_run_once_and_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scripts = module._scripts()
     StateStore.open(tmp_path, create=True).close()
-    later = (
-        "-- a comment; with a semicolon\nCREATE TABLE later (a TEXT) STRICT;\n"
-        "INSERT INTO later VALUES ('x;y');\n"
-    )
+    later = "-- a comment; with a semicolon\nCREATE TABLE later (a TEXT) STRICT;\nINSERT INTO later VALUES ('x;y');\n"
     monkeypatch.setattr(module, "_scripts", lambda: [*scripts, later])
     for _ in range(2):
         with StateStore.open(tmp_path) as store, store.read() as reader:
@@ -185,9 +182,7 @@ def test_migrations_run_once_and_in_order(tmp_path: Path, monkeypatch: pytest.Mo
             assert reader.execute("PRAGMA user_version").fetchone() == (len(scripts) + 1,)
 
 
-def test_a_migration_that_fails_leaves_the_old_schema(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_migration_that_fails_leaves_the_old_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scripts = module._scripts()
     StateStore.open(tmp_path, create=True).close()
     monkeypatch.setattr(module, "_scripts", lambda: [*scripts, "CREATE TABLE later (a TEXT);\nBROKEN;\n"])

@@ -46,9 +46,7 @@ async def server(failover: Node) -> AsyncIterator[Server]:
     )
     grpc_server = grpc.aio.server(options=server_options())
     grpc_server.add_generic_rpc_handlers((guarded, pairing))
-    credentials = server_credentials(
-        failover.identity, lambda: trusted_certificates(failover.store, served.clock)
-    )
+    credentials = server_credentials(failover.identity, lambda: trusted_certificates(failover.store, served.clock))
     served.address = f"127.0.0.1:{grpc_server.add_secure_port('127.0.0.1:0', credentials)}"
     await grpc_server.start()
     yield served

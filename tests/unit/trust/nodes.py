@@ -89,18 +89,14 @@ def signed_by(
         return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
     return (
-        x509.CertificateBuilder(
-            named(signer_name), named(name), key.public_key(), x509.random_serial_number()
-        )
+        x509.CertificateBuilder(named(signer_name), named(name), key.public_key(), x509.random_serial_number())
         .not_valid_before(start)
         .not_valid_after(start + dt.timedelta(days=30))
         .add_extension(x509.BasicConstraints(ca=may_sign, path_length=None), critical=True)
         .add_extension(x509.KeyUsage(*usage), critical=True)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
-        )
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
         .sign(signer, hashes.SHA256())
         .public_bytes(serialization.Encoding.PEM)
     )

@@ -94,16 +94,12 @@ async def test_a_token_is_worth_one_join(
 
 async def test_of_two_joins_at_once_one_wins(server: Server, production: Node) -> None:
     token = invite(server)
-    results = await asyncio.gather(
-        *(join_as(server, production, token) for _ in range(4)), return_exceptions=True
-    )
+    results = await asyncio.gather(*(join_as(server, production, token) for _ in range(4)), return_exceptions=True)
     assert sum(not isinstance(result, Exception) for result in results) == 1
     assert all(isinstance(result, PairingError) for result in results if isinstance(result, Exception))
 
 
-async def test_an_expired_token_does_not_even_get_through_the_handshake(
-    server: Server, production: Node
-) -> None:
+async def test_an_expired_token_does_not_even_get_through_the_handshake(server: Server, production: Node) -> None:
     token = invite(server, ttl=60.0)
     server.clock.now += 61
     with pytest.raises(PairingError, match="expired"):
@@ -193,18 +189,14 @@ async def test_garbage_is_refused_and_logged_once(
 
 
 @pytest.mark.parametrize("name", ["", "x" * 65, "a\nb", "a\x1b[31m"])
-async def test_a_name_that_would_spoil_a_terminal_is_refused(
-    server: Server, production: Node, name: str
-) -> None:
+async def test_a_name_that_would_spoil_a_terminal_is_refused(server: Server, production: Node, name: str) -> None:
     token = invite(server)
     async with raw_join(server, token) as call:
         code, _ = await refused(call, wire.encode_request(request_of(production, token, node_name=name)))
     assert code is grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_a_certificate_of_another_node_is_refused(
-    server: Server, production: Node, tmp_path: Any
-) -> None:
+async def test_a_certificate_of_another_node_is_refused(server: Server, production: Node, tmp_path: Any) -> None:
     token = invite(server)
     other = make_node(tmp_path / "other", "other")
     other.store.close()
@@ -231,9 +223,7 @@ async def test_only_the_first_certificate_that_is_sent_is_pinned(
         await server.whoami(other.identity)
 
 
-async def test_another_server_at_the_address_is_found_out(
-    server: Server, production: Node, tmp_path: Any
-) -> None:
+async def test_another_server_at_the_address_is_found_out(server: Server, production: Node, tmp_path: Any) -> None:
     real = make_node(tmp_path / "real", "real")
     with contextlib.closing(real.store):
         token, _ = create_invitation(real.store, real.identity, 600.0, clock=Clock())
@@ -266,9 +256,7 @@ async def test_nobody_at_the_address(production: Node, server: Server, unused_tc
         )
 
 
-async def test_a_server_that_says_nothing_costs_no_more_than_the_timeout(
-    production: Node, server: Server
-) -> None:
+async def test_a_server_that_says_nothing_costs_no_more_than_the_timeout(production: Node, server: Server) -> None:
     silent = asyncio.Event()
 
     async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -303,9 +291,7 @@ async def test_addresses(address: str, expected: tuple[str, int]) -> None:
     assert split_address(address) == expected
 
 
-@pytest.mark.parametrize(
-    "address", ["10.0.2.10", "host:", ":1", "fd00::1:7443", "h:0", "h:65536", "h:x", "h:²"]
-)
+@pytest.mark.parametrize("address", ["10.0.2.10", "host:", ":1", "fd00::1:7443", "h:0", "h:65536", "h:x", "h:²"])
 async def test_addresses_that_are_none(address: str) -> None:
     with pytest.raises(ConfigurationError, match="no address with a port"):
         split_address(address)

@@ -54,9 +54,7 @@ async def test_a_client_that_is_not_pinned_fails_in_the_handshake(
 
 
 @pytest.mark.asyncio
-async def test_a_leaf_signed_by_a_pinned_certificate_is_not_that_peer(
-    server: Server, production: Node
-) -> None:
+async def test_a_leaf_signed_by_a_pinned_certificate_is_not_that_peer(server: Server, production: Node) -> None:
     add_peer(server.node.store, production.as_peer())
     key = ec.generate_private_key(ec.SECP256R1())
     host = host_of(production.identity.node_id)
@@ -110,9 +108,7 @@ async def test_two_pins_of_one_name_both_work(server: Server, production: Node, 
 
 
 @pytest.mark.asyncio
-async def test_a_client_trusts_the_pinned_server_only(
-    server: Server, production: Node, tmp_path: Path
-) -> None:
+async def test_a_client_trusts_the_pinned_server_only(server: Server, production: Node, tmp_path: Path) -> None:
     add_peer(server.node.store, production.as_peer())
     other = make_node(tmp_path / "other", "dr-a")
     other.store.close()
@@ -231,9 +227,7 @@ def context_with(pem: bytes | None, version: bytes | None) -> Any:
 
 
 @pytest.mark.parametrize("version", [b"TLSv1.2", b"", None])
-def test_a_call_below_tls_1_3_is_refused_even_with_a_pinned_certificate(
-    tmp_path: Path, version: bytes | None
-) -> None:
+def test_a_call_below_tls_1_3_is_refused_even_with_a_pinned_certificate(tmp_path: Path, version: bytes | None) -> None:
     identity = create(tmp_path, "5f8b1a3e-6a1c-4b0e-9d3f-0c7a2e4b6d80", "dr-a")
     assert caller_of(context_with(identity.certificate_pem, b"TLSv1.3")).fingerprint == identity.fingerprint
     with pytest.raises(RefusedError, match=r"instead of TLS 1\.3") as caught:

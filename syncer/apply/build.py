@@ -1,0 +1,202 @@
+"""Builds what a transaction makes new, in the staging area, with its final owner, mode and mtime."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import NamedTuple
+
+from syncer.apply.metadata import set_link_metadata, set_metadata
+from syncer.apply.plan import Action, Step
+from syncer.apply.stage import Stage, Stages
+from syncer.apply.survey import UNHOLDABLE, identity_of
+from syncer.files import Disk, DiskError
+from syncer.model import DiskIdentity, Kind, join, name_of, parent_of
+
+FLUSHED_ONE_BY_ONE = 16
+"""Up to so many paths are flushed each by itself; more cost less with one flush of the file system."""
+
+_NO_COPY = frozenset((errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM))
+_COPIED_AT_ONCE = 1 << 30
+_PIECE = 1 << 20
+
+
+class Place(NamedTuple):
+    """Where something is staged: `path` is relative to the stage."""
+
+    stage: Stage
+    path: bytes
+
+
+class Builder:
+    """The staged things of one transaction."""
+
+    def __init__(self, disk: Disk, stages: Stages, *, flush_each: bool) -> None:
+        """Build in `stages`; with `flush_each` every file is durable as soon as it is complete."""
+        self.places: dict[bytes, Place] = {}
+        """Where each path that is placed, or that other new paths lie in, is staged."""
+        self.identities: dict[bytes, DiskIdentity] = {}
+        self.problems: dict[bytes, str] = {}
+        self.dropped: set[bytes] = set()
+        """Paths that could not be built; nothing is placed for them nor below them."""
+        self.bytes_written = 0
+        self._disk = disk
+        self._stages = stages
+        self._flush_each = flush_each
+        self._directories: list[Step] = []
+        self._uid = os.geteuid()
+        self._gid = os.getegid()
+
+    def prepare(self, step: Step) -> Place | None:
+        """Choose where a new path is staged, and make it unless it is a file; None where it was dropped."""
+        path, entry = step.path, step.entry
+        if step.action is Action.PLACE:
+            stage = self._stages.for_directory(parent_of(path))
+            place = Place(stage, stage.next_name())
+        else:
+            parent = self.places.get(parent_of(path))
+            if parent is None:
+                self.dropped.add(path)
+                return None
+            place = Place(parent.stage, join(parent.path, name_of(path)))
+        if entry.kind is Kind.DIRECTORY:
+            self._make_directory(place, step)
+        elif entry.kind is Kind.SYMLINK:
+            self._make_symlink(place, step)
+        elif step.action is Action.PLACE:
+            self.places[path] = place
+        return None if path in self.dropped else place
+
+    def write_file(self, place: Place, step: Step, data: bytes) -> None:
+        """Stage a whole file whose verified content is in memory."""
+        descriptor = self.create(place, step)
+        if descriptor < 0:
+            return
+        try:
+            if data:
+                self._disk.write(descriptor, data, step.path)
+            self.seal(descriptor, step)
+        finally:
+            os.close(descriptor)
+
+    def copy_file(self, source: int, place: Place, step: Step) -> None:
+        """Stage a file with the content of an opened one; the caller vouches for the content."""
+        descriptor = self.create(place, step)
+        if descriptor < 0:
+            return
+        try:
+            self.copy(source, descriptor, step)
+            self.seal(descriptor, step)
+        finally:
+            os.close(descriptor)
+
+    def create(self, place: Place, step: Step) -> int:
+        """Create an empty staged file; return a descriptor, or -1 where its name cannot be held here."""
+        entry = step.entry
+        # Nobody else can enter the stage, so the final mode may be there before owner and content are.
+        try:
+            return self._disk.create_file(
+                place.stage.root.directory(parent_of(place.path)),
+                name_of(place.path),
+                step.path,
+                entry.mode & 0o777,
+            )
+        except DiskError as error:
+            self._drop_unholdable(step, error)
+            return -1
+
+    def seal(self, descriptor: int, step: Step) -> None:
+        """Give a complete staged file its metadata, flush it where that is due, and note its identity."""
+        disk, entry, path = self._disk, step.entry, step.path
+        mtime_ns = entry.mtime_ns
+        if (step.uid != self._uid or step.gid != self._gid) and self._uid == 0:
+            disk.set_owner(descriptor, step.uid, step.gid, path)
+        disk.set_times(descriptor, mtime_ns, mtime_ns, path)
+        here = os.fstat(descriptor)
+        if (
+            here.st_mtime_ns != mtime_ns
+            or here.st_mode & 0o7777 != entry.mode
+            or here.st_uid != step.uid
+            or here.st_gid != step.gid
+        ):
+            here, reason = set_metadata(disk, descriptor, here, entry, step.uid, step.gid, mtime_ns)
+            if reason:
+                self.problems[path] = reason
+        if self._flush_each:
+            disk.flush_file(descriptor, path)
+        self.bytes_written += here.st_size
+        self.identities[path] = identity_of(here)
+
+    def copy(self, source: int, target: int, step: Step) -> None:
+        """Copy all of `source` to the end of `target`, within the kernel where the file system can."""
+        os.lseek(source, 0, os.SEEK_SET)
+        try:
+            while self._disk.copy_range(source, target, _COPIED_AT_ONCE, step.path):
+                pass
+        except DiskError as error:
+            if error.number not in _NO_COPY:
+                raise
+            # Both stand where the kernel stopped, so this goes on from there.
+            while piece := os.read(source, _PIECE):
+                self._disk.write(target, piece, step.path)
+
+    def finish_directories(self) -> None:
+        """Give new directories their metadata, deepest first, now that nothing more is made in them."""
+        for step in reversed(self._directories):
+            place = self.places[step.path]
+            descriptor = place.stage.root.directory(place.path)
+            # A directory that its owner may not write to cannot be moved by that owner: later, when placed.
+            if step.action is Action.BUILD or self._uid == 0:
+                here, reason = set_metadata(
+                    self._disk,
+                    descriptor,
+                    os.fstat(descriptor),
+                    step.entry,
+                    step.uid,
+                    step.gid,
+                    step.entry.mtime_ns,
+                )
+                if reason:
+                    self.problems[step.path] = reason
+                self.identities[step.path] = identity_of(here)
+            if self._flush_each:
+                self._disk.flush_directory(descriptor, step.path)
+
+    def flush(self) -> None:
+        """Make durable what was not flushed one by one."""
+        if not self._flush_each:
+            for stage in self._stages.opened():
+                self._disk.flush_filesystem(stage.descriptor, b"")
+
+    def _make_directory(self, place: Place, step: Step) -> None:
+        try:
+            self._disk.make_directory(
+                place.stage.root.directory(parent_of(place.path)), name_of(place.path), 0o700, step.path
+            )
+        except DiskError as error:
+            self._drop_unholdable(step, error)
+            return
+        self.places[step.path] = place
+        self._directories.append(step)
+
+    def _make_symlink(self, place: Place, step: Step) -> None:
+        directory, name = place.stage.root.directory(parent_of(place.path)), name_of(place.path)
+        try:
+            self._disk.make_symlink(directory, name, step.entry.link_target, step.path)
+        except DiskError as error:
+            self._drop_unholdable(step, error)
+            return
+        here, reason = set_link_metadata(self._disk, directory, name, step.entry, step.uid, step.gid)
+        if reason:
+            self.problems[step.path] = reason
+        self.identities[step.path] = identity_of(here)
+        self.places[step.path] = place
+
+    def _drop_unholdable(self, step: Step, error: DiskError) -> None:
+        if error.number not in UNHOLDABLE:
+            raise error
+        self.dropped.add(step.path)
+        self.places.pop(step.path, None)
+        self.problems[step.path] = (
+            f"cannot be held by the file system here ({os.strerror(error.number)}): rename it on production"
+        )
