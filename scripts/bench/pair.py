@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -16,13 +15,7 @@ from typing import Any
 
 from syncer.admin.client import call
 from syncer.config import load
-
-
-def free_port() -> int:
-    """Return a TCP port of loopback that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from syncer.demo.node import free_port
 
 
 class Agent:
@@ -152,3 +145,6 @@ def wait_until(condition: Callable[[], object], seconds: float = 60.0) -> float:
         if time.perf_counter() - started > seconds:
             raise TimeoutError("the condition did not come true")
     return time.perf_counter() - started
+
+
+__all__ = ["Agent", "Pair", "free_port", "fresh_file_system", "wait_until"]

@@ -10,6 +10,8 @@ import shutil
 import statistics
 import subprocess
 import time
+from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -44,15 +46,15 @@ def latencies(pair: Pair, changes: int, gap: float) -> list[float]:
         there = pair.failover.root / name
         time.sleep(gap)
         (pair.production.root / name).write_bytes(data)
-        found.append(wait_until(lambda there=there, data=data: _bytes(there) == data))
+        found.append(wait_until(partial(_holds, there, data)))
     return found
 
 
-def _bytes(path: Path) -> bytes | None:
+def _holds(path: Path, data: bytes) -> bool:
     try:
-        return path.read_bytes()
+        return path.read_bytes() == data
     except FileNotFoundError:
-        return None
+        return False
 
 
 def spread(values: list[float]) -> str:
@@ -88,7 +90,7 @@ def measure_bursts(pair: Pair) -> Rows:
         pair.production.run("wait", "--synced", "--timeout", "60s")
         time.sleep(1.2)
 
-    def timed(what: str, condition: object, started: float) -> None:
+    def timed(what: str, condition: Callable[[], object], started: float) -> None:
         wait_until(condition)
         rows.append((what, f"{(time.perf_counter() - started) * 1e3:.0f} ms"))
         settled()
@@ -138,10 +140,11 @@ def measure_idle(pair: Pair) -> Rows:
         (f"idle {name}", f"{(node.cpu_seconds() - before[name]) * 10:.1f} % of one core")
         for name, node in nodes.items()
     ]
-    return rows + [
+    rows += [
         (f"memory of {name}", f"{node.memory():.0f} MiB, peak {node.memory('VmHWM'):.0f} MiB")
         for name, node in nodes.items()
     ]
+    return rows
 
 
 def measure_full(rounds: int) -> Rows:
@@ -166,7 +169,7 @@ def measure_full(rounds: int) -> Rows:
             note("cp -a + sync", time.perf_counter() - started)
     best = {what: min(values) for what, values in times.items()}
     rows = [(what, f"{best[what]:.2f} s (all: {', '.join(f'{v:.2f}' for v in times[what])})") for what in best]
-    return rows + [
+    rows += [
         ("ratio: readable / rsync -a", f"{best['syncer cold, readable'] / best['rsync -a']:.2f}"),
         (
             "ratio: acknowledged / rsync -a + sync",
@@ -177,6 +180,7 @@ def measure_full(rounds: int) -> Rows:
             f"{best['syncer, nothing changed'] / best['rsync -a, nothing changed']:.2f}",
         ),
     ]
+    return rows
 
 
 def _full_of_syncer(folder: Path, note: object) -> None:

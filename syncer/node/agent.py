@@ -84,7 +84,7 @@ class Node:
         server = grpc.aio.server(options=server_options())
         guard = Guard(self.store)
 
-        async def known_peer(context: Any) -> tuple[str, str]:
+        async def known_peer(context: grpc.aio.ServicerContext[Any, Any]) -> tuple[str, str]:
             peer = await guard.authorise(context)
             return peer.node_id, peer.name
 

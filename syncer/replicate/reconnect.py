@@ -1,4 +1,4 @@
-"""Trying again: sessions until one has proven itself, with pauses that grow, are jittered, capped, and can be cut short."""
+"""Trying again: sessions until one has proven itself, with growing, jittered, capped pauses that can be cut short."""
 
 from __future__ import annotations
 

@@ -149,4 +149,4 @@ class Editing(RuleBasedStateMachine):
 
 
 TestEditing = Editing.TestCase
-TestEditing.settings = settings(settings.default, max_examples=40, stateful_step_count=25)
+TestEditing.settings = settings(settings.default, max_examples=100, stateful_step_count=30)
