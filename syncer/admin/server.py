@@ -72,7 +72,7 @@ def _handlers(run: Run) -> grpc.GenericRpcHandler:
             yield wire.encode_event(event)
 
     # Bytes both ways: wire.py reads and writes the messages.
-    method: grpc.RpcMethodHandler = grpc.unary_stream_rpc_method_handler(answer)
+    method: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_stream_rpc_method_handler(answer)
     return grpc.method_handlers_generic_handler(wire.SERVICE, {wire.METHOD: method})
 
 
