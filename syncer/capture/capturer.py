@@ -15,7 +15,7 @@ from syncer.capture.ignore import Scope
 from syncer.capture.mounts import remote_kind
 from syncer.capture.reader import Reads
 from syncer.capture.settle import Settling
-from syncer.capture.state import CaptureState
+from syncer.capture.state import CaptureState, describe
 from syncer.capture.tree_capture import CaptureIndex, TreeCapture
 from syncer.capture.tree_watch import TreeWatch
 from syncer.capture.watch import Watcher
@@ -310,26 +310,14 @@ class Capturer(threading.Thread):
 
     def _publish(self) -> None:
         """Tell the state where it changed."""
-        state, reason = "watching", ""
-        if self._unavailable:
-            state, reason = "unavailable", self._unavailable
-        elif not self._scans:
-            state = "scanning"
-        elif self._polled:
-            state, reason = "polling", self._polled
-        elif self._watch.unwatched:
-            state, reason = "degraded", self._watch.degraded()
-        watched = self._watch.watched
-        found = CaptureState(
-            state,
-            reason,
-            watched + self._watch.unwatched,
-            watched,
-            self._watch.overflows,
-            self._scans,
-            self._last_full_scan,
-            self._capture.problems(),
-            self._index.count(self.domain),
+        found = describe(
+            self._watch,
+            unavailable=self._unavailable,
+            polled=self._polled,
+            scans=self._scans,
+            last_full_scan=self._last_full_scan,
+            problems=self._capture.problems(),
+            entries=self._index.count(self.domain),
         )
         if found != self._published:
             self._published = found

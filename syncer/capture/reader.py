@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
+from pathlib import Path
 from typing import NamedTuple
 
 from blake3 import blake3
@@ -30,20 +31,43 @@ class Reads:
     Names are str as os.fsdecode gives them, each relative to an open directory.
     """
 
-    open = staticmethod(os.open)
-    close = staticmethod(os.close)
-    status = staticmethod(os.fstat)
+    @staticmethod
+    def open(name: str | Path, flags: int, *, dir_fd: int | None = None) -> int:
+        """Open a name in an opened directory, or the root by its path."""
+        return os.open(name, flags, dir_fd=dir_fd)
+
+    @staticmethod
+    def close(descriptor: int) -> None:
+        """Close a descriptor."""
+        os.close(descriptor)
+
+    @staticmethod
+    def status(descriptor: int) -> os.stat_result:
+        """Return what fstat says."""
+        return os.fstat(descriptor)
+
+    # Not wrapped, as it is called for each path of each scan; always with follow_symlinks=False.
     lstat = staticmethod(os.stat)
-    """Called with follow_symlinks=False, always."""
-    read_link = staticmethod(os.readlink)
 
     @staticmethod
     def names(descriptor: int) -> list[str]:
         """Return the names in an opened directory."""
         return os.listdir(descriptor)
 
-    read = staticmethod(os.read)
-    read_into = staticmethod(os.readv)
+    @staticmethod
+    def read_link(name: str, *, dir_fd: int) -> str:
+        """Return where a symlink points."""
+        return os.readlink(name, dir_fd=dir_fd)
+
+    @staticmethod
+    def read(descriptor: int, size: int) -> bytes:
+        """Return up to `size` bytes."""
+        return os.read(descriptor, size)
+
+    @staticmethod
+    def read_into(descriptor: int, buffer: memoryview) -> int:
+        """Fill `buffer` and return how many bytes came."""
+        return os.readv(descriptor, [buffer])
 
 
 class Reading(NamedTuple):
@@ -107,7 +131,7 @@ def _hash_in_pieces(descriptor: int, size: int, reads: Reads) -> tuple[int, byte
     read = 0
     # A file that grows as fast as it is read would never end.
     while read <= size:
-        count = reads.read_into(descriptor, [buffer])
+        count = reads.read_into(descriptor, buffer)
         if not count:
             break
         hasher.update(buffer[:count])

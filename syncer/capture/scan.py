@@ -227,7 +227,8 @@ class Scanner:
         # Below what cannot be read nothing is gone: the index hides it until it can be read again.
         if was_directory and kind is not Kind.DIRECTORY and kind is not Kind.UNKNOWN:
             yield from self._gone_below(path)
-        if always or found != old:
+        # A racy one is told until it is clean: whoever takes it must look again.
+        if always or found != old or found.racy:
             yield Finding(path, found, links)
         return True
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from syncer.capture.tree_watch import TreeWatch
 from syncer.model import Problem
 
 
@@ -23,3 +24,28 @@ class CaptureState(NamedTuple):
     """Seconds that the latest full scan took."""
     problems: tuple[Problem, ...]
     entries: int
+
+
+def describe(
+    watch: TreeWatch,
+    *,
+    unavailable: str,
+    polled: str,
+    scans: int,
+    last_full_scan: float,
+    problems: tuple[Problem, ...],
+    entries: int,
+) -> CaptureState:
+    """Return the state; of several things to say, the gravest."""
+    state, reason = "watching", ""
+    if unavailable:
+        state, reason = "unavailable", unavailable
+    elif not scans:
+        state = "scanning"
+    elif polled:
+        state, reason = "polling", polled
+    elif watch.unwatched:
+        state, reason = "degraded", watch.degraded()
+    watched = watch.watched
+    directories = watched + watch.unwatched
+    return CaptureState(state, reason, directories, watched, watch.overflows, scans, last_full_scan, problems, entries)

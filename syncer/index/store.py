@@ -107,7 +107,7 @@ class IndexStore:
     def paths_of_inode(self, domain: str, device: int, inode: int) -> list[bytes]:
         """Return every file that is known under this inode: one, or the names of hard links."""
         rows = self._rows(
-            "SELECT parent, name FROM entry"
+            "SELECT parent, name FROM entry INDEXED BY entry_by_inode"
             " WHERE domain_id = ? AND inode = ? AND device = ? AND kind = 1 AND state = 0",
             (self._id(domain), signed(inode), signed(device)),
         )
@@ -116,7 +116,7 @@ class IndexStore:
     def unknowns(self, domain: str, limit: int) -> list[tuple[bytes, str]]:
         """Return up to `limit` paths that could not be read or cannot be copied, with the reason."""
         rows = self._rows(
-            "SELECT parent, name, note FROM entry WHERE domain_id = ? AND kind = 4 AND state = 0"
+            "SELECT parent, name, note FROM entry INDEXED BY entry_unknown WHERE domain_id = ? AND kind = 4 AND state = 0"
             " ORDER BY parent, name LIMIT ?",
             (self._id(domain), limit),
         )

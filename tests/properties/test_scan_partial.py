@@ -44,8 +44,11 @@ class Editing(RuleBasedStateMachine):
     def begin(self, scope: Scope) -> None:
         self.scope = scope
         self.tree = MemoryTree()
-        self.scanner = Scanner(self.top / "root", scope, self.tree, forget=self.tree.known.pop)
+        self.scanner = Scanner(self.top / "root", scope, self.tree, forget=self.forget)
         self.tree.take(self.scanner.full())
+
+    def forget(self, path: bytes) -> None:
+        del self.tree.known[path]
 
     def at(self, path: bytes) -> bytes:
         return os.path.join(self.root, path)

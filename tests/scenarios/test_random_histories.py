@@ -23,7 +23,7 @@ SAMPLE = settings(
     suppress_health_check=list(HealthCheck),
     phases=[Phase.generate],
 )
-LONG = settings(SAMPLE, max_examples=100, stateful_step_count=60)
+LONG = settings(SAMPLE, max_examples=40, stateful_step_count=60)
 
 paths = st.lists(st.sampled_from(NAMES), min_size=1, max_size=3).map("/".join)
 texts = st.sampled_from([b"", b"one", b"two", b"x" * 5000, b"y" * 300_000])

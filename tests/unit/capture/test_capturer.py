@@ -271,9 +271,9 @@ def test_an_emptied_root_is_recorded_as_it_is(tmp_path: Path) -> None:
 def test_lost_events_are_made_up_by_a_scan(tmp_path: Path) -> None:
     with Running(tmp_path) as running:
         running.flush()
-        with running.capturer._watch._lock:
-            # As if the queue had overflowed: the reader finds nothing of this.
-            running.capturer._watch._watched.clear()
+        # As if the queue had overflowed: nothing is heard of this.
+        running.capturer._watch.begin_sweep()
+        running.capturer._watch.end_sweep()
         (running.root / "a" / "b").mkdir(parents=True)
         (running.root / "a" / "b" / "f").touch()
         running.capturer._watch.on_queue_overflow()

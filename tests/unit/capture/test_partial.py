@@ -32,6 +32,8 @@ class Tree:
             forget=self.forgotten.append,
         )
         self.memory.take(self.scanner.full())
+        # As after the second look of a capturer.
+        self.memory.known = {path: known._replace(racy=False) for path, known in self.memory.known.items()}
         self.entered.clear()
 
     def look(self, *dirty: bytes, fresh: tuple[bytes, ...] = (), reread: tuple[bytes, ...] = ()) -> set[bytes]:

@@ -43,10 +43,10 @@ class Counting(Reads):
     def __init__(self) -> None:
         self.opened: list[object] = []
 
-    def open(self, name: object, flags: int, *, dir_fd: int | None = None) -> int:  # type: ignore[override]
+    def open(self, name: str | Path, flags: int, *, dir_fd: int | None = None) -> int:  # type: ignore[override]  # it counts
         if not flags & os.O_DIRECTORY:
             self.opened.append(name)
-        return os.open(name, flags, dir_fd=dir_fd)  # type: ignore[arg-type]  # as Scanner calls it
+        return os.open(name, flags, dir_fd=dir_fd)
 
 
 def test_every_kind_is_found_as_it_is(root: Path) -> None:
@@ -272,10 +272,10 @@ def test_a_directory_that_cannot_be_listed_is_unknown(root: Path) -> None:
 def test_a_fault_of_this_moment_leaves_everything_as_known(root: Path, code: int) -> None:
     class Faulty(Reads):
         @staticmethod
-        def open(name: object, flags: int, *, dir_fd: int | None = None) -> int:
+        def open(name: str | Path, flags: int, *, dir_fd: int | None = None) -> int:
             if dir_fd is not None:
                 raise OSError(code, os.strerror(code))
-            return os.open(name, flags)  # type: ignore[arg-type]  # as Scanner calls it
+            return os.open(name, flags)
 
     (root / "d").mkdir()
     (root / "d" / "x").touch()
@@ -345,11 +345,11 @@ def test_a_symlink_that_takes_a_directory_s_place_is_not_followed(root: Path, tm
 
     class Swapping(Reads):
         @staticmethod
-        def open(name: object, flags: int, *, dir_fd: int | None = None) -> int:
+        def open(name: str | Path, flags: int, *, dir_fd: int | None = None) -> int:
             if name == "d" and not (root / "d").is_symlink():
                 (root / "d").rmdir()
                 (root / "d").symlink_to(outside)
-            return os.open(name, flags, dir_fd=dir_fd)  # type: ignore[arg-type]  # as Scanner calls it
+            return os.open(name, flags, dir_fd=dir_fd)
 
     (root / "d").mkdir()
     tree = MemoryTree()
@@ -361,11 +361,11 @@ def test_a_symlink_that_takes_a_directory_s_place_is_not_followed(root: Path, tm
 def test_a_fifo_that_takes_a_file_s_place_does_not_block(root: Path) -> None:
     class Swapping(Reads):
         @staticmethod
-        def open(name: object, flags: int, *, dir_fd: int | None = None) -> int:
+        def open(name: str | Path, flags: int, *, dir_fd: int | None = None) -> int:
             if name == "f" and (root / "f").is_file():
                 (root / "f").unlink()
                 os.mkfifo(root / "f")
-            return os.open(name, flags, dir_fd=dir_fd)  # type: ignore[arg-type]  # as Scanner calls it
+            return os.open(name, flags, dir_fd=dir_fd)
 
     (root / "f").touch()
     tree = MemoryTree()
@@ -422,7 +422,9 @@ def test_a_time_that_no_integer_holds_is_unknown(root: Path) -> None:
 
     class Far(Reads):
         @staticmethod
-        def lstat(name: str, *, dir_fd: int, follow_symlinks: bool) -> os.stat_result:
+        def lstat(  # type: ignore[override]  # as Scanner calls it
+            name: str, *, dir_fd: int, follow_symlinks: bool
+        ) -> os.stat_result:
             status = os.stat(name, dir_fd=dir_fd, follow_symlinks=follow_symlinks)
             return _with_mtime(status, far) if name == "f" else status
 
@@ -474,11 +476,12 @@ def test_what_becomes_excluded_is_forgotten_not_gone(root: Path) -> None:
     (root / "cache" / "deep").mkdir(parents=True)
     (root / "cache" / "deep" / "f").touch()
     (root / "a").touch()
-    tree, forgotten = MemoryTree(), []
+    tree = MemoryTree()
+    forgotten: list[bytes] = []
     tree.take(Scanner(root, EVERYTHING, tree).full())
     settled(tree)
     scope = Scope(Patterns(("**",), ("cache/", "a")))
-    scanner = Scanner(root, scope, tree, forget=lambda path: forgotten.append(path))
+    scanner = Scanner(root, scope, tree, forget=forgotten.append)
     assert list(scanner.full()) == []
     assert sorted(forgotten) == [b"a", b"cache", b"cache/deep", b"cache/deep/f"]
 

@@ -13,7 +13,7 @@ import pytest
 from watchdog.observers import inotify_c
 
 from syncer.capture.tree_watch import TreeWatch
-from syncer.capture.watch import MASK, Watcher
+from syncer.capture.watch import MASK, EventReceiver, Watcher
 
 
 class Hearing:
@@ -109,7 +109,7 @@ def test_a_name_that_is_not_utf8(hearing: Hearing) -> None:
 
 
 def test_a_move_is_heard_at_once(hearing: Hearing, tmp_path: Path) -> None:
-    """watchdog's own observer holds an unmatched move back for half a second, with everything behind it."""
+    """The observer of watchdog holds an unmatched move back for half a second, with everything behind it."""
     (hearing.root / "f").touch()
     hearing.hints()
     hearing.woken.clear()
@@ -198,7 +198,9 @@ def test_a_root_that_goes_away_means_everything(hearing: Hearing, how: str) -> N
     assert "root" in hearing.hints()[2]
 
 
-def test_lost_events_mean_everything_and_no_watch_is_believed(hearing: Hearing) -> None:
+def test_lost_events_mean_everything_and_no_watch_is_believed(
+    hearing: Hearing, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (hearing.root / "d").mkdir()
     hearing.enter(b"d")
     hearing.hints()
@@ -207,7 +209,12 @@ def test_lost_events_mean_everything_and_no_watch_is_believed(hearing: Hearing) 
     assert hearing.tree.overflows == 1
     asked: list[int] = []
     add = hearing.watcher.add
-    hearing.watcher.add = lambda *what: asked.append(what[0]) or add(*what)  # type: ignore[method-assign,func-returns-value]
+
+    def noted(directory: int, receiver: EventReceiver) -> tuple[int, int]:
+        asked.append(directory)
+        return add(directory, receiver)
+
+    monkeypatch.setattr(hearing.watcher, "add", noted)
     hearing.enter()
     hearing.enter(b"d")
     hearing.enter(b"d")
