@@ -139,11 +139,12 @@ def _mount(image: Path, mount: Path, megabytes: int) -> str:
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 60.0) -> float:
-    """Poll without pause until `condition()` holds; return the seconds it took."""
+    """Poll until `condition()` holds; return the seconds it took. Pauses briefly: the agents need the cores."""
     started = time.perf_counter()
     while not condition():
         if time.perf_counter() - started > seconds:
             raise TimeoutError("the condition did not come true")
+        time.sleep(0.0002)
     return time.perf_counter() - started
 
 

@@ -22,6 +22,10 @@ _CHANGES = f"SELECT seq, state, parent, name, {ENTRY_COLUMNS} FROM entry"  # noq
 _CHANGES += " {index} WHERE domain_id = ? AND {seq} > ? AND state < 2 ORDER BY parent, name"
 
 
+# Without statistics SQLite prefers the primary key, which here means reading the whole domain.
+_SINCE = "FROM entry INDEXED BY entry_by_seq WHERE domain_id = ? AND seq > ?"
+
+
 class SummaryCache:
     """Remembers the latest summary of each domain: it costs a walk through all of its rows."""
 
@@ -100,20 +104,15 @@ class IndexSnapshot:
 
     def count_since(self, seq: int) -> int:
         """Return how many changes `changes_since` yields."""
-        return int(self._one("SELECT count(*) FROM entry INDEXED BY entry_by_seq WHERE domain_id = ? AND seq > ? AND state < 2", (seq,)))
+        return int(self._one(f"SELECT count(*) {_SINCE} AND state < 2", (seq,)))
 
     def bytes_since(self, seq: int) -> int:
         """Return how many bytes the files hold that changed after `seq`."""
-        return int(
-            self._one(
-                "SELECT coalesce(sum(size), 0) FROM entry INDEXED BY entry_by_seq WHERE domain_id = ? AND seq > ? AND state = 0",
-                (seq,),
-            )
-        )
+        return int(self._one(f"SELECT coalesce(sum(size), 0) {_SINCE} AND state = 0", (seq,)))
 
     def oldest_since(self, seq: int) -> float | None:
         """Return when the oldest of the changes after `seq` was captured, in unix seconds."""
-        found = self._one("SELECT min(captured) FROM entry INDEXED BY entry_by_seq WHERE domain_id = ? AND seq > ? AND state < 2", (seq,))
+        found = self._one(f"SELECT min(captured) {_SINCE} AND state < 2", (seq,))
         return None if found is None else float(found)
 
     def count(self) -> int:
@@ -141,7 +140,8 @@ class IndexSnapshot:
         It has where the content came to a path up to then and is still there, or was deleted only later.
         """
         found = self._one(
-            "SELECT EXISTS (SELECT 1 FROM entry INDEXED BY entry_by_digest WHERE domain_id = ?1 AND digest = ?2 AND digest <> x''"
+            "SELECT EXISTS (SELECT 1 FROM entry INDEXED BY entry_by_digest"
+            " WHERE domain_id = ?1 AND digest = ?2 AND digest <> x''"
             " AND digest_seq <= ?3 AND (state = 0 OR state = 1 AND seq > ?3))",
             (digest, up_to_seq),
         )

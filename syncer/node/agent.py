@@ -21,6 +21,7 @@ from syncer.config import Settings
 from syncer.errors import StateError, SyncerError
 from syncer.model import Mode, Term
 from syncer.node.failover import FailoverSide
+from syncer.node.memory import keep_small
 from syncer.node.production import ProductionSide
 from syncer.state.lock import StateLock
 from syncer.state.store import StateStore
@@ -183,6 +184,7 @@ async def _supervise(node: Node, stopping: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(until_told())
             tasks.create_task(node.failed())
+            tasks.create_task(keep_small())
             if node.production is not None:
                 tasks.create_task(node.production.run())
     except* _StopError:

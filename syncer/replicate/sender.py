@@ -267,9 +267,8 @@ class Sender:
     async def _synchronize(self, session: Session, *, full: bool) -> None:
         """Send one transaction, and fold the answer in."""
         request = self._requests[0] if full and self._requests else None
-        snapshot = await self._on_thread(lambda: self._index.snapshot(self.stream.domain))
+        snapshot, begin = await self._on_thread(lambda: self._prepared(request, full=full))
         try:
-            begin = await self._on_thread(lambda: self._begin(snapshot, request, full=full))
             report = request.report if request else _report_nothing
             unstable = frozenset(path for path, times in self._spoiled.items() if times >= UNSTABLE_AFTER)
             outcome = await session.run(Transaction(begin, snapshot, unstable, report))
@@ -282,6 +281,15 @@ class Sender:
             self._requests.popleft()
             request.answer(outcome)
         await self._fold(outcome, snapshot.head.seq, full=full, unstable=unstable)
+
+    def _prepared(self, request: Request | None, *, full: bool) -> tuple[IndexSnapshot, m.Begin]:
+        """Take one state of the index and say how its transaction opens; one visit to the thread, for latency."""
+        snapshot = self._index.snapshot(self.stream.domain)
+        try:
+            return snapshot, self._begin(snapshot, request, full=full)
+        except BaseException:
+            snapshot.close()
+            raise
 
     def _begin(self, snapshot: IndexSnapshot, request: Request | None, *, full: bool) -> m.Begin:
         end = Cursor(*snapshot.head)

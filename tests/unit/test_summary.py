@@ -33,7 +33,8 @@ def test_equal_entries_have_equal_summaries_whatever_the_notes() -> None:
     ],
 )
 def test_every_field_counts(field: str, value: object) -> None:
-    assert summarize([ROOT, FILE]) != summarize([ROOT, FILE._replace(**{field: value})])
+    changed = Entry(**{**FILE._asdict(), field: value})
+    assert summarize([ROOT, FILE]) != summarize([ROOT, changed])
 
 
 def test_bytes_cannot_move_from_one_field_into_the_next() -> None:

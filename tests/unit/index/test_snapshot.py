@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from syncer.index.store import IndexStore
@@ -94,7 +95,7 @@ def test_the_summary_is_that_of_the_entries_and_cached(tmp_path: Path) -> None:
             assert snapshot.summary() == summarize(snapshot.entries()) != first
 
 
-def _unexpected() -> list[Entry]:
+def _unexpected() -> Iterator[Entry]:
     raise AssertionError("the entries were read again")
 
 
