@@ -44,7 +44,7 @@ def standing(entries: list[Entry], *, edited: bool = False) -> Iterator[Standing
 
 
 def run(wanted: list[Entry], current: list[Entry], **how: object) -> dict[bytes, str]:
-    scope = how.get("scope", lambda path, is_directory: True)
+    scope: Any = how.get("scope", lambda path, is_directory: True)
     comparison = Comparison(standing(current), scope)
     comparison.feed(wanted)
     return {item.change.path: action_of(item) for item in comparison.finish()}
