@@ -140,7 +140,7 @@ class Capturer(threading.Thread):
         for path in self._capture.deferred.take(float("inf") if ready else now):
             self._watch.hint(path)
         try:
-            if now >= self._full_at or self._wants_scan(hurried=bool(ready)):
+            if now >= self._full_at or self._wants_scan(ready):
                 self._scan_everything()
             elif self._watch.is_waiting():
                 self._capture_group(at_once=bool(ready))
@@ -286,9 +286,9 @@ class Capturer(threading.Thread):
         """Tell whether every change below the root gives an event."""
         return not (self._polled or self._unavailable or self._watch.unwatched or not self._scans)
 
-    def _wants_scan(self, *, hurried: bool) -> bool:
+    def _wants_scan(self, ready: list[Flush]) -> bool:
         """Tell whether only a full scan can answer what waits."""
-        return (hurried and not self._hears_everything()) or (bool(self._unavailable) and self._watch.is_waiting())
+        return any(flush.by_scan for flush in ready) or (bool(self._unavailable) and self._watch.is_waiting())
 
     def _lose_root(self, error: UnavailableRootError) -> None:
         """Drop what was found. The next full scan tells whether the root is away or was replaced."""

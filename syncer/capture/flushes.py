@@ -14,11 +14,15 @@ BARRIER_SECONDS = 0.25
 
 
 class Flush:
-    """One caller; `reached` once all events of before its call were delivered."""
+    """One caller; `reached` once all events of before its call were delivered.
+
+    `by_scan`: no event can tell, so only a full scan that begins after the call can answer.
+    """
 
     def __init__(self) -> None:
         self.done: Future[Head] = Future()
         self.reached = False
+        self.by_scan = False
         self.asked_at = 0.0
 
 
@@ -26,7 +30,7 @@ class Flushes:
     """The flushes of one domain; asked for on any thread, answered on the capturer's."""
 
     def __init__(self, set_barrier: Callable[[Callable[[], None]], bool], wake: Callable[[], None]) -> None:
-        """`set_barrier(reached)` returns False where only a full scan can answer; `wake` wakes the capturer."""
+        """Use `set_barrier(reached)`, which returns False where events cannot tell; `wake` wakes the capturer."""
         self._set_barrier = set_barrier
         self._wake = wake
         self._lock = threading.Lock()
@@ -52,9 +56,10 @@ class Flushes:
         with self._lock:
             waiting = list(self._waiting)
         for flush in waiting:
-            if not flush.reached and now >= flush.asked_at + BARRIER_SECONDS:
+            # A scan that was under way when the call came may have passed by what the call is about.
+            if flush.by_scan or (not flush.reached and now >= flush.asked_at + BARRIER_SECONDS):
                 self._begin(flush)
-        return [flush for flush in waiting if flush.reached]
+        return [flush for flush in waiting if flush.reached or flush.by_scan]
 
     def next_due(self) -> float | None:
         """Return when a barrier is to be set again (seconds, monotonic), or None."""
@@ -87,5 +92,4 @@ class Flushes:
             self._wake()
 
         flush.asked_at = time.monotonic()
-        if not self._set_barrier(reached):
-            flush.reached = True
+        flush.by_scan = not self._set_barrier(reached)

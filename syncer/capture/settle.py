@@ -16,20 +16,11 @@ class Settling:
     last: float = 0.0
     """When its latest hint came."""
 
-    @property
-    def is_open(self) -> bool:
-        """Tell whether hints wait."""
-        return self.first is not None
-
     def hinted(self, first: float, last: float) -> Settling:
         """Return the state after hints that came from `first` to `last`."""
         if self.first is None:
             return replace(self, first=first, last=last)
         return replace(self, first=min(self.first, first), last=max(self.last, last))
-
-    def closed(self) -> Settling:
-        """Return the state after the group was recorded."""
-        return replace(self, first=None)
 
     def due_at(self) -> float | None:
         """Return when the group is to be scanned, or None where none is open."""

@@ -94,7 +94,11 @@ class TreeWatch:
         failure = next(iter(self._unwatched.values()))
         if failure != errno.ENOSPC:
             return f"{count} directories cannot be watched ({os.strerror(failure)}) and are scanned instead"
-        limit = int(LIMIT_FILE.read_text("ascii"))
+        try:
+            limit = int(LIMIT_FILE.read_text("ascii"))
+        except OSError:
+            # /proc may hide it from containers; all of this node's own watches are the least that is needed.
+            limit = len(self._watched)
         return (
             f"{count} directories are not watched, the kernel's limit of {limit} watches is used up: "
             f"set fs.inotify.max_user_watches to at least {limit + count} with sysctl; until then all is "

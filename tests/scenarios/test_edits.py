@@ -15,7 +15,7 @@ import pytest
 
 from tests.e2e.harness import Pair, paired
 
-REWRITE_SECONDS = 20.0 if os.environ.get("HYPOTHESIS_PROFILE") == "soak" else 4.0
+REWRITE_SECONDS = 20.0 if os.environ.get("HYPOTHESIS_PROFILE") == "soak" else 2.0
 MKDIRS = 500
 
 

@@ -17,7 +17,7 @@ from tests.e2e.harness import Pair, paired
 
 NAMES = ["a", "b", "c.conf", "d e", "\udcff", "x" * 200]
 SAMPLE = settings(
-    max_examples=3,
+    max_examples=2,
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=list(HealthCheck),

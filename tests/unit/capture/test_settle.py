@@ -11,7 +11,6 @@ SOME = Settling(settle=0.01, settle_max=0.5)
 
 
 def test_nothing_is_due_without_hints() -> None:
-    assert not SOME.is_open
     assert SOME.due_at() is None
     assert not SOME.is_due(1e9)
     assert not SOME.is_over(1e9)
@@ -19,12 +18,10 @@ def test_nothing_is_due_without_hints() -> None:
 
 def test_a_group_closes_when_it_is_quiet() -> None:
     group = SOME.hinted(10.0, 10.0)
-    assert group.is_open
     assert not group.is_due(10.009)
     assert group.is_due(10.01)
     later = group.hinted(10.005, 10.008)
     assert later.due_at() == pytest.approx(10.018)
-    assert not later.closed().is_open
 
 
 def test_a_group_closes_at_the_latest_after_settle_max() -> None:
