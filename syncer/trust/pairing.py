@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
-import ssl
+import sys
 import time
 from collections.abc import Callable
 
@@ -17,7 +18,7 @@ from syncer.state.peers import Peer, add_peer
 from syncer.state.store import StateStore
 from syncer.trust import token as tokens
 from syncer.trust import wire
-from syncer.trust.certificates import NodeCertificate, check_node_certificate, der_to_pem, fingerprint_of
+from syncer.trust.certificates import NodeCertificate, check_node_certificate, fingerprint_of
 from syncer.trust.identity import Identity
 from syncer.trust.tls import open_channel
 
@@ -111,51 +112,41 @@ async def _fetch_certificate(
 
     RACE: what answers the call later may be another server; the call trusts this certificate only.
     """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "syncer.trust.fetch",
+        host,
+        str(port),
+        "60",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        # Where syncer is not installed but run from its folder, the child must find it too.
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
     try:
-        reader, writer = await asyncio.open_connection(host, port, ssl=_unverified_context(key))
-    except OSError as error:
-        raise _unreachable(address, error) from error
-    try:
-        connection: ssl.SSLObject = writer.get_extra_info("ssl_object")
-        pem = der_to_pem(connection.getpeercert(binary_form=True) or b"")
-        if fingerprint_of(pem) != fingerprint:
-            raise PairingError(
-                f"another server answered at {address}: its certificate is {fingerprint_of(pem)[:16]}…, the "
-                f"token was made with {fingerprint[:16]}…; check the address, and that nobody is in between"
-            )
-        await _check_welcome(reader, address)
-        return check_node_certificate(pem)
+        output, _ = await process.communicate(key.key_pem + key.certificate_pem)
     finally:
-        writer.transport.abort()
-
-
-async def _check_welcome(reader: asyncio.StreamReader, address: str) -> None:
-    """Wait for the first byte of the server's HTTP/2 settings.
-
-    In TLS 1.3 a client learns only then that its certificate was accepted.
-    """
-    try:
-        first = await reader.read(1)
-    except OSError as error:
-        raise _token_refused(address) from error
-    if not first:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode:
+        raise PairingError(f"the certificate of {address} could not be fetched: see the message above; try again")
+    found = json.loads(output)
+    if found["error"]:
+        number = int(found["error"])
+        reason = os.strerror(number) if number > 0 else "the connection or its handshake was refused"
+        raise _unreachable(address, OSError(number, reason))
+    pem = found["certificate"].encode()
+    if not pem or fingerprint_of(pem) != fingerprint:
+        shown = fingerprint_of(pem)[:16] if pem else "nothing"
+        raise PairingError(
+            f"another server answered at {address}: its certificate is {shown}…, the "
+            f"token was made with {fingerprint[:16]}…; check the address, and that nobody is in between"
+        )
+    if not found["accepted"]:
         raise _token_refused(address)
-
-
-def _unverified_context(key: tokens.OneTimeKey) -> ssl.SSLContext:
-    """Return a context that takes any certificate: it is compared with the token's fingerprint instead."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.set_alpn_protocols(["h2"])
-    # Python's ssl reads keys from files only; this one never reaches a disk.
-    descriptor = os.memfd_create("syncer-one-time-key", os.MFD_CLOEXEC)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(key.key_pem + key.certificate_pem)
-        file.flush()
-        context.load_cert_chain(f"/proc/self/fd/{descriptor}")
-    return context
+    return check_node_certificate(pem)
 
 
 async def _call_join(
