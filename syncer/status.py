@@ -64,7 +64,10 @@ def _exit_code(
         return 5
     if node.mode is Mode.FAILOVER:
         silent = production is None or production["seconds_since_heard"] > node.settings.node.peer_timeout
-        return 5 if silent else 0
+        if silent:
+            return 5
+        never = production is not None and any(domain["cursor_seq"] is None for domain in production["domains"])
+        return 3 if never else 0
     codes = [_target_code(target, node.settings.node.behind_after) for target in targets]
     codes += [4 for domain in domains if domain["state"] == "unavailable"]
     return gravest(codes)

@@ -72,7 +72,8 @@ class Link:
                 if reason is Reason.MALFORMED:
                     return PeerProtocolError(f"{self._peer} refused what was sent: {message}")
                 return PeerRejectedError(f"{self._peer} refused: {message}", reason)
-        details = await self._call.details()
+        # gRPC's details tell its whole inner way to the error; what an operator needs is the last word of it.
+        details = (await self._call.details() or "no reason given").rsplit(": ", 1)[-1]
         if code is grpc.StatusCode.PERMISSION_DENIED:
             return PeerRejectedError(f"{self._peer} refused: {details}", Reason.NOT_PAIRED)
         if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):

@@ -96,14 +96,6 @@ def check_node_certificate(pem: bytes) -> NodeCertificate:
     return NodeCertificate(_node_id_of(certificate), fingerprint_of(canonical), canonical)
 
 
-def der_to_pem(der: bytes) -> bytes:
-    """Return a certificate in the other encoding. Raises PairingError for no certificate."""
-    try:
-        return x509.load_der_x509_certificate(der).public_bytes(serialization.Encoding.PEM)
-    except ValueError as error:
-        raise PairingError("what the server sent is no certificate; check the address") from error
-
-
 def _parsed(pem: bytes) -> x509.Certificate:
     if len(pem) > PEM_MAX:
         raise PairingError(f"a certificate of {len(pem)} bytes is too large; syncer makes none over {PEM_MAX}")
