@@ -60,7 +60,7 @@ def test_a_cut_ends_connections_and_refuses_new_ones(proxy: Proxy) -> None:
         proxy.cut()
         with pytest.raises(ConnectionResetError):
             client.recv(10)
-    with connect(proxy) as client, pytest.raises(ConnectionResetError):
+    with pytest.raises(ConnectionResetError), connect(proxy) as client:
         client.recv(10)
     proxy.restore()
     with connect(proxy) as client:
