@@ -66,8 +66,12 @@ def _exit_code(
         silent = production is None or production["seconds_since_heard"] > node.settings.node.peer_timeout
         if silent:
             return 5
-        never = production is not None and any(domain["cursor_seq"] is None for domain in production["domains"])
-        return 3 if never else 0
+        if any(domain["state"] == "unavailable" for domain in domains):
+            return 4
+        received = production["domains"] if production is not None else []
+        late = any((domain["oldest_seconds"] or 0.0) > node.settings.node.behind_after for domain in received)
+        never = any(domain["cursor_seq"] is None for domain in received)
+        return 3 if never or late or any(domain["problems"] for domain in domains) else 0
     codes = [_target_code(target, node.settings.node.behind_after) for target in targets]
     codes += [4 for domain in domains if domain["state"] == "unavailable"]
     return gravest(codes)
@@ -82,7 +86,8 @@ def _target_code(target: dict[str, Any], behind_after: float) -> int:
     late = any((domain["oldest_seconds"] or 0.0) > behind_after for domain in target["domains"])
     unknown = any(domain["changes_behind"] is None for domain in target["domains"])
     behind_by_choice = not target["automatic"] and any(domain["changes_behind"] for domain in target["domains"])
-    return 3 if late or unknown or behind_by_choice else 0
+    lacking = any(domain["problems"] for domain in target["domains"])
+    return 3 if late or unknown or behind_by_choice or lacking else 0
 
 
 def _targets(node: Node) -> list[dict[str, Any]]:
@@ -143,12 +148,13 @@ def _domains(node: Node) -> list[dict[str, Any]]:
     for domain in node.settings.domains:
         destination = node.failover.destinations[domain.name]
         standing = destination.standing()
+        trouble = destination.trouble()
         found.append(
             {
                 "name": domain.name,
                 "path": str(domain.path),
-                "state": "receiving" if standing else "waiting",
-                "reason": "" if standing else "nothing was received yet",
+                "state": "unavailable" if trouble else "receiving" if standing else "waiting",
+                "reason": trouble or ("" if standing else "nothing was received yet"),
                 "entries": destination.count(),
                 "generation": standing.generation if standing else 0,
                 "problems": [_problem(problem) for problem in destination.problems()],

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -36,6 +37,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def no_configuration_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the operator's own configuration out of the tests."""
     monkeypatch.delenv("SYNCER_CONFIG", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Undo what a command run within a test's own process did to the loggers: levels outlive the test."""
+    names = ("", "syncer", "watchdog")
+    levels = {name: logging.getLogger(name).level for name in names}
+    yield
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
 
 
 @pytest.fixture

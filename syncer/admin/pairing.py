@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from syncer.config import FailoverSettings, parse_address
-from syncer.errors import ConfigurationError
+from syncer.errors import ConfigurationError, RefusedError
+from syncer.model import Mode
 from syncer.state.cursors import (
     TargetRecord,
     forget_target,
@@ -23,7 +24,16 @@ if TYPE_CHECKING:
 
 
 async def invite(node: Node, ttl_seconds: float) -> dict[str, Any]:
-    """Open an invitation and return the complete join line; the token in it is worth one join."""
+    """Open an invitation and return the complete join line; the token in it is worth one join.
+
+    Raises RefusedError on a production node, ConfigurationError for a time that has passed already.
+    """
+    if node.mode is Mode.PRODUCTION:
+        raise RefusedError(
+            f"{node.settings.node.name} is in mode production: run `syncer invite` on the failover node, and join here"
+        )
+    if ttl_seconds <= 0:
+        raise ConfigurationError("an invitation must be open for some time: give --ttl a duration such as 1h")
     token, expires_at = await asyncio.to_thread(pairing.create_invitation, node.store, node.identity, ttl_seconds)
     address = reachable_address(node.listen or node.settings.node.listen)
     return {

@@ -543,19 +543,23 @@ class HeartbeatAnswer(_message.Message):
 
     SENT_UNIX_NS_FIELD_NUMBER: _builtins.int
     RECEIVED_UNIX_NS_FIELD_NUMBER: _builtins.int
+    UNAVAILABLE_FIELD_NUMBER: _builtins.int
     sent_unix_ns: _builtins.int
     """copied from the Heartbeat"""
     received_unix_ns: _builtins.int
     """the receiver's clock"""
+    unavailable: _builtins.str
+    """why the domain's root cannot be written to; empty: it can"""
     def __init__(
         self,
         *,
         sent_unix_ns: _builtins.int = ...,
         received_unix_ns: _builtins.int = ...,
+        unavailable: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["received_unix_ns", b"received_unix_ns", "sent_unix_ns", b"sent_unix_ns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["received_unix_ns", b"received_unix_ns", "sent_unix_ns", b"sent_unix_ns", "unavailable", b"unavailable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -105,31 +105,60 @@ class Destination:
             self._scopes = {theirs: found}
         return found
 
-    def require_root(self, *, first: bool, on_demand: bool) -> None:
-        """Make sure that the root can be written to; a root that was emptied is not quietly filled again.
+    def trouble(self, *, on_demand: bool = False) -> str:
+        """Say why the root must not be written to as things are, "" where it may; cheap, for any thread.
 
-        The first synchronization makes a missing root whose parent exists. Raises UnavailableRootError.
+        A root that is missing, that another directory has replaced (an unmounted file system leaves its mount
+        point), or that was emptied, is no place for changes that build upon what was applied before. On
+        demand an emptied root may be filled again.
         """
+        applied = self._tree.get(b"")
         try:
-            with os.scandir(self.root) as found:
-                empty = all(item.name == ".syncer" for item in found)
+            found = os.stat(self.root)
+            with os.scandir(self.root) as listed:
+                empty = all(item.name == ".syncer" for item in listed)
         except FileNotFoundError:
-            if first and self.root.parent.is_dir():
-                self._make_root()
-                return
-            raise UnavailableRootError(
-                f"the root {self.root} of domain {self.domain} is missing on failover: mount or create it"
-            ) from None
+            if applied is None and self.root.parent.is_dir():
+                return ""
+            return f"the root {self.root} of domain {self.domain} is missing on failover: mount or create it"
         except OSError as error:
-            raise UnavailableRootError(
+            return (
                 f"the root {self.root} of domain {self.domain} cannot be used on failover ({error.strerror}): "
                 "it must be a directory that the agent can read and write"
-            ) from error
-        if empty and not first and not on_demand and self._base.count(self.domain) > 1:
-            raise UnavailableRootError(
+            )
+        if applied is None or on_demand:
+            return ""
+        if empty and self._base.count(self.domain) > 1:
+            return (
                 f"the root {self.root} of domain {self.domain} is empty on failover though it was filled before: "
                 "mount it, or fill it again with `syncer snapshot`"
             )
+        if not self.is_same_root(found):
+            return (
+                f"the root {self.root} of domain {self.domain} is another directory on failover than the one that "
+                "was filled: mount or restore it, or fill this one with `syncer snapshot`"
+            )
+        return ""
+
+    def is_same_root(self, found: os.stat_result | None = None) -> bool:
+        """Tell whether the root is the directory that was filled (by inode: devices are renumbered at boot)."""
+        applied = self._tree.get(b"")
+        try:
+            inode = (found or os.stat(self.root)).st_ino
+        except OSError:
+            return False
+        return applied is None or applied.identity.inode == inode
+
+    def require_root(self, *, on_demand: bool) -> None:
+        """Make sure that the root can be written to, and make it for the first synchronization.
+
+        Raises UnavailableRootError.
+        """
+        trouble = self.trouble(on_demand=on_demand)
+        if trouble:
+            raise UnavailableRootError(trouble)
+        if not self.root.exists():
+            self._make_root()
 
     def _make_root(self) -> None:
         parent = os.open(self.root.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

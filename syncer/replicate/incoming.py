@@ -100,8 +100,10 @@ class Incoming:
     def _open(self, part: Part) -> list[FromFailover]:
         begin = self._begin
         standing = self._destination.standing()
-        self._first = standing is None or standing.source_node != self._hello.node_id
-        self._destination.require_root(first=standing is None, on_demand=begin.on_demand)
+        self._destination.require_root(on_demand=begin.on_demand)
+        known = standing is not None and standing.source_node == self._hello.node_id
+        # Another directory in the root's place is as foreign as at the first time.
+        self._first = not known or not self._destination.is_same_root()
         if not begin.full:
             start = None if standing is None or self._first or not standing.resumable else standing.cursor
             if start is None or start != begin.start:
@@ -147,7 +149,7 @@ class Incoming:
     def _plan(self) -> list[FromFailover]:
         """All entries are here: answer a dry run, wait for a person, or find out what is wanted."""
         if self._comparison is not None:
-            require(self._comparison.entries == self._begin.entries, "another number of entries than announced")
+            require(self._comparison.entries <= self._begin.entries, "more entries than announced")
             differences = self._comparison.finish()
             approval = self._destination.require_approval(differences, self._begin) if self._first else None
             if self._begin.dry_run:

@@ -53,10 +53,14 @@ class Heartbeat(NamedTuple):
 
 
 class HeartbeatAnswer(NamedTuple):
-    """Failover's sign of life; sent_unix_ns is 0 where it answers no heartbeat."""
+    """Failover's sign of life; sent_unix_ns is 0 where it answers no heartbeat.
+
+    `unavailable` says why the domain's root cannot be written to, "" where it can.
+    """
 
     sent_unix_ns: int
     received_unix_ns: int
+    unavailable: str = ""
 
 
 class Begin(NamedTuple):

@@ -17,6 +17,8 @@ from syncer.replicate.messages import Begin, Content, Contents, Part
 CHANGES_IN_ONE_PART = 2000
 INLINE_LIMIT = 256 * 1024
 """Bytes: a partial transaction with no more content than this carries all of it at once, unasked."""
+PATH_LIMIT = 4095
+"""Bytes of a path (PATH_MAX less the NUL)."""
 MESSAGE_LIMIT = 512 * 1024
 """Bytes of content in one message; keepalive needs small ones on slow links, throughput gains no more from larger."""
 
@@ -90,8 +92,10 @@ class Outgoing:
 
     def next_part(self) -> Part:
         """Return the next part of the entries; the last one has `end`."""
-        taken = [self._masked(change) for change in islice(self._changes, CHANGES_IN_ONE_PART)]
-        end = len(taken) < CHANGES_IN_ONE_PART
+        found = list(islice(self._changes, CHANGES_IN_ONE_PART))
+        end = len(found) < CHANGES_IN_ONE_PART
+        # A path longer than any path may be is a problem of production's; no target could hold or accept it.
+        taken = [self._masked(change) for change in found if len(change.path) <= PATH_LIMIT]
         self.changes += len(taken)
         inline = tuple(self._inline_contents(taken)) if self._inline else ()
         begin = self.begin if self._first else None

@@ -59,6 +59,8 @@ class Facts(NamedTuple):
     automatic: bool
     requested: bool
     """A person waits for a full synchronization."""
+    target_root: str | None = ""
+    """Why the target's root must not be written to; "" where it may, None until the target has said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,8 @@ class Progress:
     """What the target said when it asked for the approval."""
     approved: str = ""
     approved_empty_seq: int = -1
+    broken: bool = False
+    """The target found a transaction malformed: building upon its cursor would repeat it, so compare everything."""
 
 
 EMPTIED = (
@@ -103,6 +107,10 @@ def decide(progress: Progress, facts: Facts, now: float) -> Decision:
         return Decision(Step.REFUSE if facts.requested else Step.WAIT, Phase.SUSPENDED, EMPTIED)
     if facts.requested:
         return Decision(Step.FULL, Phase.FULL)
+    if facts.target_root is None:
+        return Decision(Step.WAIT, Phase.CONNECTING, "the target has not said yet whether its root is there")
+    if facts.target_root:
+        return Decision(Step.WAIT, Phase.SUSPENDED, facts.target_root)
     if not facts.automatic:
         return Decision(Step.WAIT, Phase.STREAMING, "automatic = false: synchronized only by `syncer snapshot`")
     waiting = _waiting_for_person_or_time(progress, facts, now)
@@ -140,8 +148,8 @@ def after_welcome(progress: Progress, welcome: Welcome, pattern_hash: bytes, rul
         reached=True,
         refused=False,
         cursor=welcome.cursor,
-        trusted=trusted,
-        error="",
+        trusted=trusted and not progress.broken,
+        error=progress.error if progress.rejected_seq >= 0 else "",
     )
 
 
@@ -157,6 +165,7 @@ def after_ack(progress: Progress, ack: Ack) -> Progress:
         approval=None,
         approval_needed="",
         approved="",
+        broken=False,
     )
 
 
@@ -176,8 +185,8 @@ def after_reject(progress: Progress, reject: Reject, head_seq: int, now: float, 
     return changed
 
 
-def after_loss(progress: Progress, error: str, *, refused: bool) -> Progress:
-    """Fold a lost or refused connection in."""
+def after_loss(progress: Progress, error: str, *, refused: bool, malformed: bool = False) -> Progress:
+    """Fold a lost or refused connection in; `malformed`: the target could not make sense of what was sent."""
     return replace(
         progress,
         connected=False,
@@ -185,7 +194,13 @@ def after_loss(progress: Progress, error: str, *, refused: bool) -> Progress:
         refused=refused,
         failures=progress.failures + 1,
         error=error,
+        broken=progress.broken or malformed,
     )
+
+
+def after_root_change(progress: Progress) -> Progress:
+    """The target's root went or came back: what was planned or refused for the other tree means nothing now."""
+    return replace(progress, approval=None, approval_needed="", approved="", rejected_seq=-1, error="")
 
 
 def after_approval(progress: Progress, emptied_seq: int) -> Progress:

@@ -60,6 +60,7 @@ class _Lane:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     holder: asyncio.Task[None] | None = None
     heard: Heard = field(default_factory=Heard)
+    trouble: str = ""
 
 
 class Node(Protocol):
@@ -165,10 +166,12 @@ class Receiver:
             lane.holder.cancel("superseded")
 
     async def _session(self, stream: ServerStream, hello: m.Hello, lane: _Lane) -> None:
-        heard = lane.heard = Heard(hello.node_id, hello.node_name, time.monotonic(), hello.head.seq)
+        lane.heard = Heard(hello.node_id, hello.node_name, time.monotonic(), hello.head.seq)
         loop = asyncio.get_running_loop()
         welcome = await loop.run_in_executor(lane.worker, self._welcome, lane.destination, hello)
         await stream.send(welcome)
+        lane.trouble = await asyncio.to_thread(lane.destination.trouble)
+        await stream.send(m.HeartbeatAnswer(0, time.time_ns(), lane.trouble))
         queue: asyncio.Queue[m.FromProduction | None] = asyncio.Queue(QUEUED_MESSAGES)
         sending = asyncio.Lock()
 
@@ -177,8 +180,8 @@ class Receiver:
                 await stream.send(message)
 
         async with asyncio.TaskGroup() as tasks:
-            reading = tasks.create_task(self._read(stream, queue, heard, send))
-            beating = tasks.create_task(self._beat(send, sending))
+            reading = tasks.create_task(self._read(stream, queue, lane, send))
+            beating = tasks.create_task(self._beat(lane, send, sending))
             try:
                 await Transactions(lane.destination, lane.worker, hello, self._node.name, send).run(queue)
             finally:
@@ -207,10 +210,11 @@ class Receiver:
         self,
         stream: ServerStream,
         queue: asyncio.Queue[m.FromProduction | None],
-        heard: Heard,
+        lane: _Lane,
         send: Callable[[m.FromFailover], Awaitable[None]],
     ) -> None:
         """Answer heartbeats at once, whatever the worker does, and queue the rest."""
+        heard = lane.heard
         while True:
             async with asyncio.timeout(self._silence):
                 message = await stream.receive()
@@ -221,15 +225,18 @@ class Receiver:
                 heard.oldest_seconds = message.oldest_seconds
                 heard.changes_behind = message.changes_behind
                 heard.clock_skew_seconds = (now - message.sent_unix_ns) / 1e9
-                await send(m.HeartbeatAnswer(message.sent_unix_ns, now))
+                await send(m.HeartbeatAnswer(message.sent_unix_ns, now, lane.trouble))
                 continue
             await queue.put(message)
             if message is None or isinstance(message, m.Goodbye):
                 return
 
-    async def _beat(self, send: Callable[[m.FromFailover], Awaitable[None]], sending: asyncio.Lock) -> None:
+    async def _beat(
+        self, lane: _Lane, send: Callable[[m.FromFailover], Awaitable[None]], sending: asyncio.Lock
+    ) -> None:
         """Show life each second, also while a long transaction keeps the reader waiting."""
         while True:
             await asyncio.sleep(HEARTBEAT)
             if not sending.locked():
-                await send(m.HeartbeatAnswer(0, time.time_ns()))
+                lane.trouble = await asyncio.to_thread(lane.destination.trouble)
+                await send(m.HeartbeatAnswer(0, time.time_ns(), lane.trouble))

@@ -34,6 +34,7 @@ from syncer.replicate.progress import (
     after_approval,
     after_loss,
     after_reject,
+    after_root_change,
     after_welcome,
     backoff,
     decide,
@@ -79,6 +80,7 @@ class Sender:
         self._progress = Progress(cursor=before.cursor if before else None, trusted=before is not None)
         self._session: Session | None = None
         self._running: asyncio.Task[None] | None = None
+        self._target_root: str | None = None
         self._spoiled: Counter[bytes] = Counter()
         self._behind: tuple[int, float] = (0, 0.0)
         self._moved = asyncio.Condition()
@@ -150,6 +152,13 @@ class Sender:
         async with self._moved:
             await self._moved.wait_for(lambda: self._has_reached(head))
 
+    def _root_changed(self) -> None:
+        """The target says another thing about its root; its first word in a session changes nothing."""
+        if self._target_root is not None and self._session is not None:
+            self._progress = after_root_change(self._progress)
+        self._target_root = self._session.vitals.unavailable if self._session else None
+        self._wake.set()
+
     def _has_reached(self, head: Head) -> bool:
         cursor = self._progress.cursor
         return (
@@ -193,7 +202,9 @@ class Sender:
         refused = isinstance(failure, PeerRejectedError | PeerProtocolError)
         if not self._progress.failures:
             log.warning("%s, domain %s: %s", self.stream.target, self.stream.domain, failure)
-        self._progress = after_loss(self._progress, str(failure), refused=refused)
+        self._progress = after_loss(
+            self._progress, str(failure), refused=refused, malformed=isinstance(failure, PeerProtocolError)
+        )
         while self._requests:
             request = self._requests.popleft()
             reason = getattr(failure, "reason", Reason.UNSPECIFIED)
@@ -201,13 +212,16 @@ class Sender:
 
     async def _connected(self) -> None:
         stream = self._dial()
-        session = Session(stream, self._source, self._on_thread, self.stream.timeout, self.stream.target)
+        session = Session(
+            stream, self._source, self._on_thread, self.stream.timeout, self.stream.target, self._root_changed
+        )
         try:
             welcome = await session.handshake(self._hello())
             self._progress = after_welcome(self._progress, welcome, self.stream.pattern_hash, b"")
             self._welcome = welcome
             self._problems = welcome.problems
             self._session = session
+            self._target_root = None
             await self._announce()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(session.read())
@@ -351,6 +365,7 @@ class Sender:
             self._index.is_empty(domain),
             self.stream.automatic,
             bool(self._requests),
+            self._session.vitals.unavailable if self._session else "",
         )
 
     def _hello(self) -> m.Hello:

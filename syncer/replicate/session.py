@@ -65,9 +65,11 @@ class Vitals:
         self.heard_at = time.monotonic()
         self.round_trip: float | None = None
         self.clock_skew: float | None = None
+        self.unavailable: str | None = None
 
     def hear(self, answer: m.HeartbeatAnswer) -> None:
         """Fold a heartbeat's answer in; unsolicited ones only show life."""
+        self.unavailable = answer.unavailable
         if not answer.sent_unix_ns:
             return
         now = time.time_ns()
@@ -78,8 +80,20 @@ class Vitals:
 class Session:
     """A stream to one target for one domain, from Hello to its end."""
 
-    def __init__(self, stream: Stream, source: ContentSource, worker: Worker, timeout: float, peer: str) -> None:
-        """Speak on `stream`; a target silent for `timeout` seconds is taken for dead."""
+    def __init__(
+        self,
+        stream: Stream,
+        source: ContentSource,
+        worker: Worker,
+        timeout: float,
+        peer: str,
+        on_root: Callable[[], None],
+    ) -> None:
+        """Speak on `stream`; a target silent for `timeout` seconds is taken for dead.
+
+        `on_root` is called when the target says another thing about its root than before.
+        """
+        self._on_root = on_root
         self.vitals = Vitals()
         self._stream = stream
         self._source = source
@@ -125,7 +139,10 @@ class Session:
             message = await self._stream.receive()
             self.vitals.heard_at = time.monotonic()
             if isinstance(message, m.HeartbeatAnswer):
+                before = self.vitals.unavailable
                 self.vitals.hear(message)
+                if before != self.vitals.unavailable:
+                    self._on_root()
             elif isinstance(message, m.Goodbye):
                 raise PeerRejectedError(f"{self._peer} ended the session: {message.message}", message.reason)
             elif isinstance(message, m.Welcome):

@@ -140,7 +140,8 @@ def decode_from_failover(data: bytes) -> m.FromFailover:
             problems = _problems_in(ack.problems)
             return m.Ack(ack.transaction, cursor, ack.changes, ack.bytes, ack.seconds, ack.generation, problems)
         case "heartbeat":
-            return m.HeartbeatAnswer(message.heartbeat.sent_unix_ns, message.heartbeat.received_unix_ns)
+            beat = message.heartbeat
+            return m.HeartbeatAnswer(beat.sent_unix_ns, beat.received_unix_ns, _sentence(beat.unavailable))
         case "want_entries":
             return m.WantEntries(message.want_entries.transaction)
         case "want":
@@ -163,8 +164,12 @@ def _refusal_out(reason: Reason, message: str) -> pb.Refusal:
 
 
 def _refusal(refusal: pb.Refusal) -> tuple[Reason, str]:
-    text = "".join(char if char.isprintable() else "?" for char in refusal.message[:1024])
-    return _REASONS.get(refusal.reason, Reason.UNSPECIFIED), text
+    return _REASONS.get(refusal.reason, Reason.UNSPECIFIED), _sentence(refusal.message)
+
+
+def _sentence(text: str) -> str:
+    """Return a peer's sentence as it may be shown: short, and without control characters."""
+    return "".join(char if char.isprintable() else "?" for char in text[:1024])
 
 
 def _cursor_out(cursor: Cursor) -> pb.Cursor:
@@ -181,10 +186,7 @@ def _term_in(term: pb.Term) -> Term:
 
 
 def _problems_in(problems: Iterable[pb.Problem]) -> tuple[Problem, ...]:
-    return tuple(
-        Problem("", item.path, "".join(char if char.isprintable() else "?" for char in item.reason[:1024]))
-        for item in problems
-    )
+    return tuple(Problem("", item.path, _sentence(item.reason)) for item in problems)
 
 
 def _hello_out(hello: m.Hello) -> pb.Hello:

@@ -12,7 +12,7 @@ import pytest
 from syncer.errors import PeerProtocolError, PeerRejectedError, Reason
 from syncer.model import Cursor, Mode, Patterns, Term
 from syncer.replicate.link import Link
-from syncer.replicate.messages import PROTOCOL, FromFailover, Hello, Part
+from syncer.replicate.messages import PROTOCOL, FromFailover, HeartbeatAnswer, Hello, Part
 from syncer.state.cursors import read_target
 from syncer.state.peers import peer_by_node_id
 from syncer.state.store import StateStore
@@ -50,15 +50,22 @@ def say(pair: Pair, message: Hello, *more: Part) -> FromFailover:
         link = Link(open_channel(pair.failover.address, own, peer.certificate_pem), TARGET)
         try:
             await link.send(message)
-            answer = await link.receive()
+            answer = await heard(link)
             for part in more:
                 await link.send(part)
-                answer = await link.receive()
+                answer = await heard(link)
             return answer
         finally:
             await link.close()
 
     return asyncio.run(speak())
+
+
+async def heard(link: Link) -> FromFailover:
+    """Return the next message that is no sign of life."""
+    while isinstance(message := await link.receive(), HeartbeatAnswer):
+        pass
+    return message
 
 
 def refused(pair: Pair, message: Hello, *more: Part) -> PeerRejectedError:

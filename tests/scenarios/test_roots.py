@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -148,3 +149,46 @@ def test_etc_with_syncers_own_files_below_it(tmp_path: Path) -> None:
         pair.production.cli("snapshot", check=False)
         assert pair.failover.config.read_text() == before
         assert pair.failover.status()["node"] == "dr-a"
+
+
+def test_a_replaced_root_on_failover_suspends_and_the_right_one_goes_on(pair: Pair, tmp_path: Path) -> None:
+    there = pair.failover.root
+    there.rename(tmp_path / "real")
+    there.mkdir()
+    (there / "precious").write_text("of somebody")
+    until_suspended(pair, "the replaced root suspended the target")
+    assert pair.failover.cli("status", check=False).returncode == 4
+    (pair.production.root / "news").write_text("x")
+    assert pair.production.cli("wait", "--synced", "--timeout", "1s", check=False).returncode == 4
+    assert names(there) == {"precious"}
+    assert pair.production.cli("snapshot", check=False).returncode == 4
+    assert names(there) == {"precious"}
+    shutil.rmtree(there)
+    (tmp_path / "real").rename(there)
+    pair.wait_equal()
+
+
+def test_a_missing_root_on_failover_is_shown_before_anything_is_sent(pair: Pair, tmp_path: Path) -> None:
+    pair.failover.root.rename(tmp_path / "real")
+    until_suspended(pair, "the missing root suspended the target")
+    assert "missing on failover" in pair.production.stream()["reason"]
+    (tmp_path / "real").rename(pair.failover.root)
+    pair.wait_for(lambda stream: stream["state"] == "streaming", "it goes on")
+
+
+def test_a_path_longer_than_any_path_may_be_holds_up_nothing(pair: Pair) -> None:
+    before = os.open(".", os.O_RDONLY)
+    try:
+        os.chdir(pair.production.root)
+        for _ in range(40):
+            os.mkdir("d" * 120)
+            os.chdir("d" * 120)
+    finally:
+        os.fchdir(before)
+        os.close(before)
+    (pair.production.root / "after").write_text("x")
+    wait_until((pair.failover.root / "after").exists, 10.0, "the rest went on")
+    pair.production.cli("snapshot", check=False)
+    subprocess.run(["rm", "-rf", str(pair.production.root / ("d" * 120))], check=True)
+    (pair.production.root / "later").write_text("x")
+    pair.wait_equal()
