@@ -45,7 +45,7 @@ def stream_severity(domain: dict[str, Any]) -> Severity:
     """Tell how one domain of a target stands: good only where it streams and lacks nothing."""
     if domain["state"] in ("suspended", "unreachable"):
         return Severity.BAD
-    if domain["state"] == "streaming" and domain["changes_behind"] == 0 and not domain["problems"]:
+    if domain["state"] == "streaming" and domain["changes_behind"] == 0 and not domain.get("problems"):
         return Severity.GOOD
     return Severity.LATE
 
@@ -69,7 +69,7 @@ def _of_target(target: dict[str, Any]) -> Sentence:
     lost = [_lost(domain) for domain in target["domains"] if domain["changes_behind"] and domain["name"] not in never]
     if never:
         lost.insert(0, f"all of {', '.join(never)}, which it has never received")
-    lacking = sum(len(domain["problems"]) for domain in target["domains"])
+    lacking = sum(len(domain.get("problems", ())) for domain in target["domains"])
     if lacking:
         lost.append(f"{counted(lacking, 'path')} that could not be handled (see problems)")
     if not lost:
