@@ -70,7 +70,7 @@ def _of_target(target: dict[str, Any]) -> Sentence:
     if never:
         lost.insert(0, f"all of {', '.join(never)}, which it has never received")
     lacking = sum(len(domain.get("problems", ())) for domain in target["domains"])
-    if lacking:
+    if lacking and not lost:
         lost.append(f"{counted(lacking, 'path')} that could not be handled (see problems)")
     if not lost:
         return Sentence(f"{start} nothing{_why(target)}", severity)

@@ -21,7 +21,7 @@ from syncer.errors import (
 )
 from syncer.index.snapshot import IndexSnapshot
 from syncer.index.store import IndexStore
-from syncer.model import Cursor, Head, Problem
+from syncer.model import Head, Problem
 from syncer.replicate import messages as m
 from syncer.replicate.link import Dial
 from syncer.replicate.outgoing import ContentChangedError, ContentSource
@@ -41,7 +41,7 @@ from syncer.replicate.progress import (
 )
 from syncer.replicate.reconnect import first_of, reconnecting, until_ended
 from syncer.replicate.session import Outcome, Planned, Report, Session, Transaction
-from syncer.replicate.stream import Production, Request, Stream, StreamView
+from syncer.replicate.stream import Production, Request, Stream, StreamView, hello_of, opening_of
 from syncer.state.cursors import TargetProgress
 
 log = logging.getLogger(__name__)
@@ -216,7 +216,9 @@ class Sender:
             stream, self._source, self._on_thread, self.stream.timeout, self.stream.target, self._root_changed
         )
         try:
-            welcome = await session.handshake(self._hello())
+            welcome = await session.handshake(
+                hello_of(self.stream, self._production, self._index.head(self.stream.domain))
+            )
             self._progress = after_welcome(self._progress, welcome, self.stream.pattern_hash, b"")
             self._welcome = welcome
             self._problems = welcome.problems
@@ -300,28 +302,10 @@ class Sender:
         """Take one state of the index and say how its transaction opens; one visit to the thread, for latency."""
         snapshot = self._index.snapshot(self.stream.domain)
         try:
-            return snapshot, self._begin(snapshot, request, full=full)
+            return snapshot, opening_of(snapshot, self._progress, request, full=full)
         except BaseException:
             snapshot.close()
             raise
-
-    def _begin(self, snapshot: IndexSnapshot, request: Request | None, *, full: bool) -> m.Begin:
-        end = Cursor(*snapshot.head)
-        if not full:
-            return m.Begin(False, self._progress.cursor, end, torn=snapshot.torn)
-        approval = (request.approval if request else "") or self._progress.approved
-        return m.Begin(
-            True,
-            None,
-            end,
-            snapshot.summary(),
-            snapshot.count(),
-            snapshot.torn,
-            dry_run=request.dry_run if request else False,
-            against_base=request.against_base if request else False,
-            approval=approval,
-            on_demand=request is not None,
-        )
 
     async def _spoil(self, path: bytes) -> None:
         """A path changed under our hands: have it read again, and go on once the index knows more."""
@@ -366,22 +350,6 @@ class Sender:
             self.stream.automatic,
             bool(self._requests),
             self._session.vitals.unavailable if self._session else "",
-        )
-
-    def _hello(self) -> m.Hello:
-        production = self._production
-        return m.Hello(
-            m.PROTOCOL,
-            production.software,
-            production.node_id,
-            production.name,
-            production.term(),
-            self.stream.domain,
-            Cursor(*self._index.head(self.stream.domain)),
-            self.stream.patterns,
-            self.stream.pattern_hash,
-            b"",
-            (production.node_id,),
         )
 
     def _heartbeat(self) -> m.Heartbeat:

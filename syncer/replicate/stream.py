@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from syncer.model import Patterns, Problem, Term
+from syncer.index.snapshot import IndexSnapshot
+from syncer.model import Cursor, Head, Patterns, Problem, Term
 from syncer.replicate import messages as m
 from syncer.replicate.progress import Decision, Progress
 from syncer.replicate.session import Outcome, Report
@@ -85,3 +86,39 @@ class StreamView(NamedTuple):
     echoes: int
     problems: tuple[Problem, ...]
     peer_node_id: str
+
+
+def hello_of(stream: Stream, production: Production, head: Head) -> m.Hello:
+    """Return production's first word on a stream."""
+    return m.Hello(
+        m.PROTOCOL,
+        production.software,
+        production.node_id,
+        production.name,
+        production.term(),
+        stream.domain,
+        Cursor(*head),
+        stream.patterns,
+        stream.pattern_hash,
+        b"",
+        (production.node_id,),
+    )
+
+
+def opening_of(snapshot: IndexSnapshot, progress: Progress, request: Request | None, *, full: bool) -> m.Begin:
+    """Return how the transaction to this state of the index opens: from the target's cursor, or as a whole."""
+    end = Cursor(*snapshot.head)
+    if not full:
+        return m.Begin(False, progress.cursor, end, torn=snapshot.torn)
+    return m.Begin(
+        True,
+        None,
+        end,
+        snapshot.summary(),
+        snapshot.count(),
+        snapshot.torn,
+        dry_run=request.dry_run if request else False,
+        against_base=request.against_base if request else False,
+        approval=(request.approval if request else "") or progress.approved,
+        on_demand=request is not None,
+    )
