@@ -32,11 +32,16 @@ def rendered(document: dict[str, Any]) -> str:
     ("domain", "text", "severity"),
     [
         ({}, "failing over to dr-a now would lose 3 changes in nginx, the oldest 41 s old", Severity.LATE),
-        ({"changes_behind": 0}, "failing over to dr-a now would lose nothing", Severity.GOOD),
+        ({"changes_behind": 0, "problems": []}, "failing over to dr-a now would lose nothing", Severity.GOOD),
         (
-            {"changes_behind": 0, "state": "unreachable", "reason": "it does not answer"},
+            {"changes_behind": 0, "problems": [], "state": "unreachable", "reason": "it does not answer"},
             "failing over to dr-a now would lose nothing (unreachable: it does not answer)",
             Severity.BAD,
+        ),
+        (
+            {"changes_behind": 0},
+            "failing over to dr-a now would lose 1 path that could not be handled (see problems)",
+            Severity.LATE,
         ),
         (
             {"changes_behind": None, "state": "connecting"},
