@@ -18,7 +18,7 @@ from tests.e2e.harness import Pair, paired
 NAMES = ["a", "b", "c.conf", "d e", "\udcff", "x" * 200]
 SAMPLE = settings(
     max_examples=2,
-    stateful_step_count=25,
+    stateful_step_count=15,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.generate],
