@@ -73,8 +73,6 @@ class Progress:
     """The target's base was reached under the same patterns and rules, and nobody touched it since."""
     failures: int = 0
     error: str = ""
-    reached: bool = False
-    """False while the last attempt failed to reach the target at all."""
     refused: bool = False
     """The target answered, and refused: reaching it is not the trouble."""
     rejected_seq: int = -1
@@ -145,7 +143,6 @@ def after_welcome(progress: Progress, welcome: Welcome, pattern_hash: bytes, rul
     return replace(
         progress,
         connected=True,
-        reached=True,
         refused=False,
         cursor=welcome.cursor,
         trusted=trusted and not progress.broken,
@@ -190,7 +187,6 @@ def after_loss(progress: Progress, error: str, *, refused: bool, malformed: bool
     return replace(
         progress,
         connected=False,
-        reached=refused,
         refused=refused,
         failures=progress.failures + 1,
         error=error,

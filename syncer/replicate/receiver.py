@@ -102,12 +102,6 @@ class Receiver:
         for lane in self._lanes.values():
             lane.worker.shutdown(wait=True)
 
-    def cut(self, node_id: str) -> None:
-        """End the sessions of a node that is no longer trusted."""
-        for lane in self._lanes.values():
-            if lane.heard.node_id == node_id and lane.holder is not None:
-                lane.holder.cancel("no longer paired")
-
     async def serve(self, stream: ServerStream, peer_node_id: str) -> None:
         """Run one session to its end.
 
