@@ -26,6 +26,8 @@ class Reason(Enum):
     INTERNAL = 15
     SHUTTING_DOWN = 16
     CONTENT_CHANGED = 17
+    CHECK_FAILED = 18
+    ROLLED_BACK = 19
 
 
 class SyncerError(Exception):

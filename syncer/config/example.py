@@ -26,6 +26,18 @@ listen = {listen}      # where other nodes reach this one; port 0: any, shown in
 # exclude = ["*.swp", "*~"]     # exclude wins; what becomes excluded is forgotten, not deleted
 # settle = "10ms"               # a group of changes is sent when it has been quiet for so long
 # settle_max = "500ms"          # and at the latest after this
+# keep_local = []               # on failover: files that win over what arrives
+# max_delete = "30%"            # more deletions than this (a count works too) wait for `syncer approve`,
+# max_delete_min = 20           # unless they are fewer than this,
+# max_delete_window = "10m"     # added up over this time, net of renames
+# drift = "report"              # edits made on failover: report | restore | ignore
+# verify = "7d"                 # re-read every byte on both sides, in the background; 0: never
+# verify_rate = "20MiB"         # a second
+# check = []                    # must succeed before a transaction counts, such as ["nginx", "-t"]
+# reload = []                   # after a passed check, where services are meant to run
+# command_timeout = "30s"
+# owners = {{}}                   # user and group names that differ on this node
+# history = {{ generations = 20, size = "1GiB" }}
 
 # One table for each failover server; used while this node is in mode production.
 #
@@ -35,6 +47,7 @@ listen = {listen}      # where other nodes reach this one; port 0: any, shown in
 # automatic = true              # send every change at once; false: only when asked, with `syncer snapshot`
 # timeout = "10s"               # silence after which the connection counts as dead
 # domains = []                  # names of domains; empty: all
+# start_services = false        # whether services are meant to run there while it is failover
 # on_failure = {{ retry = "1s..60s" }}
 """
 

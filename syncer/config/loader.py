@@ -8,7 +8,14 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from syncer.config.settings import DomainSettings, FailoverSettings, NodeSettings, Settings
+from syncer.config.settings import (
+    BrakeSettings,
+    DomainSettings,
+    FailoverSettings,
+    HistorySettings,
+    NodeSettings,
+    Settings,
+)
 from syncer.errors import ConfigurationError
 from syncer.model import Mode, Patterns
 
@@ -105,6 +112,16 @@ def _domain(name: str, table: DomainTable) -> DomainSettings:
         patterns=Patterns(tuple(table.include), tuple(table.exclude)),
         settle=table.settle,
         settle_max=table.settle_max,
+        keep_local=tuple(table.keep_local),
+        brake=BrakeSettings(table.max_delete, table.max_delete_min, table.max_delete_window),
+        drift=table.drift,
+        verify=table.verify,
+        verify_rate=table.verify_rate,
+        check=table.check,
+        reload=table.reload,
+        command_timeout=table.command_timeout,
+        owners=dict(table.owners),
+        history=HistorySettings(table.history.generations, table.history.size),
     )
 
 
@@ -117,4 +134,5 @@ def _failover(table: FailoverTable, names: tuple[str, ...]) -> FailoverSettings:
         domains=tuple(table.domains) or names,
         retry_min=table.on_failure.retry[0],
         retry_max=table.on_failure.retry[1],
+        start_services=table.start_services,
     )

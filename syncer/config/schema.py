@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from syncer.config.address import parse_address
+from syncer.config.amount import parse_share, parse_size
 from syncer.config.duration import parse_duration, parse_range
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
@@ -99,11 +100,37 @@ def _pattern(value: object) -> str:
     return pattern
 
 
+def _size(value: object) -> int:
+    return parse_size(_text(value))
+
+
+def _deletions(value: object) -> int | float:
+    """A whole number is a count of paths, a percentage a share of them."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 0:
+            raise ValueError('is neither a count nor a share: write for example 100 or "30%"')
+        return value
+    return parse_share(_text(value))
+
+
+def _command(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise ValueError('is not a command: write its words as a list, such as ["nginx", "-t"]')  # noqa: TRY004 - as above
+    words = tuple(_text(word) for word in value)
+    if any("\0" in word for word in words):
+        raise ValueError("contains a NUL byte, which no argument can: remove it")
+    if words and not words[0]:
+        raise ValueError('begins with an empty word: write the program first, such as ["nginx", "-t"]')
+    return words
+
+
 Duration = Annotated[float, BeforeValidator(_duration())]
 Settle = Annotated[float, BeforeValidator(_duration(zero=True))]
 Name = Annotated[str, BeforeValidator(_name)]
 AbsolutePath = Annotated[str, BeforeValidator(_path)]
 Pattern = Annotated[str, BeforeValidator(_pattern)]
+Command = Annotated[tuple[str, ...], BeforeValidator(_command)]
+Size = Annotated[int, BeforeValidator(_size)]
 
 
 class Table(BaseModel):
@@ -124,6 +151,13 @@ class NodeTable(Table):
     behind_after: Duration = 30.0
 
 
+class HistoryTable(Table):
+    """[domains.NAME.history]."""
+
+    generations: Annotated[int, Field(ge=0, le=100_000)] = 20
+    size: Size = 1 << 30
+
+
 class DomainTable(Table):
     """[domains.NAME]."""
 
@@ -132,6 +166,18 @@ class DomainTable(Table):
     exclude: list[Pattern] = []
     settle: Settle = 0.010
     settle_max: Settle = 0.500
+    keep_local: list[Pattern] = []
+    max_delete: Annotated[int | float, BeforeValidator(_deletions)] = 0.30
+    max_delete_min: Annotated[int, Field(ge=0)] = 20
+    max_delete_window: Duration = 600.0
+    drift: Literal["report", "restore", "ignore"] = "report"
+    verify: Settle = 7 * 86400.0
+    verify_rate: Size = 20 << 20
+    check: Command = ()
+    reload: Command = ()
+    command_timeout: Duration = 30.0
+    owners: dict[Name, Name] = {}
+    history: HistoryTable = HistoryTable()
 
 
 class OnFailureTable(Table):
@@ -148,12 +194,14 @@ class FailoverTable(Table):
     automatic: bool = True
     timeout: Duration = 10.0
     domains: list[str] = []
+    start_services: bool = False
     on_failure: OnFailureTable = OnFailureTable()
 
 
 TABLES: dict[str, type[Table]] = {
     "node": NodeTable,
     "domains": DomainTable,
+    "domains.history": HistoryTable,
     "failover": FailoverTable,
     "failover.on_failure": OnFailureTable,
 }

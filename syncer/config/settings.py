@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from syncer.model import Mode, Patterns
@@ -27,6 +28,26 @@ class NodeSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class BrakeSettings:
+    """Which deletions wait for a person: more than `most` of them, and at least `minimum`, within `window`."""
+
+    most: int | float = 0.30
+    """A whole number counts paths; a float is a part of all paths, 0 to 1."""
+    minimum: int = 20
+    window: float = 600.0
+    """Seconds over which deletions are added up."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistorySettings:
+    """How much of what was displaced is kept."""
+
+    generations: int = 20
+    size: int = 1 << 30
+    """Bytes of contents."""
+
+
+@dataclass(frozen=True, slots=True)
 class DomainSettings:
     """One table [domains.NAME]."""
 
@@ -38,6 +59,23 @@ class DomainSettings:
     """Seconds of quiet that close a group of changes; 0 sends at once."""
     settle_max: float
     """Seconds after which a group closes at the latest."""
+    keep_local: tuple[str, ...] = ()
+    """On the receiver: patterns (gitignore syntax) of files that win over what arrives."""
+    brake: BrakeSettings = BrakeSettings()
+    drift: str = "report"
+    """report | restore | ignore."""
+    verify: float = 7 * 86400.0
+    """Seconds between two verifications in the background; 0: none."""
+    verify_rate: int = 20 << 20
+    """Bytes a second that it reads at most."""
+    check: tuple[str, ...] = ()
+    """A command with its arguments, run without a shell; (): none."""
+    reload: tuple[str, ...] = ()
+    command_timeout: float = 30.0
+    """Seconds after which a command is ended."""
+    owners: Mapping[str, str] = field(default_factory=dict)
+    """User and group names of production that are called otherwise on this node."""
+    history: HistorySettings = HistorySettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +94,8 @@ class FailoverSettings:
     """Seconds before the first new attempt after a failure."""
     retry_max: float
     """Seconds between attempts at most."""
+    start_services: bool = False
+    """Whether the domains' services are meant to run on this target while it is failover."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,10 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """this node is stopping"""
     REASON_CONTENT_CHANGED: _Reason.ValueType  # 17
     """a content changed on production before it could be sent"""
+    REASON_CHECK_FAILED: _Reason.ValueType  # 18
+    """the domain's check refused the transaction; tried again with a newer seq only"""
+    REASON_ROLLED_BACK: _Reason.ValueType  # 19
+    """a person rolled the domain back here: suspended until resumed"""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why something was refused; carried in Reject and in the trailer "syncer-refusal-bin" of an ended call."""
@@ -115,6 +119,10 @@ REASON_SHUTTING_DOWN: Reason.ValueType  # 16
 """this node is stopping"""
 REASON_CONTENT_CHANGED: Reason.ValueType  # 17
 """a content changed on production before it could be sent"""
+REASON_CHECK_FAILED: Reason.ValueType  # 18
+"""the domain's check refused the transaction; tried again with a newer seq only"""
+REASON_ROLLED_BACK: Reason.ValueType  # 19
+"""a person rolled the domain back here: suspended until resumed"""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 class _Kind:
@@ -172,6 +180,8 @@ class _ComparisonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Comparison
     """with what stands on the receiver's disk"""
     COMPARISON_BASE: _Comparison.ValueType  # 2
     """with what the receiver last applied; only for dry runs"""
+    COMPARISON_BYTES: _Comparison.ValueType  # 3
+    """with every byte on the receiver's disk, read again"""
 
 class Comparison(_Comparison, metaclass=_ComparisonEnumTypeWrapper): ...
 
@@ -180,6 +190,8 @@ COMPARISON_DISK: Comparison.ValueType  # 1
 """with what stands on the receiver's disk"""
 COMPARISON_BASE: Comparison.ValueType  # 2
 """with what the receiver last applied; only for dry runs"""
+COMPARISON_BYTES: Comparison.ValueType  # 3
+"""with every byte on the receiver's disk, read again"""
 Global___Comparison: _TypeAlias = Comparison  # noqa: Y015
 
 class _PlanAction:
@@ -393,6 +405,9 @@ class Hello(_message.Message):
     PATTERN_HASH_FIELD_NUMBER: _builtins.int
     RULE_HASH_FIELD_NUMBER: _builtins.int
     PATH_OF_NODES_FIELD_NUMBER: _builtins.int
+    USERS_FIELD_NUMBER: _builtins.int
+    GROUPS_FIELD_NUMBER: _builtins.int
+    START_SERVICES_FIELD_NUMBER: _builtins.int
     protocol: _builtins.int
     """version of this protocol: 1"""
     software: _builtins.str
@@ -405,6 +420,8 @@ class Hello(_message.Message):
     """blake3 of both, see wire.py"""
     rule_hash: _builtins.bytes
     """of the substitution rules; empty: none"""
+    start_services: _builtins.bool
+    """services are meant to run on the receiver; which commands, it knows itself"""
     @_builtins.property
     def term(self) -> Global___Term: ...
     @_builtins.property
@@ -421,6 +438,12 @@ class Hello(_message.Message):
     def path_of_nodes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """node ids that this configuration has come through, for loops"""
 
+    @_builtins.property
+    def users(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """names that own paths of the domain, so that the receiver can say whom it lacks"""
+
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
         self,
         *,
@@ -436,10 +459,13 @@ class Hello(_message.Message):
         pattern_hash: _builtins.bytes = ...,
         rule_hash: _builtins.bytes = ...,
         path_of_nodes: _abc.Iterable[_builtins.str] | None = ...,
+        users: _abc.Iterable[_builtins.str] | None = ...,
+        groups: _abc.Iterable[_builtins.str] | None = ...,
+        start_services: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "term", b"term"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "exclude", b"exclude", "head", b"head", "include", b"include", "node_id", b"node_id", "node_name", b"node_name", "path_of_nodes", b"path_of_nodes", "pattern_hash", b"pattern_hash", "protocol", b"protocol", "rule_hash", b"rule_hash", "software", b"software", "term", b"term"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "exclude", b"exclude", "groups", b"groups", "head", b"head", "include", b"include", "node_id", b"node_id", "node_name", b"node_name", "path_of_nodes", b"path_of_nodes", "pattern_hash", b"pattern_hash", "protocol", b"protocol", "rule_hash", b"rule_hash", "software", b"software", "start_services", b"start_services", "term", b"term", "users", b"users"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -460,6 +486,7 @@ class Welcome(_message.Message):
     RESUMABLE_FIELD_NUMBER: _builtins.int
     PROBLEMS_FIELD_NUMBER: _builtins.int
     ECHOES_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
     protocol: _builtins.int
     software: _builtins.str
     node_id: _builtins.str
@@ -482,6 +509,10 @@ class Welcome(_message.Message):
 
     @_builtins.property
     def problems(self) -> _containers.RepeatedCompositeFieldContainer[Global___Problem]: ...
+    @_builtins.property
+    def limits(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """what the receiver cannot hold (missing users, no xattrs, …), a sentence each"""
+
     def __init__(
         self,
         *,
@@ -496,10 +527,11 @@ class Welcome(_message.Message):
         resumable: _builtins.bool = ...,
         problems: _abc.Iterable[Global___Problem] | None = ...,
         echoes: _builtins.int = ...,
+        limits: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "term", b"term"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "echoes", b"echoes", "node_id", b"node_id", "node_name", b"node_name", "pattern_hash", b"pattern_hash", "problems", b"problems", "protocol", b"protocol", "resumable", b"resumable", "rule_hash", b"rule_hash", "software", b"software", "term", b"term"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "echoes", b"echoes", "limits", b"limits", "node_id", b"node_id", "node_name", b"node_name", "pattern_hash", b"pattern_hash", "problems", b"problems", "protocol", b"protocol", "resumable", b"resumable", "rule_hash", b"rule_hash", "software", b"software", "term", b"term"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -544,22 +576,26 @@ class HeartbeatAnswer(_message.Message):
     SENT_UNIX_NS_FIELD_NUMBER: _builtins.int
     RECEIVED_UNIX_NS_FIELD_NUMBER: _builtins.int
     UNAVAILABLE_FIELD_NUMBER: _builtins.int
+    DRIFT_FIELD_NUMBER: _builtins.int
     sent_unix_ns: _builtins.int
     """copied from the Heartbeat"""
     received_unix_ns: _builtins.int
     """the receiver's clock"""
     unavailable: _builtins.str
     """why the domain's root cannot be written to; empty: it can"""
+    drift: _builtins.int
+    """paths that were edited on the receiver since they were applied"""
     def __init__(
         self,
         *,
         sent_unix_ns: _builtins.int = ...,
         received_unix_ns: _builtins.int = ...,
         unavailable: _builtins.str = ...,
+        drift: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["received_unix_ns", b"received_unix_ns", "sent_unix_ns", b"sent_unix_ns", "unavailable", b"unavailable"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["drift", b"drift", "received_unix_ns", b"received_unix_ns", "sent_unix_ns", b"sent_unix_ns", "unavailable", b"unavailable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -583,6 +619,8 @@ class Change(_message.Message):
     DIGEST_FIELD_NUMBER: _builtins.int
     LINK_TARGET_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    LINK_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
     """0 in a full synchronization"""
     path: _builtins.bytes
@@ -605,6 +643,10 @@ class Change(_message.Message):
     link_target: _builtins.bytes
     note: _builtins.str
     """for KIND_UNKNOWN: why"""
+    attributes: _builtins.bytes
+    """extended attributes, ACLs among them, see model.Entry"""
+    link: _builtins.int
+    """of a file with several names: equal for all names of the same file; 0: one name"""
     def __init__(
         self,
         *,
@@ -622,10 +664,12 @@ class Change(_message.Message):
         digest: _builtins.bytes = ...,
         link_target: _builtins.bytes = ...,
         note: _builtins.str = ...,
+        attributes: _builtins.bytes = ...,
+        link: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted", b"deleted", "digest", b"digest", "gid", b"gid", "group", b"group", "kind", b"kind", "link_target", b"link_target", "mode", b"mode", "mtime_ns", b"mtime_ns", "note", b"note", "owner", b"owner", "path", b"path", "seq", b"seq", "size", b"size", "uid", b"uid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "deleted", b"deleted", "digest", b"digest", "gid", b"gid", "group", b"group", "kind", b"kind", "link", b"link", "link_target", b"link_target", "mode", b"mode", "mtime_ns", b"mtime_ns", "note", b"note", "owner", b"owner", "path", b"path", "seq", b"seq", "size", b"size", "uid", b"uid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -645,6 +689,8 @@ class Begin(_message.Message):
     COMPARISON_FIELD_NUMBER: _builtins.int
     APPROVAL_FIELD_NUMBER: _builtins.int
     ON_DEMAND_FIELD_NUMBER: _builtins.int
+    DELETIONS_APPROVED_FIELD_NUMBER: _builtins.int
+    RESUME_FIELD_NUMBER: _builtins.int
     kind: Global___TransactionKind.ValueType
     summary: _builtins.bytes
     """full: blake3 over all entries in order, see index/summary"""
@@ -659,6 +705,10 @@ class Begin(_message.Message):
     """id of an approved plan, from an earlier Reject"""
     on_demand: _builtins.bool
     """a person asked for it: an emptied root may be filled again"""
+    deletions_approved: _builtins.bool
+    """a person on production approved the deletions of this transaction"""
+    resume: _builtins.bool
+    """a person resumed a domain that was rolled back on the receiver"""
     @_builtins.property
     def to(self) -> Global___Cursor:
         """where the receiver stands afterwards"""
@@ -675,10 +725,12 @@ class Begin(_message.Message):
         comparison: Global___Comparison.ValueType = ...,
         approval: _builtins.str = ...,
         on_demand: _builtins.bool = ...,
+        deletions_approved: _builtins.bool = ...,
+        resume: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["from", b"from", "to", b"to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval", "comparison", b"comparison", "dry_run", b"dry_run", "entries", b"entries", "from", b"from", "kind", b"kind", "on_demand", b"on_demand", "summary", b"summary", "to", b"to", "torn", b"torn"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval", "comparison", b"comparison", "deletions_approved", b"deletions_approved", "dry_run", b"dry_run", "entries", b"entries", "from", b"from", "kind", b"kind", "on_demand", b"on_demand", "resume", b"resume", "summary", b"summary", "to", b"to", "torn", b"torn"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -890,6 +942,7 @@ class Ack(_message.Message):
     SECONDS_FIELD_NUMBER: _builtins.int
     GENERATION_FIELD_NUMBER: _builtins.int
     PROBLEMS_FIELD_NUMBER: _builtins.int
+    KEPT_LOCAL_FIELD_NUMBER: _builtins.int
     transaction: _builtins.int
     changes: _builtins.int
     """paths changed on the receiver's disk"""
@@ -904,6 +957,10 @@ class Ack(_message.Message):
     def problems(self) -> _containers.RepeatedCompositeFieldContainer[Global___Problem]:
         """all of this domain on the receiver, not only new ones"""
 
+    @_builtins.property
+    def kept_local(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """paths that the receiver's keep_local left alone"""
+
     def __init__(
         self,
         *,
@@ -914,10 +971,11 @@ class Ack(_message.Message):
         seconds: _builtins.float = ...,
         generation: _builtins.int = ...,
         problems: _abc.Iterable[Global___Problem] | None = ...,
+        kept_local: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "changes", b"changes", "cursor", b"cursor", "generation", b"generation", "problems", b"problems", "seconds", b"seconds", "transaction", b"transaction"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "changes", b"changes", "cursor", b"cursor", "generation", b"generation", "kept_local", b"kept_local", "problems", b"problems", "seconds", b"seconds", "transaction", b"transaction"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -934,11 +992,14 @@ class Reject(_message.Message):
     OVERWRITES_FIELD_NUMBER: _builtins.int
     DIGESTS_FIELD_NUMBER: _builtins.int
     SAMPLE_FIELD_NUMBER: _builtins.int
+    OUTPUT_FIELD_NUMBER: _builtins.int
     transaction: _builtins.int
     approval: _builtins.str
     """APPROVAL_REQUIRED: what to send as Begin.approval once a person agrees"""
     deletions: _builtins.int
     overwrites: _builtins.int
+    output: _builtins.str
+    """CHECK_FAILED: what the check printed, bounded and redacted"""
     @_builtins.property
     def why(self) -> Global___Refusal: ...
     @_builtins.property
@@ -959,10 +1020,11 @@ class Reject(_message.Message):
         overwrites: _builtins.int = ...,
         digests: _abc.Iterable[_builtins.bytes] | None = ...,
         sample: _abc.Iterable[Global___PlanItem] | None = ...,
+        output: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["why", b"why"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval", "deletions", b"deletions", "digests", b"digests", "overwrites", b"overwrites", "sample", b"sample", "transaction", b"transaction", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval", "deletions", b"deletions", "digests", b"digests", "output", b"output", "overwrites", b"overwrites", "sample", b"sample", "transaction", b"transaction", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -39,6 +39,13 @@ def checked_digest(digest: bytes) -> bytes:
     return digest
 
 
+def checked_path(path: bytes) -> bytes:
+    """Return `path` if it stays beneath the root."""
+    flaw = path_flaw(path)
+    require(flaw is None, f"the path {shown(path[:256])!a} {flaw}")
+    return path
+
+
 def checked_change(change: Change) -> Change:
     """Return `change` if its path stays beneath the root and its entry is of one consistent kind.
 

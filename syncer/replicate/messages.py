@@ -7,6 +7,9 @@ from typing import NamedTuple
 from syncer.errors import Reason
 from syncer.model import Change, Cursor, Kind, Patterns, Problem, Term
 
+Path = bytes
+"""A path beneath the root; a name for it, since a field called bytes hides the type."""
+
 PROTOCOL = 1
 """The version of the protocol that this program speaks; others are refused."""
 
@@ -25,6 +28,9 @@ class Hello(NamedTuple):
     pattern_hash: bytes
     rule_hash: bytes
     path_of_nodes: tuple[str, ...]
+    users: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    start_services: bool = False
 
 
 class Welcome(NamedTuple):
@@ -41,6 +47,8 @@ class Welcome(NamedTuple):
     resumable: bool
     problems: tuple[Problem, ...]
     echoes: int
+    limits: tuple[str, ...] = ()
+    """What failover cannot hold, a sentence each; known before anything is applied."""
 
 
 class Heartbeat(NamedTuple):
@@ -61,6 +69,8 @@ class HeartbeatAnswer(NamedTuple):
     sent_unix_ns: int
     received_unix_ns: int
     unavailable: str = ""
+    drift: int = 0
+    """Paths that were edited on failover since they were applied."""
 
 
 class Begin(NamedTuple):
@@ -76,6 +86,12 @@ class Begin(NamedTuple):
     against_base: bool = False
     approval: str = ""
     on_demand: bool = False
+    reread: bool = False
+    """Compare with every byte on failover's disk, read again."""
+    deletions_approved: bool = False
+    """A person on production approved the deletions."""
+    resume: bool = False
+    """A person resumed a domain that was rolled back on failover."""
 
 
 class Content(NamedTuple):
@@ -137,6 +153,7 @@ class Ack(NamedTuple):
     seconds: float
     generation: int
     problems: tuple[Problem, ...]
+    kept_local: tuple[Path, ...] = ()
 
 
 class PlanItem(NamedTuple):
@@ -165,6 +182,8 @@ class Reject(NamedTuple):
     message: str
     approval: Approval | None = None
     digests: tuple[bytes, ...] = ()
+    output: str = ""
+    """What a failed check printed, bounded and redacted."""
 
 
 class Plan(NamedTuple):

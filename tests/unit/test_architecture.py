@@ -120,10 +120,10 @@ def test_pure_modules_touch_nothing(module: str) -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_only_wire_modules_know_the_protobuf_messages(module: str) -> None:
-    if MODULES[module].name == "wire.py":
+    if "wire" in module.split("."):
         return
     for name, line in imports_of(MODULES[module]):
-        assert not name.startswith("syncer.pb"), f"{MODULES[module]}:{line}: only wire.py imports syncer.pb"
+        assert not name.startswith("syncer.pb"), f"{MODULES[module]}:{line}: only wire imports syncer.pb"
 
 
 @pytest.mark.parametrize("module", MODULES)
