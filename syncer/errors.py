@@ -116,6 +116,10 @@ class ApplyError(SyncerError):
         self.reason = reason
 
 
+class HalfAppliedError(ApplyError):
+    """A transaction could neither be finished nor taken back: only recovery may touch the domain."""
+
+
 class BeneathRootError(ApplyError):
     """A path would have left its root, or met a symlink on the way; nothing was touched."""
 

@@ -1,4 +1,4 @@
-"""One transaction being applied: staged and verified while nothing shows, then one short burst."""
+"""One transaction being applied: staged and verified while nothing shows, then made visible as a whole."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from syncer.apply.access import Access
 from syncer.apply.build import FLUSHED_ONE_BY_ONE, Builder
 from syncer.apply.burst import Burst
 from syncer.apply.contents import Contents
+from syncer.apply.execution import Execution, Work
+from syncer.apply.journal import Journal, Opening
+from syncer.apply.leftovers import Leftovers
 from syncer.apply.metadata import Owners
-from syncer.apply.plan import Action, Plan, Step, Survey, beneath_any, make_plan
+from syncer.apply.plan import Action, Plan, Survey, make_plan
 from syncer.apply.reuse import LocalContents
+from syncer.apply.space import require_space
 from syncer.apply.stage import Stages
-from syncer.apply.survey import Surveyor
+from syncer.apply.survey import Surveyor, identity_of
 from syncer.apply.values import Applied, BaseReader, Reach
-from syncer.errors import ApplyError, InvariantError
+from syncer.errors import ApplyError, HalfAppliedError, InvariantError, Reason, StateError
 from syncer.files import Disk, DiskError, Root
-from syncer.model import Change, DiskIdentity, Kind, Problem
-from syncer.state.base import BaseRow
+from syncer.model import Change, Kind, parent_of
 
-_NOWHERE = DiskIdentity(0, 0, 0, 0, 0)
 _STAGED = (Action.PLACE, Action.BUILD)
 
 
@@ -39,16 +41,20 @@ class Attempt:
         reach: Reach,
         disk: Disk,
         owners: Owners,
+        journal: Journal,
+        leftovers: Leftovers | None,
     ) -> None:
         """Use Applier.begin; this takes over `root` and `stages`, and closes them at the end."""
         self._domain = domain
         self._root = root
         self._stages = stages
         self._base = base
+        self._reach = reach
         self._disk = disk
         self._owners = owners
+        self._journal = journal
+        self._leftovers = leftovers
         self._access = Access(root, disk)
-        self._burst = Burst(root, disk, reach, self._access)
         self._survey = Survey({}, {}, {})
         self._plan = Plan([], [], [], {})
         self._contents: Contents | None = None
@@ -60,11 +66,12 @@ class Attempt:
         """Return the digests that must come from the peer, each once, in the order of need.
 
         What is on this disk already is verified and staged instead, unless the peer has sent it along
-        (`available`). Raises ApplyError where the disk refuses.
+        (`available`). Raises ApplyError where the disk refuses, or has no room for what is wanted.
         """
         contents = self._open_contents()
         with self._given_up_on_error():
             self._local.supply(contents, available)
+            require_space(self._root, contents.needs())
         return contents.wanted()
 
     def write(self, digest: bytes, data: bytes, offset: int, more: bool) -> None:
@@ -77,11 +84,11 @@ class Attempt:
         with self._given_up_on_error():
             contents.write(digest, data, offset, more)
 
-    def finish(self) -> Applied:
+    def finish(self, opening: Opening) -> Applied:
         """Make the transaction visible and durable; returns what the caller commits.
 
-        Raises PeerProtocolError while contents are missing, ApplyError where the disk refuses; the same
-        changes may then be applied anew, whatever had become visible.
+        Raises PeerProtocolError while contents are missing, ApplyError where the disk refuses: then all is as it
+        was before, but for HalfAppliedError, after which only recovery may touch the domain.
         """
         contents = self._open_contents()
         with self._given_up_on_error():
@@ -89,17 +96,15 @@ class Attempt:
             self._builder.finish_directories()
             self._local.require_unchanged()
             self._builder.flush()
-            # CRASH: until here nothing is visible, from here on everything is staged and durable.
-            # The intent journal writes its record at this milestone.
+            work = self._work()
+        if not self._is_visible(work, opening):
+            return self._execute(work, opening)
+        with self._given_up_on_error():
+            generation = self._journal.begin(opening, work, self._survey, self._stages.name)
+            # CRASH: until the journal's commit nothing is visible, and what is staged is thrown away after a
+            # crash; from here on all of it is durable, and recovery carries it to its end.
             self._disk.milestone("intent")
-            self._rename_and_remove()
-            kept = self._settle()
-            self._burst.flush()
-            # CRASH: the caller's commit of base and cursor follows; all that it says is durable by now.
-            self._disk.milestone("applied")
-            applied = self._result(kept)
-            self._end()
-            return applied
+        return self._execute(work, opening, generation)
 
     def discard(self) -> None:
         """Give up before `finish`: nothing visible has changed. May be called again, and after an error."""
@@ -109,8 +114,6 @@ class Attempt:
         with contextlib.ExitStack() as stack:
             stack.callback(self._root.close)
             stack.callback(self._stages.end)
-            stack.callback(self._burst.close)
-            stack.callback(self._empty_stages)
             stack.callback(self._access.restore)
             stack.callback(self._restore_disturbed)
             if self._contents is not None:
@@ -132,7 +135,13 @@ class Attempt:
             else:
                 contents.need(place, step)
         self._local = LocalContents(
-            self._root, self._base, self._builder, self._disk, self._vanishing(), flush_each=flush_each
+            self._root,
+            self._base,
+            self._builder,
+            self._disk,
+            self._vanishing(),
+            self._leftovers,
+            flush_each=flush_each,
         )
 
     def _vanishing(self) -> set[bytes]:
@@ -141,110 +150,99 @@ class Attempt:
         gone.update(step.path for step in self._plan.steps if step.action is Action.PLACE and step.found is not None)
         return gone
 
-    def _rename_and_remove(self) -> None:
-        places, dropped = self._builder.places, self._builder.dropped
-        for step in self._plan.steps:
-            if step.action is Action.PLACE and step.path not in dropped:
-                self._burst.place(step, places[step.path])
-        for removal in reversed(self._plan.removals):
-            self._burst.remove(removal)
-
-    def _settle(self) -> list[BaseRow]:
-        """Set metadata of what is there already, mtimes of directories last and deepest first.
-
-        Returns the rows of directories that are not in the changes but were touched all the same.
-        """
-        steps = [step for step in self._plan.steps if self._is_applied(step.path)]
-        for step in steps:
-            if step.action is Action.ADJUST and step.entry.kind is not Kind.DIRECTORY:
-                self._burst.adjust(step)
-            elif step.action is Action.PLACE or step.path in self._local.linked:
-                # Removals and renames are over: ctime moves no more.
-                self._burst.note_identity(step.path)
-        gone = {*self._burst.removed, *(step.path for step in steps if step.entry.kind is not Kind.DIRECTORY)}
-        touched = (*self._survey.parents, *self._stages.disturbed)
-        directories: dict[bytes, Step | None] = {path: None for path in touched if not beneath_any(path, gone)}
-        for step in steps:
-            if step.entry.kind is Kind.DIRECTORY and step.action is not Action.BUILD:
-                directories[step.path] = step
-        kept: list[BaseRow] = []
-        deleted = set(self._plan.deletions)
-        for path in sorted(directories, key=lambda path: path.count(b"/") + bool(path), reverse=True):
-            step_here = directories[path]
-            if step_here is not None:
-                self._burst.settle(step_here)
-            else:
-                row = self._keep(path)
-                kept += [row] if row is not None and path not in deleted else []
-        self._access.restore()
-        return kept
-
-    def _keep(self, path: bytes) -> BaseRow | None:
-        """Give a directory back the mtime that production has, as the base says, or that it had before."""
-        self._access.restore_one(path)
-        known = self._base.get(path)
-        before = self._survey.parents.get(path)
-        if known is not None and known.entry.kind is Kind.DIRECTORY:
-            entry = known.entry
-            # CRASH: an attempt that died has left it open for us, and nobody else remembers its mode.
-            if before is not None and before.mode != entry.mode and self._access.was_left_open(before.mode, entry.mode):
-                self._burst.keep_mode(path, entry.mode)
-            atime_ns = before.atime_ns if before is not None else entry.mtime_ns
-            identity = self._burst.keep_times(path, atime_ns, entry.mtime_ns)
-            return BaseRow(entry, identity) if identity != known.identity else None
-        if path in self._stages.disturbed:
-            here = self._stages.disturbed[path]
-            self._burst.keep_times(path, here.st_atime_ns, here.st_mtime_ns)
-        elif before is not None:
-            self._burst.keep_times(path, before.atime_ns, before.identity.mtime_ns)
-        return None
-
-    def _is_applied(self, path: bytes) -> bool:
-        return not (self._lost and beneath_any(path, self._lost))
-
-    @property
-    def _lost(self) -> set[bytes]:
-        return self._builder.dropped | self._burst.dropped
-
-    def _result(self, kept: list[BaseRow]) -> Applied:
-        lost = self._lost
-        steps = [step for step in self._plan.steps if not (lost and beneath_any(step.path, lost))]
-        upserts = [BaseRow(step.entry, self._identity(step)) for step in steps]
-        problems = {**self._plan.problems, **self._builder.problems, **self._burst.problems}
-        changed = sum(1 for step in steps if step.action is not Action.RECORD) + len(self._burst.removed)
-        return Applied(
-            upserts + kept,
-            self._plan.deletions,
-            changed,
-            self._builder.bytes_written,
-            [Problem(self._domain, path, reason) for path, reason in problems.items()],
+    def _work(self) -> Work:
+        """Decide how what goes is put aside, and gather all that the visible part needs."""
+        builder, plan = self._builder, self._plan
+        identities = dict(builder.identities)
+        for step in plan.steps:
+            path = step.path
+            if step.action is Action.PLACE and path not in builder.dropped and path not in identities:
+                place = builder.places[path]
+                here = place.stage.root.lstat(place.path)
+                assert here is not None, "what is staged is there: nobody else enters the stage"
+                identities[path] = identity_of(here)
+        burst = Burst(self._root, self._disk, self._reach, self._access, self._stages)
+        doomed = {removal.path for removal in plan.removals}
+        wholes: set[bytes] = set()
+        asides: dict[bytes, bytes] = {}
+        inside: set[bytes] = set()
+        for removal in plan.removals:
+            path = removal.path
+            parent = parent_of(path)
+            if parent in inside and path:
+                if removal.is_directory:
+                    inside.add(path)
+                continue
+            # Opened now, since nothing new may be made any more once the intent is written.
+            self._stages.for_directory(parent)
+            asides[path] = b"r%d" % len(asides)
+            if removal.is_directory and burst.holds_only(path, doomed):
+                wholes.add(path)
+                inside.add(path)
+        return Work(
+            plan,
+            {path: builder.places[path] for path in identities if path in builder.places},
+            asides,
+            wholes,
+            self._survey.parents,
+            identities,
+            builder.dropped,
+            builder.problems,
+            frozenset(self._local.linked),
+            builder.bytes_written,
         )
 
-    def _identity(self, step: Step) -> DiskIdentity:
-        path = step.path
-        settled = self._burst.identities.get(path)
-        if settled is not None:
-            return settled
-        if step.action is Action.BUILD:
-            return self._builder.identities[path]
-        return step.found.identity if step.found is not None else _NOWHERE
+    def _is_visible(self, work: Work, opening: Opening) -> bool:
+        """Tell whether anything on the disk is going to change: where nothing is, nothing can be torn."""
+        return bool(work.plan.removals) or any(step.action is not Action.RECORD for step in work.plan.steps)
 
-    def _end(self) -> None:
-        """Remove what directories were swapped against, and close everything."""
+    def _execute(self, work: Work, opening: Opening, generation: int | None = None) -> Applied:
+        """Carry the work out; where the disk refuses, put everything back as it was."""
+        execution = Execution(
+            self._domain, work, self._root, self._stages, self._base, self._reach, self._access, self._disk
+        )
+        try:
+            applied = execution.run()
+        except (ApplyError, OSError) as error:
+            self._undo(execution, error, journalled=generation is not None)
+            raise _as_disk_error(error) from error
+        finally:
+            execution.close()
+        self._end()
+        return applied._replace(generation=opening.standing.generation if generation is None else generation)
+
+    def _undo(self, execution: Execution, error: Exception, *, journalled: bool) -> None:
+        """Take back what is visible; HalfAppliedError where the disk does not let us."""
+        try:
+            execution.undo()
+            if journalled:
+                self._journal.cancel()
+        except (ApplyError, OSError, StateError) as second:
+            # CRASH: the intent stays in the journal: recovery goes on from there, in this process or the next.
+            self._abandon()
+            raise HalfAppliedError(
+                f"{_as_disk_error(error)}; and what was done already could not be taken back ({second}): "
+                "it is carried to its end as soon as the disk allows it, and nothing else is applied before",
+                getattr(error, "reason", Reason.IO),
+            ) from error
+        self.discard()
+
+    def _abandon(self) -> None:
+        """Let go of everything, as it is."""
         self._ended = True
-        self._empty_stages()
-        self._burst.close()
         self._stages.end()
         self._root.close()
 
-    def _empty_stages(self) -> None:
-        for stage in self._stages.opened():
-            stage.root.forget(b"")
-            stage.clear()
+    def _end(self) -> None:
+        self._ended = True
+        self._stages.end()
+        self._root.close()
 
     def _restore_disturbed(self) -> None:
         for path, here in self._stages.disturbed.items():
-            self._burst.keep_times(path, here.st_atime_ns, here.st_mtime_ns)
+            descriptor = self._root.directory(path)
+            if os.fstat(descriptor).st_mtime_ns != here.st_mtime_ns:
+                self._disk.set_times(descriptor, here.st_atime_ns, here.st_mtime_ns, path)
 
     def _open_contents(self) -> Contents:
         if self._contents is None or self._ended:
@@ -257,9 +255,16 @@ class Attempt:
         try:
             yield
         except BaseException as error:
-            # The first error is what matters; what stays staged now, the next attempt removes.
+            # The first error is what matters; what stays staged now, the next attempt uses or removes.
             with contextlib.suppress(ApplyError, OSError):
                 self.discard()
             if isinstance(error, OSError):
-                raise DiskError("apply", os.fsencode(error.filename or b""), error) from error
+                raise _as_disk_error(error) from error
             raise
+
+
+def _as_disk_error(error: Exception) -> ApplyError:
+    if isinstance(error, ApplyError):
+        return error
+    assert isinstance(error, OSError), "nothing else is caught"
+    return DiskError("apply", os.fsencode(error.filename or b""), error)

@@ -163,10 +163,12 @@ class Builder:
                 self._disk.flush_directory(descriptor, step.path)
 
     def flush(self) -> None:
-        """Make durable what was not flushed one by one."""
-        if not self._flush_each:
-            for stage in self._stages.opened():
+        """Make durable what was not flushed one by one, and the names of what was."""
+        for stage in self._stages.opened():
+            if not self._flush_each:
                 self._disk.flush_filesystem(stage.descriptor, b"")
+            elif self.places or self.identities:
+                self._disk.flush_directory(stage.descriptor, b"")
 
     def _make_directory(self, place: Place, step: Step) -> None:
         try:

@@ -36,3 +36,5 @@ class Applied(NamedTuple):
     changed: int
     bytes: int
     problems: list[Problem]
+    generation: int = 0
+    """That its commit makes, or that stands unchanged."""

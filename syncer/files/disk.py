@@ -158,6 +158,15 @@ class Disk:
         except OSError as error:
             raise DiskError("rename", path, error) from error
 
+    def rename_new(self, source_directory: int, source: bytes, directory: int, name: bytes, path: bytes = b"") -> None:
+        """Rename to a name that nothing has; DiskError with EEXIST where something has it by now."""
+        try:
+            if self._before is not None:
+                self._before("rename_new", path)
+            syscalls.rename_new(source_directory, source, directory, name)
+        except OSError as error:
+            raise DiskError("rename_new", path, error) from error
+
     def exchange(self, directory: int, name: bytes, other_directory: int, other: bytes, path: bytes = b"") -> None:
         """Swap what two names stand for, in one step."""
         try:

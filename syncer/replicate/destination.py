@@ -6,24 +6,28 @@ so a transaction, a dry run and a comparison never see each other half done.
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from syncer.apply.applier import Applied, Applier, Attempt
+from syncer.apply.journal import Opening, StateJournal
 from syncer.capture.ignore import Scope
 from syncer.capture.scan import Scanner
-from syncer.errors import Reason, RefusedError, UnavailableRootError
+from syncer.errors import ApplyError, Reason, RefusedError, UnavailableRootError
 from syncer.files import Disk
 from syncer.model import Change, Cursor, Known, Patterns, Problem, shown
 from syncer.replicate.compare import Difference, destroys, overlay, plan_item
 from syncer.replicate.compare import Standing as StandingPath
 from syncer.replicate.messages import Ack, Approval, Begin, Hello
-from syncer.state.base import Base
+from syncer.state.base import Base, BaseRow
 from syncer.state.cursors import Standing, read_standing
 from syncer.state.store import StateStore
 from syncer.summary import summarize
+
+log = logging.getLogger(__name__)
 
 SAMPLE = 20
 """How many paths of a plan that waits for approval are shown."""
@@ -72,8 +76,13 @@ class Destination:
         self._tree = _BaseTree(self._base, domain)
         self._summary: tuple[Cursor, bytes] | None = None
         self._scopes: dict[Patterns, Scope] = {}
-        self._applier = Applier(domain, root, store.node_id, self._tree, self._disk)
+        self._journal = StateJournal(store, domain, self._tree)
+        self._applier = Applier(domain, root, store.node_id, self._tree, self._disk, self._journal)
         self.received_patterns = patterns
+        # CRASH: before anything else may look at the tree, what was becoming visible is carried to its end.
+        self.half_applied = ""
+        self._has_intent = True
+        self.recover()
 
     def close(self) -> None:
         """Remove the staging areas."""
@@ -97,7 +106,9 @@ class Destination:
 
     def scope(self) -> Scope:
         """Return which paths production synchronizes, less this node's own files and its own excludes."""
-        theirs = self.received_patterns
+        return self._scope_of(self.received_patterns)
+
+    def _scope_of(self, theirs: Patterns) -> Scope:
         found = self._scopes.get(theirs)
         if found is None:
             both = tuple(dict.fromkeys((*theirs.exclude, *self._patterns.exclude)))
@@ -191,6 +202,52 @@ class Destination:
         """Open a transaction; nothing becomes visible before its `finish`."""
         return self._applier.begin(changes, self.scope())
 
+    def finish(self, attempt: Attempt, opening: Opening) -> Applied:
+        """Make a transaction visible and durable; raises as Attempt.finish."""
+        self._has_intent = True
+        return attempt.finish(opening)
+
+    def recover(self) -> bool:
+        """Carry a transaction to its end that a crash or the disk had interrupted; tell whether there was one.
+
+        Where that cannot be done now, `half_applied` says why, and `require_whole` refuses everything else.
+        """
+        if not self._has_intent:
+            return False
+        intent = self._journal.pending()
+        if intent is None:
+            self._has_intent, self.half_applied = False, ""
+            return False
+        scope = self._scope_of(intent.patterns)
+        try:
+            applied = self._applier.recover(intent, scope)
+            self._record(applied, intent.standing, full=intent.full)
+        except (ApplyError, UnavailableRootError, OSError) as error:
+            self.half_applied = (
+                f"an interrupted transaction of domain {self.domain} could not be carried to its end on failover yet "
+                f"({error}): it is tried again with every synchronization"
+            )
+            log.warning("%s", self.half_applied)
+            return False
+        self.half_applied = ""
+        log.info("domain %s: an interrupted transaction was carried to its end", self.domain)
+        return True
+
+    def require_whole(self) -> bool:
+        """Make sure that no transaction stands half applied; ApplyError where it cannot be ended now.
+
+        Returns whether one was ended, so that the domain stands elsewhere than before.
+        """
+        recovered = self.recover()
+        if self.half_applied:
+            raise ApplyError(self.half_applied)
+        return recovered
+
+    def tidy(self) -> None:
+        """Use a quiet moment: remove what is not needed any more, and prepare the next transaction."""
+        if not self._has_intent and not self.trouble():
+            self._applier.tidy()
+
     def require_approval(self, differences: Sequence[Difference], begin: Begin) -> Approval | None:
         """Return the approval that a first synchronization onto other files still lacks, else None.
 
@@ -211,28 +268,46 @@ class Destination:
             self._base.offer_approval(self.domain, approval_id, paths)
         return Approval(approval_id or "dry-run", deletions, len(items) - deletions, tuple(items[:SAMPLE]))
 
-    def commit(self, applied: Applied, hello: Hello, begin: Begin, seconds: float, number: int) -> Ack:
-        """Record base and cursor in one durable transaction, and return the acknowledgement."""
+    def opening(
+        self, hello: Hello, begin: Begin, adopted: Sequence[BaseRow] = (), vanished: Sequence[bytes] = ()
+    ) -> Opening:
+        """Return what a transaction is for: where the domain stands afterwards, and who says so."""
         before = self.standing()
-        generation = (before.generation if before else 0) + (1 if applied.changed else 0)
         standing = Standing(
             begin.end,
             hello.node_id,
             hello.pattern_hash,
             hello.rule_hash,
             resumable=True,
-            generation=generation,
+            generation=before.generation if before else 0,
         )
+        kind = "full" if begin.full else "partial"
+        return Opening(
+            standing, begin.full, self.received_patterns, kind, hello.node_name, hello.term, adopted, vanished
+        )
+
+    def commit(self, applied: Applied, opening: Opening, seconds: float, number: int) -> Ack:
+        """Record base, cursor and the end of the intent in one durable transaction; return the acknowledgement."""
+        standing = opening.standing._replace(generation=applied.generation)
+        problems = self._record(applied, standing, full=opening.full)
+        return Ack(
+            number, standing.cursor, applied.changed, applied.bytes, seconds, applied.generation, tuple(problems)
+        )
+
+    def _record(self, applied: Applied, standing: Standing, *, full: bool) -> list[Problem]:
         problems = list(applied.problems)
-        if not begin.full:
+        if not full:
             touched = {row.entry.path for row in applied.upserts} | set(applied.deletions)
             touched |= {problem.path for problem in problems}
             problems += [old for old in self._base.problems(self.domain) if old.path not in touched]
-        # CRASH: everything on disk is flushed before this commit, and the ack leaves after it.
-        self._base.commit(self.domain, applied.upserts, applied.deletions, standing, problems)
-        if begin.full:
+        with self._store.transaction():
+            # CRASH: everything on disk is flushed before this commit, and the ack leaves after it.
+            self._base.commit(self.domain, applied.upserts, applied.deletions, standing, problems)
+            self._journal.end(standing.generation)
+        self._has_intent = False
+        if full:
             self._base.forget_approvals(self.domain)
-        return Ack(number, begin.end, applied.changed, applied.bytes, seconds, generation, tuple(problems))
+        return problems
 
 
 def refuse_unless_failover(mode_is_failover: bool, node: str) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 
 from syncer.apply.applier import Applied, Attempt
+from syncer.apply.journal import Opening
 from syncer.errors import ApplyError, PeerProtocolError, Reason, UnavailableRootError
 from syncer.model import Change, Kind
 from syncer.replicate.checks import require
@@ -99,6 +100,7 @@ class Incoming:
 
     def _open(self, part: Part) -> list[FromFailover]:
         begin = self._begin
+        self._destination.require_whole()
         standing = self._destination.standing()
         self._destination.require_root(on_demand=begin.on_demand)
         known = standing is not None and standing.source_node == self._hello.node_id
@@ -124,8 +126,9 @@ class Incoming:
         self.done = True
         if self._begin.dry_run:
             return [Plan(self.number, (), last=True, approval="")]
-        kept = [] if not self._begin.full else self._destination.problems()
-        return [self._commit(Applied([], [], 0, 0, kept))]
+        opening = self._destination.opening(self._hello, self._begin)
+        kept = self._destination.problems()
+        return [self._commit(Applied([], [], 0, 0, kept, opening.standing.generation), opening)]
 
     def _take_part(self, part: Part) -> list[FromFailover]:
         if self._comparison is not None:
@@ -197,18 +200,19 @@ class Incoming:
 
     def _finish(self) -> FromFailover:
         assert self._attempt is not None, "an attempt was begun"
-        applied = self._attempt.finish()
-        self._attempt = None
         # The base also learns what was equal already, and forgets what is gone or not synchronized any more.
+        opening = self._destination.opening(self._hello, self._begin, self._adopted, self._vanished)
+        applied = self._destination.finish(self._attempt, opening)
+        self._attempt = None
         applied = applied._replace(
             upserts=[*self._adopted, *applied.upserts], deletions=[*self._vanished, *applied.deletions]
         )
         self.done = True
-        return self._commit(applied)
+        return self._commit(applied, opening)
 
-    def _commit(self, applied: Applied) -> FromFailover:
+    def _commit(self, applied: Applied, opening: Opening) -> FromFailover:
         seconds = time.monotonic() - self._started
-        return self._destination.commit(applied, self._hello, self._begin, seconds, self.number)
+        return self._destination.commit(applied, opening, seconds, self.number)
 
     def _reject(self, reason: Reason, message: str, approval: Approval | None = None) -> list[FromFailover]:
         self.abandon()

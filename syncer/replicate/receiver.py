@@ -184,6 +184,8 @@ class Receiver:
 
     def _welcome(self, destination: Destination, hello: m.Hello) -> m.Welcome:
         node = self._node
+        # What the disk refused the last time may be possible now, and decides where the domain stands.
+        destination.recover()
         standing = destination.standing()
         own = standing is not None and standing.source_node == hello.node_id
         problems = tuple(destination.problems())

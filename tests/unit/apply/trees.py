@@ -9,7 +9,11 @@ from pathlib import Path
 import blake3
 
 from syncer.apply.applier import Applied
-from syncer.model import Change, Entry, Kind, Known, parent_of
+from syncer.apply.execution import Work
+from syncer.apply.journal import Opening
+from syncer.apply.plan import Survey
+from syncer.model import Change, Cursor, Entry, Kind, Known, Patterns, Term, parent_of
+from syncer.state.cursors import Standing
 
 
 class MemoryBase:
@@ -29,6 +33,33 @@ class MemoryBase:
             self.rows.pop(path, None)
         for row in applied.upserts:
             self.rows[row.entry.path] = Known(row.entry, row.identity)
+
+
+class MemoryJournal:
+    """A journal in memory: a crash is not what these tests are about."""
+
+    def __init__(self) -> None:
+        self.open: Work | None = None
+
+    def begin(self, opening: Opening, work: Work, survey: Survey, stage: bytes) -> int:
+        self.open = work
+        return opening.standing.generation + 1
+
+    def cancel(self) -> None:
+        self.open = None
+
+    def stages_in_use(self) -> set[bytes]:
+        return set()
+
+
+OPENING = Opening(
+    Standing(Cursor("index", "run", 1), "node", b"", b"", resumable=True, generation=0),
+    False,
+    Patterns(),
+    "partial",
+    "prod-a",
+    Term(1, "node"),
+)
 
 
 class WholeReach:
