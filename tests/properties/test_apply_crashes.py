@@ -115,6 +115,7 @@ def test_guarantee_5_a_crash_at_any_operation_leaves_the_old_tree_or_the_new_one
         if found == old:
             receiver.apply(receiver.open(Disk()), changes, contents)
             assert read_tree(receiver.root)[0] == new
+        left = 10**9
         receiver.close()
 
 
@@ -152,4 +153,5 @@ def test_guarantee_5_a_refusing_disk_leaves_the_old_tree_or_the_new_one(
         if found == old:
             receiver.apply(failing, changes, contents)
             assert read_tree(receiver.root)[0] == new
+        left = 10**9
         receiver.close()
