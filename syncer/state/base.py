@@ -22,15 +22,16 @@ _SIGNED_MAX = 0x7FFFFFFFFFFFFFFF
 
 _KNOWN_COLUMNS = (
     "parent, name, kind, mode, uid, gid, owner, group_name, mtime_ns, size, digest, link_target, note,"
-    " disk_size, disk_mtime_ns, disk_ctime_ns, inode, device"
+    " attributes, link, disk_size, disk_mtime_ns, disk_ctime_ns, inode, device"
 )
 # The columns are our own names, no input.
 _UPSERT = (
     f"INSERT OR REPLACE INTO base (domain, {_KNOWN_COLUMNS}, rendered_digest, rule_hash, undo,"  # noqa: S608
-    f" transaction_id) VALUES ({', '.join('?' * 23)})"
+    f" transaction_id) VALUES ({', '.join('?' * 25)})"
 )
 _CHILDREN = f"SELECT {_KNOWN_COLUMNS} FROM base WHERE domain = ? AND parent = ? AND name > x''"  # noqa: S608
 _ONE = f"SELECT {_KNOWN_COLUMNS} FROM base WHERE domain = ? AND parent = ? AND name = ?"  # noqa: S608
+_BY_LINK = f"SELECT {_KNOWN_COLUMNS} FROM base WHERE domain = ? AND link = ? AND link <> 0"  # noqa: S608
 _PAGE = (
     f"SELECT {_KNOWN_COLUMNS} FROM base WHERE domain = ? AND (parent, name) > (?, ?)"  # noqa: S608
     f" ORDER BY parent, name LIMIT {PAGE_ROWS}"
@@ -95,6 +96,12 @@ class Base:
                 (domain, digest),
             ).fetchall()
         return [join(parent, name) for parent, name in rows]
+
+    def names_of_link(self, domain: str, link: int) -> list[Known]:
+        """Return every row with this link number (not 0): names of one file on production."""
+        with self._store.read() as reader:
+            rows = reader.execute(_BY_LINK, (domain, link)).fetchall()
+        return [_known(row) for row in rows]
 
     def count(self, domain: str) -> int:
         """Return how many paths are known, the root among them."""
@@ -177,24 +184,25 @@ class Base:
 def _values(domain: str, row: BaseRow) -> tuple[Any, ...]:
     """Return a row's columns in the order of _UPSERT; called once a path, so without a loop."""
     entry, identity, rendered_digest, rule_hash, undo, transaction = row
-    path, kind, mode, uid, gid, owner, group, mtime_ns, size, digest, link_target, note = entry
+    path, kind, mode, uid, gid, owner, group, mtime_ns, size, digest, link_target, note, attributes, link = entry
     parent, _, name = path.rpartition(b"/")
     disk_size, disk_mtime_ns, disk_ctime_ns, inode, device = identity
     return (
         domain, parent, name, kind.value, mode, uid, gid, storable(owner), storable(group), mtime_ns, size,
-        digest, link_target, storable(note), disk_size, disk_mtime_ns, disk_ctime_ns, _signed(inode),
-        _signed(device), rendered_digest, rule_hash, undo, transaction,
+        digest, link_target, storable(note), attributes, link, disk_size, disk_mtime_ns, disk_ctime_ns,
+        _signed(inode), _signed(device), rendered_digest, rule_hash, undo, transaction,
     )  # fmt: skip  # one line of columns each, in the order of the statement
 
 
 def _known(row: tuple[Any, ...]) -> Known:
     """Return what a row of _KNOWN_COLUMNS says."""
     parent, name, kind, mode, uid, gid, owner, group, mtime_ns, size, digest, target, note = row[:13]
-    disk_size, disk_mtime_ns, disk_ctime_ns, inode, device = row[13:]
+    attributes, link, disk_size, disk_mtime_ns, disk_ctime_ns, inode, device = row[13:]
     return Known(
         Entry(
             parent + b"/" + name if parent else name,
             _KINDS[kind], mode, uid, gid, owner, group, mtime_ns, size, digest, target, note,
+            attributes, link,
         ),
         DiskIdentity(disk_size, disk_mtime_ns, disk_ctime_ns, inode & _UNSIGNED, device & _UNSIGNED),
     )  # fmt: skip  # the fields in the order of the model
