@@ -16,6 +16,7 @@ LARGEST = 256 * 1024
 
 _NAMES = frozenset((*ACCESS_LISTS, CAPABILITY, LABEL))
 _PREFIXES = (b"user.", b"trusted.")
+_OF_THE_MACHINE = (b"user.overlay.", b"trusted.overlay.")
 _LONGEST_NAME = 255
 _LARGEST_VALUE = 65536
 _LENGTHS = struct.Struct(">BI")
@@ -23,7 +24,7 @@ _LENGTHS = struct.Struct(">BI")
 
 def is_carried(name: bytes) -> bool:
     """Tell whether an attribute is synchronized; all others belong to the machine (IMA, overlayfs, NFS)."""
-    return name in _NAMES or name.startswith(_PREFIXES)
+    return name in _NAMES or (name.startswith(_PREFIXES) and not name.startswith(_OF_THE_MACHINE))
 
 
 def encode(attributes: Mapping[bytes, bytes]) -> bytes:

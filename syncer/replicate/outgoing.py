@@ -145,7 +145,8 @@ class Outgoing:
         if entry is None or change.path not in self._unstable or entry.kind is not Kind.FILE:
             return change
         note = "changes faster than it can be read"
-        return change._replace(entry=entry._replace(kind=Kind.UNKNOWN, size=0, digest=b"", note=note))
+        masked = entry._replace(kind=Kind.UNKNOWN, size=0, digest=b"", note=note, attributes=b"", link=0)
+        return change._replace(entry=masked)
 
     def _inline_contents(self, changes: Iterable[Change]) -> Iterator[Content]:
         seq = _seq(self.begin)
