@@ -15,7 +15,7 @@ from pathlib import Path
 from syncer.apply.attempt import Attempt
 from syncer.apply.check import in_order
 from syncer.apply.leftovers import clear_leftovers, remove_stages
-from syncer.apply.metadata import Owners
+from syncer.apply.owners import Owners
 from syncer.apply.stage import Stages
 from syncer.apply.values import Applied, BaseReader, Reach
 from syncer.errors import ApplyError, UnavailableRootError
@@ -28,12 +28,14 @@ __all__ = ["Applied", "Applier", "Attempt"]
 class Applier:
     """Where one domain's transactions land; used by one thread, one attempt at a time."""
 
-    def __init__(self, domain: str, root: Path, node_id: str, base: BaseReader, disk: Disk) -> None:
+    def __init__(
+        self, domain: str, root: Path, node_id: str, base: BaseReader, disk: Disk, owners: Owners | None = None
+    ) -> None:
         """Apply below `root`, and remove what a crash left staged; DiskError where that fails."""
         self._domain = domain
         self._root = root
         self._node_id = node_id
-        self._owners = Owners()
+        self._owners = owners or Owners()
         self._stages = Stages(root, domain, node_id, disk)
         self._base = base
         self._disk = disk

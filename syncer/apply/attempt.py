@@ -11,7 +11,8 @@ from syncer.apply.access import Access
 from syncer.apply.build import FLUSHED_ONE_BY_ONE, Builder
 from syncer.apply.burst import Burst
 from syncer.apply.contents import Contents
-from syncer.apply.metadata import Owners
+from syncer.apply.links import HardLinks
+from syncer.apply.owners import Owners
 from syncer.apply.plan import Action, Plan, Step, Survey, beneath_any, make_plan
 from syncer.apply.reuse import LocalContents
 from syncer.apply.stage import Stages
@@ -49,6 +50,7 @@ class Attempt:
         self._owners = owners
         self._access = Access(root, disk)
         self._burst = Burst(root, disk, reach, self._access)
+        self._links = HardLinks(root, base, disk)
         self._survey = Survey({}, {}, {})
         self._plan = Plan([], [], [], {})
         self._contents: Contents | None = None
@@ -88,6 +90,7 @@ class Attempt:
             contents.require_complete()
             self._builder.finish_directories()
             self._local.require_unchanged()
+            self._links.require_unchanged()
             self._builder.flush()
             # CRASH: until here nothing is visible, from here on everything is staged and durable.
             # The intent journal writes its record at this milestone.
@@ -117,15 +120,19 @@ class Attempt:
                 stack.callback(self._contents.close)
 
     def _prepare(self, changes: Sequence[Change], reach: Reach) -> None:
-        self._survey = Surveyor(self._root, self._base, reach, self._access).run(changes)
-        self._plan = make_plan(changes, self._survey, reach, self._owners.local)
+        self._survey = Surveyor(self._root, self._base, reach, self._access, self._owners).run(changes)
+        self._plan = make_plan(changes, self._survey, reach, self._owners.local, self._owners.attributes)
+        self._plan = self._links.join(self._plan, self._survey)
         staged = [step for step in self._plan.steps if step.action in _STAGED]
         flush_each = len(staged) <= FLUSHED_ONE_BY_ONE and not any(step.entry.kind is Kind.SYMLINK for step in staged)
         self._builder = Builder(self._disk, self._stages, flush_each=flush_each)
+        self._links.share(self._builder)
         contents = self._contents = Contents(self._builder, self._disk)
         for step in staged:
             place = self._builder.prepare(step)
             if place is None or step.entry.kind is not Kind.FILE:
+                continue
+            if self._links.stage(place, step, self._builder):
                 continue
             if step.entry.size == 0:
                 self._builder.write_file(place, step, b"")
@@ -158,7 +165,7 @@ class Attempt:
         for step in steps:
             if step.action is Action.ADJUST and step.entry.kind is not Kind.DIRECTORY:
                 self._burst.adjust(step)
-            elif step.action is Action.PLACE or step.path in self._local.linked:
+            elif step.action is Action.PLACE or step.path in self._local.linked or step.path in self._builder.linked:
                 # Removals and renames are over: ctime moves no more.
                 self._burst.note_identity(step.path)
         gone = {*self._burst.removed, *(step.path for step in steps if step.entry.kind is not Kind.DIRECTORY)}
@@ -167,6 +174,7 @@ class Attempt:
         for step in steps:
             if step.entry.kind is Kind.DIRECTORY and step.action is not Action.BUILD:
                 directories[step.path] = step
+        self._links.note_unmoved(self._burst.note_identity)
         kept: list[BaseRow] = []
         deleted = set(self._plan.deletions)
         for path in sorted(directories, key=lambda path: path.count(b"/") + bool(path), reverse=True):
@@ -176,6 +184,7 @@ class Attempt:
             else:
                 row = self._keep(path)
                 kept += [row] if row is not None and path not in deleted else []
+        kept += [row for row in self._links.kept() if row.entry.path not in deleted]
         self._access.restore()
         return kept
 

@@ -86,7 +86,7 @@ class Burst:
         path = step.path
         parent = self._root.directory(parent_of(path))
         if step.entry.kind is Kind.SYMLINK:
-            here, reason = set_link_metadata(self._disk, parent, name_of(path), step.entry, step.uid, step.gid)
+            here, reason = set_link_metadata(self._disk, parent, name_of(path), step)
             self._needs_whole_flush = True
         else:
             here, reason = self._adjust_file(step, parent)
@@ -99,7 +99,7 @@ class Burst:
         path = step.path
         descriptor = self._access.directory(path)
         before = os.fstat(descriptor)
-        here, reason = set_metadata(self._disk, descriptor, before, step.entry, step.uid, step.gid, before.st_atime_ns)
+        here, reason = set_metadata(self._disk, descriptor, before, step, before.st_atime_ns)
         if reason:
             self.problems[path] = reason
         self._access.opened_up.pop(path, None)
@@ -200,7 +200,7 @@ class Burst:
         try:
             here = os.fstat(descriptor)
             _require_sole_file(here, path)
-            result = set_metadata(self._disk, descriptor, here, step.entry, step.uid, step.gid, here.st_atime_ns)
+            result = set_metadata(self._disk, descriptor, here, step, here.st_atime_ns)
         except BaseException:
             os.close(descriptor)
             raise

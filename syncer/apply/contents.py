@@ -129,7 +129,8 @@ class Contents:
     def _complete(self, arriving: _Arriving) -> None:
         need = arriving.need
         if arriving.descriptor >= 0:
-            self._builder.seal(arriving.descriptor, need.files[arriving.owner][1])
+            owner_place, owner_step = need.files[arriving.owner]
+            self._builder.seal(arriving.descriptor, owner_step, owner_place)
             for place, step in need.files[arriving.owner + 1 :]:
                 self._builder.copy_file(arriving.descriptor, place, step)
         self.close()

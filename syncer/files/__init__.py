@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from syncer.files.atomic import write_atomically
-from syncer.files.attributes import Attributes, Names, has_labels, read_attributes, read_attributes_at
+from syncer.files.attributes import (
+    Attributes,
+    Names,
+    has_labels,
+    raw_attributes,
+    raw_attributes_at,
+    read_attributes,
+    read_attributes_at,
+)
 from syncer.files.beneath import Resolution, Root
 from syncer.files.disk import Disk, Observer
 from syncer.files.failures import DiskError
@@ -17,6 +25,8 @@ __all__ = [
     "Resolution",
     "Root",
     "has_labels",
+    "raw_attributes",
+    "raw_attributes_at",
     "read_attributes",
     "read_attributes_at",
     "write_atomically",

@@ -50,13 +50,8 @@ def _can_name_by_descriptor() -> bool:
 
 def read_attributes(descriptor: int, names: Names) -> Attributes:
     """Return the attributes of what is opened; none where its file system has none. Raises OSError."""
-    try:
-        listed = os.listxattr(descriptor)
-    except OSError as error:
-        if error.errno in _NONE_HERE:
-            return NOTHING
-        raise
-    return _gathered(descriptor, listed, names, follow=True) if listed else NOTHING
+    listed = _listed(descriptor, follow=True)
+    return _portable(descriptor, listed, names, follow=True) if listed else NOTHING
 
 
 def read_attributes_at(directory: int, name: str | bytes, names: Names) -> Attributes:
@@ -64,34 +59,73 @@ def read_attributes_at(directory: int, name: str | bytes, names: Names) -> Attri
     # Without /proc a link cannot be named beneath a descriptor; hardly any link has attributes.
     if not _can_name_by_descriptor():
         return NOTHING
-    where = b"/proc/self/fd/%d/%b" % (directory, os.fsencode(name))
+    where = named_by_descriptor(directory, os.fsencode(name))
+    listed = _listed(where, follow=False)
+    return _portable(where, listed, names, follow=False) if listed else NOTHING
+
+
+def raw_attributes(descriptor: int) -> dict[bytes, bytes | None]:
+    """Return what is opened carries, as the kernel takes it; None for a value that cannot be read. Raises OSError."""
+    return {name: _raw(descriptor, text, follow=True) for name, text in _listed(descriptor, follow=True)}
+
+
+def raw_attributes_at(directory: int, name: bytes) -> dict[bytes, bytes | None] | None:
+    """Return what a name itself carries, also where it is a link, or None where that cannot be told here.
+
+    Raises OSError.
+    """
+    if not _can_name_by_descriptor():
+        return None
+    where = named_by_descriptor(directory, name)
+    return {one: _raw(where, text, follow=False) for one, text in _listed(where, follow=False)}
+
+
+def named_by_descriptor(directory: int, name: bytes) -> bytes:
+    """Return a path that leads to a name in an opened directory, wherever that was moved to."""
+    return b"/proc/self/fd/%d/%b" % (directory, name or b".")
+
+
+def _listed(where: int | bytes, *, follow: bool) -> list[tuple[bytes, str]]:
+    """Return the names of carried attributes, each as bytes and as Python names it."""
     try:
-        listed = os.listxattr(where, follow_symlinks=False)
+        listed = os.listxattr(where, follow_symlinks=follow)
     except OSError as error:
         if error.errno in _NONE_HERE:
-            return NOTHING
+            return []
         raise
-    return _gathered(where, listed, names, follow=False) if listed else NOTHING
+    if not listed:
+        return []
+    found = [(os.fsencode(text), text) for text in listed]
+    return [pair for pair in found if is_carried(pair[0]) and (pair[0] != LABEL or has_labels())]
 
 
-def _gathered(where: int | bytes, listed: list[str], names: Names, *, follow: bool) -> Attributes:
+def _raw(where: int | bytes, text: str, *, follow: bool) -> bytes | None:
+    try:
+        value = os.getxattr(where, text, follow_symlinks=follow)
+        if os.fsencode(text) in ACCESS_LISTS:
+            return access_list.to_kernel(access_list.from_kernel(value, _nameless, _nameless))
+    except (OSError, ValueError):
+        # Whoever compares takes it for another value and writes it anew.
+        return None
+    return value
+
+
+def _portable(where: int | bytes, listed: list[tuple[bytes, str]], names: Names, *, follow: bool) -> Attributes:
     found: dict[bytes, bytes] = {}
     flaws: list[str] = []
-    for text in listed:
-        name = os.fsencode(text)
-        if not is_carried(name) or (name == LABEL and not has_labels()):
-            continue
+    for name, text in listed:
         try:
             value = os.getxattr(where, text, follow_symlinks=follow)
             if name in ACCESS_LISTS:
-                value = _portable(value, names)
+                entries = access_list.from_kernel(value, names.users.__getitem__, names.groups.__getitem__)
+                value = access_list.encode(entries)
             encode({name: value})
         except OSError as error:
             # Removed since it was listed: the change of ctime has the path read again.
             if error.errno != errno.ENODATA:
                 flaws.append(f"its attribute {shown_name(name)} cannot be read ({os.strerror(error.errno or 0)})")
         except ValueError as error:
-            flaws.append(f"it {error}" if name not in ACCESS_LISTS else f"its {shown_name(name)} {error}")
+            flaws.append(f"its {shown_name(name)} {error}" if name in ACCESS_LISTS else f"it {error}")
         else:
             found[name] = value
     try:
@@ -104,5 +138,5 @@ def _gathered(where: int | bytes, listed: list[str], names: Names, *, follow: bo
     return Attributes(encoded, f"{'; '.join(flaws)[:800]}: it is synchronized without")
 
 
-def _portable(value: bytes, names: Names) -> bytes:
-    return access_list.encode(access_list.from_kernel(value, names.users.__getitem__, names.groups.__getitem__))
+def _nameless(_: int) -> str:
+    return ""

@@ -48,6 +48,10 @@ class _BaseTree:
         """Return the paths whose content was applied under `digest`."""
         return self._base.paths_with_digest(self._domain, digest)
 
+    def names_of_link(self, link: int) -> list[Known]:
+        """Return what was applied under this link number: names of one file on production."""
+        return self._base.names_of_link(self._domain, link)
+
 
 class Destination:
     """Where one domain lands: plans, approvals, attempts and commits of its transactions."""

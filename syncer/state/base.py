@@ -31,7 +31,8 @@ _UPSERT = (
 )
 _CHILDREN = f"SELECT {_KNOWN_COLUMNS} FROM base WHERE domain = ? AND parent = ? AND name > x''"  # noqa: S608
 _ONE = f"SELECT {_KNOWN_COLUMNS} FROM base WHERE domain = ? AND parent = ? AND name = ?"  # noqa: S608
-_BY_LINK = f"SELECT {_KNOWN_COLUMNS} FROM base WHERE domain = ? AND link = ? AND link <> 0"  # noqa: S608
+_BY_LINK = f"SELECT {_KNOWN_COLUMNS} FROM base INDEXED BY base_by_link"  # noqa: S608
+_BY_LINK += " WHERE domain = ? AND link = ? AND link <> 0"
 _PAGE = (
     f"SELECT {_KNOWN_COLUMNS} FROM base WHERE domain = ? AND (parent, name) > (?, ?)"  # noqa: S608
     f" ORDER BY parent, name LIMIT {PAGE_ROWS}"
