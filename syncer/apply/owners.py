@@ -106,3 +106,34 @@ class Owners:
 
     def _is_known(self, look_up: Callable[[str], int], name: str) -> bool:
         return self._number(look_up, name, -1) != -1
+
+
+def same_here(owners: Owners, wanted: Entry, current: Entry) -> bool:
+    """Tell whether `current`, as a scan of this disk found it, is what production's `wanted` means here."""
+    return (
+        wanted.kind is current.kind
+        and wanted.mode == current.mode
+        and wanted.mtime_ns == current.mtime_ns
+        and wanted.size == current.size
+        and wanted.digest == current.digest
+        and wanted.link_target == current.link_target
+        and owners.local(wanted) == (current.uid, current.gid)
+        and same_attributes(as_kernel_takes(current.attributes), owners.attributes(wanted))
+    )
+
+
+def same_attributes(current: Mapping[bytes, bytes | None], wanted: Mapping[bytes, bytes]) -> bool:
+    """Tell whether attributes are as wanted; a kernel that labels files labels also those that came without."""
+    return current == wanted or (
+        LABEL not in wanted and {name: value for name, value in current.items() if name != LABEL} == wanted
+    )
+
+
+def as_kernel_takes(encoded: bytes) -> dict[bytes, bytes | None]:
+    """Return attributes that were read on this node in the form in which the kernel gave them."""
+    if not encoded:
+        return {}
+    return {
+        name: access_list.to_kernel(access_list.decode(value)) if name in ACCESS_LISTS else value
+        for name, value in decode(encoded).items()
+    }

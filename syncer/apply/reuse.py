@@ -11,6 +11,7 @@ import blake3
 
 from syncer.apply.build import NO_LINK, Builder, Place
 from syncer.apply.contents import Contents, Need
+from syncer.apply.owners import same_attributes
 from syncer.apply.plan import Step
 from syncer.apply.survey import digest_of, identity_of
 from syncer.apply.values import BaseReader
@@ -96,7 +97,11 @@ class LocalContents:
         if len(need.files) != 1 or path not in self._vanishing or here.st_nlink != 1:
             return False
         place, step = need.files[0]
-        if step.entry.link or not _has_metadata(here, step) or raw_attributes(descriptor) != step.attributes:
+        if (
+            step.entry.link
+            or not _has_metadata(here, step)
+            or not same_attributes(raw_attributes(descriptor), step.attributes)
+        ):
             return False
         directory, name = place.stage.root.directory(parent_of(place.path)), name_of(place.path)
         try:

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 import blake3
 
 from syncer.apply.access import Access
-from syncer.apply.owners import Owners
+from syncer.apply.owners import Owners, same_attributes
 from syncer.apply.plan import Found, Survey, content_known
 from syncer.apply.values import BaseReader, Reach
-from syncer.attributes import LABEL
 from syncer.errors import ApplyError, BeneathRootError, Reason
 from syncer.files import Root, raw_attributes_at
 from syncer.model import Change, DiskIdentity, Entry, Kind, join, name_of, parent_of, shown
@@ -166,9 +165,7 @@ class Surveyor:
             return False
         if here is None:
             return False
-        wanted = self._owners.attributes(entry)
-        # A kernel that labels files labels all of them.
-        return here == wanted or {name: value for name, value in here.items() if name != LABEL} == wanted
+        return same_attributes(here, self._owners.attributes(entry))
 
     def _is_same(self, path: bytes, entry: Entry, found: Found) -> bool:
         if entry.kind is Kind.SYMLINK:
