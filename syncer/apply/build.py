@@ -9,6 +9,7 @@ from typing import NamedTuple
 from syncer.apply.groups import file_of
 from syncer.apply.metadata import set_link_metadata, set_metadata
 from syncer.apply.plan import Action, Step
+from syncer.apply.sparse import data_ranges, write_sparse
 from syncer.apply.stage import Stage, Stages
 from syncer.apply.survey import UNHOLDABLE, identity_of
 from syncer.files import Disk, DiskError
@@ -84,7 +85,7 @@ class Builder:
             return
         try:
             if data:
-                self._disk.write(descriptor, data, step.path)
+                write_sparse(self._disk, descriptor, data, step.path)
             self.seal(descriptor, step, place)
         finally:
             os.close(descriptor)
@@ -168,17 +169,30 @@ class Builder:
         return True
 
     def copy(self, source: int, target: int, step: Step) -> None:
-        """Copy all of `source` to the end of `target`, within the kernel where the file system can."""
-        os.lseek(source, 0, os.SEEK_SET)
+        """Copy all of `source` into the empty `target`, holes as holes, within the kernel where it can."""
+        here = os.fstat(source)
+        if here.st_blocks * 512 >= here.st_size:
+            os.lseek(source, 0, os.SEEK_SET)
+            self._copy_some(source, target, here.st_size, step)
+            return
+        for start, end in data_ranges(source, here.st_size):
+            os.lseek(source, start, os.SEEK_SET)
+            os.lseek(target, start, os.SEEK_SET)
+            self._copy_some(source, target, end - start, step)
+        self._disk.set_size(target, here.st_size, step.path)
+
+    def _copy_some(self, source: int, target: int, count: int, step: Step) -> None:
+        """Copy `count` bytes, less where the file ends before, from where both stand."""
         try:
-            while self._disk.copy_range(source, target, _COPIED_AT_ONCE, step.path):
-                pass
+            while count and (copied := self._disk.copy_range(source, target, min(count, _COPIED_AT_ONCE), step.path)):
+                count -= copied
         except DiskError as error:
             if error.number not in _NO_COPY:
                 raise
             # Both stand where the kernel stopped, so this goes on from there.
-            while piece := os.read(source, _PIECE):
+            while count and (piece := os.read(source, min(count, _PIECE))):
                 self._disk.write(target, piece, step.path)
+                count -= len(piece)
 
     def finish_directories(self) -> None:
         """Give new directories their metadata, deepest first, now that nothing more is made in them."""

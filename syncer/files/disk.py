@@ -50,6 +50,15 @@ class Disk:
         except OSError as error:
             raise DiskError("write", path, error) from error
 
+    def set_size(self, descriptor: int, size: int, path: bytes = b"") -> None:
+        """Cut a file off, or make it longer with a hole (size in bytes)."""
+        try:
+            if self._before is not None:
+                self._before("set_size", path)
+            os.ftruncate(descriptor, size)
+        except OSError as error:
+            raise DiskError("set_size", path, error) from error
+
     def copy_range(self, source: int, target: int, count: int, path: bytes = b"") -> int:
         """Copy up to `count` bytes within the kernel, from where both stand; return how many (0: the end)."""
         try:
