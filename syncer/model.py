@@ -51,7 +51,11 @@ class Entry(NamedTuple):
     link_target: bytes
     """Where a symlink points, as stored; b"" for all other kinds."""
     note: str = ""
-    """For UNKNOWN: why, in words for the operator."""
+    """For UNKNOWN: why, in words for the operator; else what of it could not be captured."""
+    attributes: bytes = b""
+    """Extended attributes and access lists in the encoding of syncer/attributes.py; b"": none."""
+    link: int = 0
+    """Of a file: 0 where it has one name, else a number equal for all names of the same file (below 2**63)."""
 
 
 class DiskIdentity(NamedTuple):

@@ -18,7 +18,7 @@ from syncer.apply.attempt import Attempt
 from syncer.apply.check import in_order
 from syncer.apply.journal import Journal
 from syncer.apply.leftovers import Leftovers, remove_leftovers
-from syncer.apply.metadata import Owners
+from syncer.apply.owners import Owners
 from syncer.apply.recovery import recover
 from syncer.apply.stage import Stages
 from syncer.apply.values import Applied, BaseReader, Reach
@@ -33,12 +33,14 @@ __all__ = ["Applied", "Applier", "Attempt"]
 class Applier:
     """Where one domain's transactions land; used by one thread, one attempt at a time."""
 
-    def __init__(self, domain: str, root: Path, node_id: str, base: BaseReader, disk: Disk, journal: Journal) -> None:
+    def __init__(
+        self, domain: str, root: Path, node_id: str, base: BaseReader, disk: Disk, owners: Owners, journal: Journal
+    ) -> None:
         """Apply below `root`; nothing is touched yet."""
         self._domain = domain
         self._root = root
         self._node_id = node_id
-        self._owners = Owners()
+        self._owners = owners
         self._stages = Stages(root, domain, node_id, disk)
         self._base = base
         self._disk = disk
@@ -75,8 +77,9 @@ class Applier:
     def recover(self, intent: Intent, reach: Reach) -> Applied:
         """Carry a journalled transaction to its end; raises as `begin`, and may be called again then."""
         root = self._open_root()
+        self._owners.refresh()
         try:
-            applied = recover(self._domain, intent, root, self._stages, self._base, reach, self._disk)
+            applied = recover(self._domain, intent, root, self._stages, self._base, reach, self._disk, self._owners)
             return applied._replace(generation=intent.standing.generation)
         finally:
             root.close()

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from syncer.apply.access import Access
-from syncer.apply.build import FLUSHED_ONE_BY_ONE, Builder
+from syncer.apply.build import FLUSHED_ONE_BY_ONE, Builder, Place
 from syncer.apply.burst import Burst
 from syncer.apply.contents import Contents
 from syncer.apply.execution import Execution, Work
 from syncer.apply.journal import Journal, Opening
 from syncer.apply.leftovers import Leftovers
-from syncer.apply.metadata import Owners
+from syncer.apply.links import HardLinks
+from syncer.apply.owners import Owners
 from syncer.apply.plan import Action, Plan, Survey, make_plan
 from syncer.apply.reuse import LocalContents
 from syncer.apply.space import require_space
@@ -23,7 +24,7 @@ from syncer.apply.survey import Surveyor, identity_of
 from syncer.apply.values import Applied, BaseReader, Reach
 from syncer.errors import ApplyError, HalfAppliedError, InvariantError, Reason, StateError
 from syncer.files import Disk, DiskError, Root
-from syncer.model import Change, Kind, parent_of
+from syncer.model import Change, DiskIdentity, Kind, join, name_of, parent_of
 
 _STAGED = (Action.PLACE, Action.BUILD)
 
@@ -55,6 +56,7 @@ class Attempt:
         self._journal = journal
         self._leftovers = leftovers
         self._access = Access(root, disk)
+        self._links = HardLinks(root, base, disk)
         self._survey = Survey({}, {}, {})
         self._plan = Plan([], [], [], {})
         self._contents: Contents | None = None
@@ -95,6 +97,7 @@ class Attempt:
             contents.require_complete()
             self._builder.finish_directories()
             self._local.require_unchanged()
+            self._links.require_unchanged()
             self._builder.flush()
             work = self._work()
         if not self._is_visible(work, opening):
@@ -120,15 +123,19 @@ class Attempt:
                 stack.callback(self._contents.close)
 
     def _prepare(self, changes: Sequence[Change], reach: Reach) -> None:
-        self._survey = Surveyor(self._root, self._base, reach, self._access).run(changes)
-        self._plan = make_plan(changes, self._survey, reach, self._owners.local)
+        self._survey = Surveyor(self._root, self._base, reach, self._access, self._owners).run(changes)
+        self._plan = make_plan(changes, self._survey, reach, self._owners.local, self._owners.attributes)
+        self._plan = self._links.join(self._plan, self._survey)
         staged = [step for step in self._plan.steps if step.action in _STAGED]
         flush_each = len(staged) <= FLUSHED_ONE_BY_ONE and not any(step.entry.kind is Kind.SYMLINK for step in staged)
         self._builder = Builder(self._disk, self._stages, flush_each=flush_each)
+        self._links.share(self._builder)
         contents = self._contents = Contents(self._builder, self._disk)
         for step in staged:
             place = self._builder.prepare(step)
             if place is None or step.entry.kind is not Kind.FILE:
+                continue
+            if self._links.stage(place, step, self._builder):
                 continue
             if step.entry.size == 0:
                 self._builder.write_file(place, step, b"")
@@ -145,24 +152,26 @@ class Attempt:
         )
 
     def _vanishing(self) -> set[bytes]:
-        """Return the files whose names go or are replaced in this transaction."""
-        gone = {removal.path for removal in self._plan.removals if not removal.is_directory}
-        gone.update(step.path for step in self._plan.steps if step.action is Action.PLACE and step.found is not None)
-        return gone
+        """Return the files whose names go in this transaction.
+
+        Those that are replaced are not among them: they are put aside, and a file that is kept has one name.
+        """
+        return {removal.path for removal in self._plan.removals if not removal.is_directory}
 
     def _work(self) -> Work:
         """Decide how what goes is put aside, and gather all that the visible part needs."""
         builder, plan = self._builder, self._plan
         identities = dict(builder.identities)
+        linked = {*self._local.linked, *builder.linked}
         for step in plan.steps:
             path = step.path
-            if step.action is Action.PLACE and path not in builder.dropped and path not in identities:
-                place = builder.places[path]
-                here = place.stage.root.lstat(place.path)
-                assert here is not None, "what is staged is there: nobody else enters the stage"
-                identities[path] = identity_of(here)
+            if path in builder.dropped or path in identities:
+                continue
+            if step.action is Action.PLACE or path in linked:
+                identities[path] = self._staged_identity(path)
         burst = Burst(self._root, self._disk, self._reach, self._access, self._stages)
-        doomed = {removal.path for removal in plan.removals}
+        unlinks = self._surviving({path: identities[path] for path in linked if path in identities})
+        doomed = {removal.path for removal in plan.removals if removal.path not in unlinks}
         wholes: set[bytes] = set()
         asides: dict[bytes, bytes] = {}
         inside: set[bytes] = set()
@@ -172,6 +181,8 @@ class Attempt:
             if parent in inside and path:
                 if removal.is_directory:
                     inside.add(path)
+                continue
+            if path in unlinks:
                 continue
             # Opened now, since nothing new may be made any more once the intent is written.
             self._stages.for_directory(parent)
@@ -188,9 +199,42 @@ class Attempt:
             identities,
             builder.dropped,
             builder.problems,
-            frozenset(self._local.linked),
+            dict(unlinks),
+            frozenset((*self._local.linked, *builder.linked)),
             builder.bytes_written,
         )
+
+    def _staged_identity(self, path: bytes) -> DiskIdentity:
+        place = self._builder.places.get(path)
+        if place is None:
+            parent = self._builder.places[parent_of(path)]
+            place = Place(parent.stage, join(parent.path, name_of(path)))
+        here = place.stage.root.lstat(place.path)
+        assert here is not None, "what is staged is there: nobody else enters the stage"
+        return identity_of(here)
+
+    def _surviving(self, linked: Mapping[bytes, DiskIdentity]) -> dict[bytes, bytes]:
+        """Return the names that go while their file stands under another path: path → the other one.
+
+        Keeping such a name aside would keep nothing, and would be one name too many for the file.
+        """
+        found = self._survey.found
+        gone = {removal.path for removal in self._plan.removals}
+        staged = {(here.device, here.inode): path for path, here in linked.items()}
+        survivors = {}
+        for path in gone:
+            here = found.get(path)
+            if here is None or here.kind is not Kind.FILE or (not staged and here.links == 1):
+                continue
+            other = staged.get((here.identity.device, here.identity.inode))
+            known = self._base.get(path) if here.links > 1 else None
+            if other is None and known is not None and known.entry.link:
+                names = self._base.names_of_link(known.entry.link)
+                standing = [name.entry.path for name in names if name.identity.inode == here.identity.inode]
+                other = next((name for name in standing if name not in gone and name not in linked), None)
+            if other is not None:
+                survivors[path] = other
+        return survivors
 
     def _is_visible(self, work: Work, opening: Opening) -> bool:
         """Tell whether anything on the disk is going to change: where nothing is, nothing can be torn."""
@@ -199,8 +243,9 @@ class Attempt:
     def _execute(self, work: Work, opening: Opening, generation: int | None = None) -> Applied:
         """Carry the work out; where the disk refuses, put everything back as it was."""
         execution = Execution(
-            self._domain, work, self._root, self._stages, self._base, self._reach, self._access, self._disk
-        )
+            self._domain, work, self._root, self._stages, self._base, self._reach, self._access, self._disk,
+            self._links,
+        )  # fmt: skip  # one argument list
         try:
             applied = execution.run()
         except (ApplyError, OSError) as error:

@@ -1,6 +1,6 @@
 """The moment in which a transaction becomes visible: renames only, each of which can be taken back.
 
-Nothing is overwritten or unlinked here. What stood at a path is put into the stage in the same step.
+Nothing is overwritten, and no content is unlinked: what stood at a path is put into the stage in the same step.
 """
 
 from __future__ import annotations
@@ -90,6 +90,26 @@ class Burst:
             self.problems[path] = f"cannot be deleted here ({os.strerror(error.number)}): {_cure(error.number)}"
             return
         self._undo.append(lambda: self._put_back(path, stage.descriptor, aside))
+        self.removed.append(path)
+        self.changed_directories.add(parent)
+
+    def unlink(self, removal: Removal, successor: bytes) -> None:
+        """Remove a name of a file that stands under another path by now, from where it is given back on undo."""
+        path = removal.path
+        parent = parent_of(path)
+        self._access.make_writable(parent)
+        try:
+            self._disk.unlink(self._root.directory(parent), name_of(path), path)
+        except (FileNotFoundError, BeneathRootError):
+            return
+        except DiskError as error:
+            if error.number == errno.ENOENT:
+                return
+            if error.number not in _ONE_PATH_ONLY:
+                raise
+            self.problems[path] = f"cannot be deleted here ({os.strerror(error.number)}): {_cure(error.number)}"
+            return
+        self._undo.append(lambda: self._link_back(path, successor))
         self.removed.append(path)
         self.changed_directories.add(parent)
 
@@ -183,6 +203,15 @@ class Burst:
     def _put_back(self, path: bytes, stage: int, aside: bytes) -> None:
         self._root.forget(path)
         self._disk.rename_new(stage, aside, self._root.directory(parent_of(path)), name_of(path), path)
+
+    def _link_back(self, path: bytes, successor: bytes) -> None:
+        # Two descriptors at once: Root vouches for the last one only.
+        source = os.dup(self._root.directory(parent_of(successor)))
+        try:
+            directory = self._root.directory(parent_of(path))
+            self._disk.link(source, name_of(successor), directory, name_of(path), path)
+        finally:
+            os.close(source)
 
     def _exchange_back(self, path: bytes, place: Place) -> None:
         self._root.forget(path)

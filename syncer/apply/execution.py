@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from types import MappingProxyType
 from typing import NamedTuple
 
 from syncer.apply.access import Access
 from syncer.apply.build import FLUSHED_ONE_BY_ONE, Place
 from syncer.apply.burst import Burst
+from syncer.apply.links import HardLinks
 from syncer.apply.plan import Action, Found, Plan, Removal, Step, beneath_any
 from syncer.apply.settling import Settling
 from syncer.apply.stage import Stages
@@ -36,6 +39,8 @@ class Work(NamedTuple):
     """Of what was built inside new directories."""
     dropped: AbstractSet[bytes]
     problems: dict[bytes, str]
+    unlinks: Mapping[bytes, bytes] = MappingProxyType({})
+    """Names that go while their file stands under another path by then: nothing is put aside for them."""
     linked: AbstractSet[bytes] = frozenset()
     """New paths that share the inode of a file that goes: its ctime moves with the removal."""
     bytes_written: int = 0
@@ -48,9 +53,10 @@ class Execution:
 
     def __init__(
         self, domain: str, work: Work, root: Root, stages: Stages, base: BaseReader, reach: Reach, access: Access,
-        disk: Disk,
+        disk: Disk, links: HardLinks | None = None,
     ) -> None:  # fmt: skip  # one argument list
-        """Work below `root`, through `disk`."""
+        """Work below `root`, through `disk`; `links` knows which names of one file moved with others."""
+        self._links = links
         self._domain = domain
         self._work = work
         self._root = root
@@ -96,7 +102,9 @@ class Execution:
         late: list[Removal] = []
         for removal in work.plan.removals:
             path = removal.path
-            if path not in work.asides or path in done:
+            if path in work.unlinks and path not in done:
+                self._burst.unlink(removal, work.unlinks[path])
+            elif path not in work.asides or path in done:
                 self._burst.removed.append(path)
             elif removal.is_directory and path not in work.wholes:
                 late.append(removal)
@@ -127,6 +135,8 @@ class Execution:
                 directories[step.path] = step
         kept: list[BaseRow] = []
         deleted = set(self._work.plan.deletions)
+        if self._links is not None:
+            self._links.note_unmoved(self._settling.note_identity)
         for path in sorted(directories, key=lambda path: path.count(b"/") + bool(path), reverse=True):
             step_here = directories[path]
             if step_here is not None:
@@ -134,6 +144,8 @@ class Execution:
             else:
                 row = self._keep(path)
                 kept += [row] if row is not None and path not in deleted else []
+        if self._links is not None:
+            kept += [row for row in self._links.kept() if row.entry.path not in deleted]
         self._access.restore()
         return kept
 

@@ -118,7 +118,7 @@ def intent_steps(opening: Opening, work: Work, survey: Survey) -> Iterator[Inten
     """Yield all that recovery must know, in the order in which it is done."""
     plan, places, identities = work.plan, work.places, work.identities
     for step in plan.steps:
-        action, path, entry, found, uid, gid = step
+        action, path, entry, found, uid, gid, _ = step
         if path in work.dropped:
             continue
         over = 0 if found is None else found.kind.value
@@ -130,7 +130,9 @@ def intent_steps(opening: Opening, work: Work, survey: Survey) -> Iterator[Inten
         yield IntentStep("record", row.entry.path, row.entry)
     for removal in plan.removals:
         found = survey.found.get(removal.path)
-        if found is not None and removal.path in work.asides:
+        if found is not None and removal.path in work.unlinks:
+            yield IntentStep("unlink", removal.path, inode=found.identity.inode, over=found.kind.value)
+        elif found is not None and removal.path in work.asides:
             action_name = "remove_tree" if removal.path in work.wholes else "remove"
             yield IntentStep(
                 action_name, removal.path, None, work.asides[removal.path], found.identity.inode, found.kind.value

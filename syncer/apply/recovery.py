@@ -12,6 +12,7 @@ from typing import NamedTuple
 from syncer.apply.access import Access
 from syncer.apply.build import Place
 from syncer.apply.execution import Execution, Work
+from syncer.apply.owners import Owners
 from syncer.apply.plan import Action, Found, Plan, Removal, Step
 from syncer.apply.stage import Stages
 from syncer.apply.values import Applied, BaseReader, Reach
@@ -20,7 +21,7 @@ from syncer.files import Disk, Root
 from syncer.model import DiskIdentity, Kind, parent_of
 from syncer.state.intents import Intent, IntentStep
 
-_REMOVALS = ("remove", "remove_tree")
+_REMOVALS = ("remove", "remove_tree", "unlink")
 
 
 class _Standing(NamedTuple):
@@ -31,8 +32,9 @@ class _Standing(NamedTuple):
 
 
 def recover(
-    domain: str, intent: Intent, root: Root, stages: Stages, base: BaseReader, reach: Reach, disk: Disk
-) -> Applied:
+    domain: str, intent: Intent, root: Root, stages: Stages, base: BaseReader, reach: Reach, disk: Disk,
+    owners: Owners,
+) -> Applied:  # fmt: skip  # one argument list
     """Take the steps that are not taken yet, and return what the caller commits with the intent's standing.
 
     May be called again after it failed or was killed. Raises ApplyError or OSError where the disk refuses.
@@ -40,7 +42,7 @@ def recover(
     stages.begin(root, intent.stage)
     access = Access(root, disk)
     standing = _look(intent.steps, root, stages, access)
-    work = _work_of(intent.steps, stages, access, standing)
+    work = _work_of(intent.steps, stages, owners, standing)
     execution = Execution(domain, work, root, stages, base, reach, access, disk)
     try:
         disk.milestone("recovery")
@@ -97,13 +99,17 @@ def _inode_staged(step: IntentStep, root: Root, stages: Stages, access: Access) 
     return None if found is None else found.st_ino
 
 
-def _work_of(steps: list[IntentStep], stages: Stages, access: Access, standing: _Standing) -> Work:
+def _work_of(steps: list[IntentStep], stages: Stages, owners: Owners, standing: _Standing) -> Work:
     plan = Plan([], [], [], {})
+    unlinks: dict[bytes, bytes] = {}
     work = Work(plan, {}, {}, {step.path for step in steps if step.action == "remove_tree"}, {}, {}, frozenset(), {})
     for step in steps:
         if step.action in _REMOVALS:
             plan.removals.append(Removal(step.path, step.over == Kind.DIRECTORY))
-            work.asides[step.path] = step.place
+            if step.action == "unlink":
+                unlinks[step.path] = b""
+            else:
+                work.asides[step.path] = step.place
         elif step.action == "forget":
             plan.deletions.append(step.path)
         elif step.action == "problem":
@@ -118,11 +124,12 @@ def _work_of(steps: list[IntentStep], stages: Stages, access: Access, standing: 
         else:
             assert step.entry is not None, "what is placed, built, adjusted or recorded has an entry"
             found = _found_over(step)
-            taken = Step(Action(step.action), step.path, step.entry, found, step.uid, step.gid)
+            attributes = owners.attributes(step.entry)
+            taken = Step(Action(step.action), step.path, step.entry, found, step.uid, step.gid, attributes)
             plan.steps.append(taken)
             if taken.action is Action.PLACE and step.path not in standing.done:
                 work.places[step.path] = Place(stages.for_directory(parent_of(step.path)), step.place)
-    return work._replace(absent=standing.absent)
+    return work._replace(absent=standing.absent, unlinks=unlinks)
 
 
 def _found_over(step: IntentStep) -> Found | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from syncer.apply.access import Access
@@ -13,15 +14,16 @@ from syncer.apply.metadata import set_link_metadata, set_metadata
 from syncer.apply.plan import Action, Found, Step
 from syncer.apply.survey import identity_of
 from syncer.errors import ApplyError
-from syncer.files import Disk, DiskError, Root
+from syncer.files import Disk, DiskError, Root, raw_attributes, raw_attributes_at
 from syncer.model import DiskIdentity, Entry, Kind, name_of, parent_of, shown
 
 
 class Former(NamedTuple):
-    """The metadata that a path had before this transaction touched it."""
+    """The metadata that a path had before this transaction touched it; attributes as the kernel told them."""
 
     path: bytes
     found: Found
+    attributes: Mapping[bytes, bytes]
 
 
 class Settling:
@@ -44,10 +46,9 @@ class Settling:
         """Change owner, mode or mtime of a file or a link that is there already."""
         path = step.path
         parent = self._root.directory(parent_of(path))
-        if step.found is not None:
-            self._formers.append(Former(path, step.found))
         if step.entry.kind is Kind.SYMLINK:
-            here, reason = set_link_metadata(self._disk, parent, name_of(path), step.entry, step.uid, step.gid)
+            self._remember(step, raw_attributes_at(parent, name_of(path)) or {})
+            here, reason = set_link_metadata(self._disk, parent, name_of(path), step)
             self.needs_whole_flush = True
         else:
             here, reason = self._adjust_file(step, parent)
@@ -60,9 +61,8 @@ class Settling:
         path = step.path
         descriptor = self._access.directory(path)
         before = os.fstat(descriptor)
-        if step.found is not None and step.action in (Action.ADJUST, Action.RECORD):
-            self._formers.append(Former(path, step.found))
-        here, reason = set_metadata(self._disk, descriptor, before, step.entry, step.uid, step.gid, before.st_atime_ns)
+        self._remember(step, raw_attributes(descriptor) if step.action is not Action.PLACE else {})
+        here, reason = set_metadata(self._disk, descriptor, before, step, before.st_atime_ns)
         if reason:
             self.problems[path] = reason
         self._access.opened_up.pop(path, None)
@@ -95,19 +95,20 @@ class Settling:
 
     def undo(self) -> None:
         """Give back the metadata that was changed, the last one first; DiskError where the disk refuses."""
-        for path, found in reversed(self._formers):
+        for path, found, attributes in reversed(self._formers):
             entry = Entry(
                 path, found.kind, found.mode, found.uid, found.gid, "", "", found.identity.mtime_ns, 0, b"", b""
             )
+            step = Step(Action.ADJUST, path, entry, found, found.uid, found.gid, attributes)
             if found.kind is Kind.SYMLINK:
                 parent = self._root.directory(parent_of(path))
-                set_link_metadata(self._disk, parent, name_of(path), entry, found.uid, found.gid)
+                set_link_metadata(self._disk, parent, name_of(path), step)
                 continue
             self._root.forget(path)
             descriptor = self._root.open_file(path)
             try:
                 here = os.fstat(descriptor)
-                set_metadata(self._disk, descriptor, here, entry, found.uid, found.gid, found.atime_ns)
+                set_metadata(self._disk, descriptor, here, step, found.atime_ns)
             finally:
                 os.close(descriptor)
 
@@ -116,6 +117,12 @@ class Settling:
         for _, descriptor in self.files:
             os.close(descriptor)
         self.files.clear()
+
+    def _remember(self, step: Step, attributes: Mapping[bytes, bytes | None]) -> None:
+        """Note how it was, for `undo`; what was just placed goes back into the stage as it is."""
+        if step.found is not None and step.action in (Action.ADJUST, Action.RECORD):
+            readable = {name: value for name, value in attributes.items() if value is not None}
+            self._formers.append(Former(step.path, step.found, readable))
 
     def _adjust_file(self, step: Step, parent: int) -> tuple[os.stat_result, str]:
         path = step.path
@@ -129,7 +136,8 @@ class Settling:
         try:
             here = os.fstat(descriptor)
             _require_sole_file(here, path)
-            result = set_metadata(self._disk, descriptor, here, step.entry, step.uid, step.gid, here.st_atime_ns)
+            self._remember(step, raw_attributes(descriptor))
+            result = set_metadata(self._disk, descriptor, here, step, here.st_atime_ns)
         except BaseException:
             os.close(descriptor)
             raise

@@ -17,6 +17,9 @@ class BaseReader(Protocol):
     def paths_with_digest(self, digest: bytes) -> list[bytes]:
         """Return where a content was applied."""
 
+    def names_of_link(self, link: int) -> list[Known]:
+        """Return what was applied under this link number (not 0)."""
+
 
 class Reach(Protocol):
     """Which paths may be touched."""

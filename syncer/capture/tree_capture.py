@@ -148,6 +148,7 @@ class TreeCapture:
         """
         self._owed.update(reread)
         self.deferred.drop(dirty)
+        self._linked.clear()
         while dirty or fresh:
             owed = self._owed.intersection(dirty)
             for path in dirty if self._unstable else ():
@@ -213,16 +214,22 @@ class TreeCapture:
         self.deferred.add((path,), time.monotonic() + UNSTABLE_SECONDS)
 
     def _other_names(self, finding: Finding) -> Iterator[bytes]:
-        """Yield the other names of a file with hard links: an event names only one of them."""
-        found = finding.found
-        if finding.links < 2 or found is None or found.entry.kind is not Kind.FILE:
-            return
-        inode = (found.identity.device, found.identity.inode)
-        if inode not in self._linked:
-            self._linked.add(inode)
-            for path in self._index.paths_of_inode(self._domain, *inode):
-                if path != finding.path:
-                    yield path
+        """Yield the other names of a file with hard links: an event names only one of them.
+
+        The file that had this name before, too: it may have one name only now.
+        """
+        found, old = finding.found, finding.old
+        inodes = []
+        if finding.links > 1 and found is not None and found.entry.kind is Kind.FILE:
+            inodes.append((found.identity.device, found.identity.inode))
+        if old is not None and old.entry.link:
+            inodes.append((old.identity.device, old.identity.inode))
+        for inode in inodes:
+            if inode not in self._linked:
+                self._linked.add(inode)
+                for path in {*self._index.paths_of_inode(self._domain, *inode), *self._group.names_of(*inode)}:
+                    if path != finding.path:
+                        yield path
 
 
 def _racy(upserts: Iterable[Known]) -> list[bytes]:

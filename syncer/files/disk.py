@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 
 from syncer.files import syscalls
+from syncer.files.attributes import named_by_descriptor
 from syncer.files.failures import DiskError
 
 Observer = Callable[[str, bytes], None]
@@ -48,6 +49,15 @@ class Disk:
                 written += os.write(descriptor, memoryview(data)[written:])
         except OSError as error:
             raise DiskError("write", path, error) from error
+
+    def set_size(self, descriptor: int, size: int, path: bytes = b"") -> None:
+        """Cut a file off, or make it longer with a hole (size in bytes)."""
+        try:
+            if self._before is not None:
+                self._before("set_size", path)
+            os.ftruncate(descriptor, size)
+        except OSError as error:
+            raise DiskError("set_size", path, error) from error
 
     def copy_range(self, source: int, target: int, count: int, path: bytes = b"") -> int:
         """Copy up to `count` bytes within the kernel, from where both stand; return how many (0: the end)."""
@@ -121,6 +131,33 @@ class Disk:
             os.removexattr(descriptor, attribute)
         except OSError as error:
             raise DiskError("remove_attribute", path, error) from error
+
+    def set_attribute(self, descriptor: int, attribute: str, value: bytes, path: bytes = b"") -> None:
+        """Set an extended attribute of what is opened."""
+        try:
+            if self._before is not None:
+                self._before("set_attribute", path)
+            os.setxattr(descriptor, attribute, value)
+        except OSError as error:
+            raise DiskError("set_attribute", path, error) from error
+
+    def set_attribute_at(self, directory: int, name: bytes, attribute: str, value: bytes, path: bytes = b"") -> None:
+        """Set an extended attribute of a name itself, also where it is a link."""
+        try:
+            if self._before is not None:
+                self._before("set_attribute_at", path)
+            os.setxattr(named_by_descriptor(directory, name), attribute, value, follow_symlinks=False)
+        except OSError as error:
+            raise DiskError("set_attribute_at", path, error) from error
+
+    def remove_attribute_at(self, directory: int, name: bytes, attribute: str, path: bytes = b"") -> None:
+        """Remove an extended attribute of a name itself, also where it is a link."""
+        try:
+            if self._before is not None:
+                self._before("remove_attribute_at", path)
+            os.removexattr(named_by_descriptor(directory, name), attribute, follow_symlinks=False)
+        except OSError as error:
+            raise DiskError("remove_attribute_at", path, error) from error
 
     def make_directory(self, directory: int, name: bytes, mode: int = 0o700, path: bytes = b"") -> None:
         """Make a directory."""

@@ -15,7 +15,7 @@ _KEY = "domain_id = ? AND parent = ? AND name = ?"
 _BEFORE = f"SELECT {ENTRY_COLUMNS}, {DISK_COLUMNS}, digest_seq FROM entry WHERE {_KEY} AND state = 0"  # noqa: S608
 _UPSERT = (
     "INSERT OR REPLACE INTO entry (domain_id, parent, name, state, seq, digest_seq, captured,"  # noqa: S608
-    f" {ENTRY_COLUMNS}, {DISK_COLUMNS}) VALUES ({', '.join('?' * 24)})"
+    f" {ENTRY_COLUMNS}, {DISK_COLUMNS}) VALUES ({', '.join('?' * 26)})"
 )
 _REFRESH = f"UPDATE entry SET ({DISK_COLUMNS}) = (?, ?, ?, ?, ?, ?) WHERE {_KEY}"  # noqa: S608
 _BURY = f"UPDATE entry SET state = {TOMBSTONE}, seq = ?, captured = ? WHERE {_KEY}"  # noqa: S608

@@ -114,10 +114,10 @@ class IndexStore:
         return [join(parent, name) for parent, name in rows]
 
     def unknowns(self, domain: str, limit: int) -> list[tuple[bytes, str]]:
-        """Return up to `limit` paths that could not be read or cannot be copied, with the reason."""
+        """Return up to `limit` paths that could not be captured, wholly or in part, with the reason."""
         rows = self._rows(
-            "SELECT parent, name, note FROM entry INDEXED BY entry_unknown"
-            " WHERE domain_id = ? AND kind = 4 AND state = 0 ORDER BY parent, name LIMIT ?",
+            "SELECT parent, name, note FROM entry INDEXED BY entry_noted"
+            " WHERE domain_id = ? AND note <> '' AND state = 0 ORDER BY parent, name LIMIT ?",
             (self._id(domain), limit),
         )
         return [(join(parent, name), note) for parent, name, note in rows]

@@ -57,6 +57,7 @@ class FailoverSide:
                 domain.patterns,
                 store,
                 protected_paths(settings, domain.path),
+                owners=domain.owners,
             )
             for domain in settings.domains
         }

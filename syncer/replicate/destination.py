@@ -9,16 +9,17 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from syncer.apply.applier import Applied, Applier, Attempt
 from syncer.apply.journal import Opening, StateJournal
+from syncer.apply.owners import Owners, same_here
 from syncer.capture.ignore import Scope
 from syncer.capture.scan import Scanner
 from syncer.errors import ApplyError, Reason, RefusedError, UnavailableRootError
 from syncer.files import Disk
-from syncer.model import Change, Cursor, Known, Patterns, Problem, shown
+from syncer.model import Change, Cursor, Entry, Known, Patterns, Problem, shown
 from syncer.replicate.compare import Difference, destroys, overlay, plan_item
 from syncer.replicate.compare import Standing as StandingPath
 from syncer.replicate.messages import Ack, Approval, Begin, Hello
@@ -52,6 +53,10 @@ class _BaseTree:
         """Return the paths whose content was applied under `digest`."""
         return self._base.paths_with_digest(self._domain, digest)
 
+    def names_of_link(self, link: int) -> list[Known]:
+        """Return what was applied under this link number: names of one file on production."""
+        return self._base.names_of_link(self._domain, link)
+
 
 class Destination:
     """Where one domain lands: plans, approvals, attempts and commits of its transactions."""
@@ -64,8 +69,12 @@ class Destination:
         store: StateStore,
         protected: Sequence[bytes],
         disk: Disk | None = None,
+        owners: Mapping[str, str] | None = None,
     ) -> None:
-        """Take a domain of this node's configuration; `protected` are syncer's own paths below `root`."""
+        """Take a domain of this node's configuration; `protected` are syncer's own paths below `root`.
+
+        `owners` tells what names of users and groups of production are called here.
+        """
         self.domain = domain
         self.root = root
         self._patterns = patterns
@@ -74,10 +83,11 @@ class Destination:
         self._disk = disk or Disk()
         self._base = Base(store)
         self._tree = _BaseTree(self._base, domain)
+        self._owners = Owners(renamed=owners)
         self._summary: tuple[Cursor, bytes] | None = None
         self._scopes: dict[Patterns, Scope] = {}
         self._journal = StateJournal(store, domain, self._tree)
-        self._applier = Applier(domain, root, store.node_id, self._tree, self._disk, self._journal)
+        self._applier = Applier(domain, root, store.node_id, self._tree, self._disk, self._owners, self._journal)
         self.received_patterns = patterns
         # CRASH: before anything else may look at the tree, what was becoming visible is carried to its end.
         self.half_applied = ""
@@ -197,6 +207,10 @@ class Destination:
     def current(self, edits: dict[bytes, Known | None]) -> Iterator[StandingPath]:
         """Yield what stands here in order: what was applied, with `edits` put over it."""
         return overlay(self._base.rows(self.domain), edits)
+
+    def is_same(self, wanted: Entry, current: Entry) -> bool:
+        """Tell whether what a scan found here is what production's entry means here."""
+        return same_here(self._owners, wanted, current)
 
     def attempt(self, changes: Sequence[Change]) -> Attempt:
         """Open a transaction; nothing becomes visible before its `finish`."""

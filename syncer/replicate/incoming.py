@@ -119,7 +119,9 @@ class Incoming:
         if not edits and not self._first and self._destination.summary() == begin.summary:
             return self._nothing_to_do()
         self._vanished = [path for path, known in edits.items() if known is None]
-        self._comparison = Comparison(self._destination.current(edits), self._destination.scope().wants)
+        self._comparison = Comparison(
+            self._destination.current(edits), self._destination.scope().wants, self._destination.is_same
+        )
         return [WantEntries(self.number)] if not part.changes and not part.end else self._take_part(part)
 
     def _nothing_to_do(self) -> list[FromFailover]:

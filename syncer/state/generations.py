@@ -106,16 +106,36 @@ def _values(domain: str, number: int, row: Displaced) -> tuple[Any, ...]:
         return (*where, 0, 0, 0, 0, "", "", 0, 0, b"", b"", b"", 0, int(edited), place)
     return (
         *where, int(entry.kind), entry.mode, entry.uid, entry.gid, storable(entry.owner), storable(entry.group),
-        entry.mtime_ns, entry.size, entry.digest, entry.link_target, b"", 0, int(edited), place,
+        entry.mtime_ns, entry.size, entry.digest, entry.link_target, entry.attributes, entry.link, int(edited),
+        place,
     )  # fmt: skip  # in the order of _DISPLACED
 
 
 def _displaced(row: tuple[Any, ...]) -> Displaced:
-    parent, name, kind, mode, uid, gid, owner, group, mtime_ns, size, digest, target, _, _, edited, place = row
+    (
+        parent,
+        name,
+        kind,
+        mode,
+        uid,
+        gid,
+        owner,
+        group,
+        mtime_ns,
+        size,
+        digest,
+        target,
+        attributes,
+        link,
+        edited,
+        place,
+    ) = row
     path = join(parent, name)
     if not kind:
         return Displaced(path, None, bool(edited), place)
-    entry = Entry(path, _KINDS[kind], mode, uid, gid, owner, group, mtime_ns, size, digest, target)
+    entry = Entry(
+        path, _KINDS[kind], mode, uid, gid, owner, group, mtime_ns, size, digest, target, "", attributes, link
+    )
     return Displaced(path, entry, bool(edited), place)
 
 

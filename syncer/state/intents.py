@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from syncer.model import Cursor, Entry, Kind, Patterns
 from syncer.state.cursors import Standing
-from syncer.state.store import StateStore, storable
+from syncer.state.store import StateStore, signed, storable, unsigned
 
 _COLUMNS = (
     "action, path, place, inode, over, here_uid, here_gid, atime_ns, kind, mode, uid, gid, owner, group_name,"
@@ -19,8 +19,6 @@ _COLUMNS = (
 _INSERT = f"INSERT INTO intent_step (domain, position, {_COLUMNS}) VALUES ({', '.join('?' * 23)})"  # noqa: S608
 _STEPS = f"SELECT {_COLUMNS} FROM intent_step WHERE domain = ? ORDER BY position"  # noqa: S608
 _KINDS = {int(kind): kind for kind in Kind}
-_UNSIGNED = 0xFFFFFFFFFFFFFFFF
-_SIGNED_MAX = 0x7FFFFFFFFFFFFFFF
 
 
 class IntentStep(NamedTuple):
@@ -92,14 +90,13 @@ def end_intent(writer: sqlite3.Connection, domain: str) -> None:
 
 def _values(domain: str, position: int, step: IntentStep) -> tuple[Any, ...]:
     action, path, entry, place, inode, over, here_uid, here_gid, atime_ns, why = step
-    signed = inode if inode <= _SIGNED_MAX else inode - _UNSIGNED - 1
-    before = (domain, position, action, path, place, signed, over, here_uid, here_gid, atime_ns)
+    before = (domain, position, action, path, place, signed(inode), over, here_uid, here_gid, atime_ns)
     if entry is None:
         return (*before, None, 0, 0, 0, "", "", 0, 0, b"", b"", storable(why), b"", 0)
-    _, kind, mode, uid, gid, owner, group, mtime_ns, size, digest, link_target, note = entry
+    _, kind, mode, uid, gid, owner, group, mtime_ns, size, digest, link_target, note, attributes, link = entry
     return (
         *before, kind.value, mode, uid, gid, storable(owner), storable(group), mtime_ns, size, digest, link_target,
-        storable(note), b"", 0,
+        storable(note), attributes, link,
     )  # fmt: skip  # in the order of _COLUMNS
 
 
@@ -107,8 +104,11 @@ def _step(row: tuple[Any, ...]) -> IntentStep:
     action, path, place, inode, over, here_uid, here_gid, atime_ns, kind = row[:9]
     entry = None
     if kind is not None:
-        mode, uid, gid, owner, group, mtime_ns, size, digest, target, note, _, _ = row[9:]
-        entry = Entry(path, _KINDS[kind], mode, uid, gid, owner, group, mtime_ns, size, digest, target, note)
+        mode, uid, gid, owner, group, mtime_ns, size, digest, target, note, attributes, link = row[9:]
+        entry = Entry(
+            path, _KINDS[kind], mode, uid, gid, owner, group, mtime_ns, size, digest, target, note, attributes,
+            link,
+        )  # fmt: skip  # in the order of the model
     return IntentStep(
-        action, path, entry, place, inode & _UNSIGNED, over, here_uid, here_gid, atime_ns, "" if entry else row[18]
+        action, path, entry, place, unsigned(inode), over, here_uid, here_gid, atime_ns, "" if entry else row[18]
     )

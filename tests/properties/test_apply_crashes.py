@@ -81,8 +81,8 @@ def between(folder: Path, before: dict[bytes, Node], after: dict[bytes, Node]) -
     receiver.root.mkdir()
     old, contents = read_tree(folder / "old")
     destination = receiver.open(Disk())
-    start, _ = read_tree(receiver.root)
-    receiver.apply(destination, changes_between(start, old), contents)
+    empty, _ = read_tree(receiver.root)
+    receiver.apply(destination, changes_between(empty, old), contents)
     destination.tidy()
     new, more = read_tree(folder / "new")
     return receiver, changes_between(old, new), {**contents, **more}

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from syncer.apply.applier import Applied, Applier
+from syncer.apply.owners import Owners
 from syncer.errors import ApplyError
 from syncer.files import Disk
 from syncer.model import Change
@@ -70,7 +71,7 @@ def three_roots() -> Iterator[tuple[Path, Path, Path]]:
 
 
 def apply(root: Path, base: MemoryBase, changes: list[Change], contents: dict[bytes, bytes], disk: Disk) -> Applied:
-    applier = Applier("nginx", root, "0123456789", base, disk, MemoryJournal())
+    applier = Applier("nginx", root, "0123456789", base, disk, Owners(), MemoryJournal())
     attempt = applier.begin(changes, WholeReach())
     for digest in attempt.wanted():
         data = contents[digest]

@@ -104,6 +104,8 @@ def add_change(out: pb.Part, change: Change) -> None:
         digest=entry.digest,
         link_target=entry.link_target,
         note=entry.note,
+        attributes=entry.attributes,
+        link=entry.link,
     )
 
 
@@ -127,6 +129,8 @@ def change_in(change: pb.Change) -> Change:
         change.digest,
         change.link_target,
         change.note,
+        change.attributes,
+        change.link,
     )
     return checked_change(Change(change.seq, change.path, entry))
 

@@ -14,6 +14,7 @@ import blake3
 import pytest
 
 from syncer.apply.applier import Applied, Applier
+from syncer.apply.owners import Owners
 from syncer.errors import ApplyError, PeerProtocolError, Reason, SyncerError
 from syncer.files import Disk
 from syncer.model import Change, Entry, Kind
@@ -54,7 +55,7 @@ class Node:
         self.root.mkdir(exist_ok=True)
         self.base = MemoryBase()
         self.reach = reach or WholeReach()
-        self.applier = Applier("d", self.root, "0123456789", self.base, disk or Disk(), MemoryJournal())
+        self.applier = Applier("d", self.root, "0123456789", self.base, disk or Disk(), Owners(), MemoryJournal())
 
     def apply(self, *changes: Change, contents: dict[bytes, bytes] | None = None) -> Applied:
         held = {digest(data): data for data in (contents or {}).values()}

@@ -8,6 +8,7 @@ import blake3
 import pytest
 
 from syncer.apply.applier import Applier, Attempt
+from syncer.apply.owners import Owners
 from syncer.errors import ApplyError, PeerProtocolError, Reason
 from syncer.files import Disk
 from syncer.model import Change, Entry, Kind
@@ -24,7 +25,7 @@ def directory(path: bytes) -> Entry:
 
 
 def begin(root: Path, entries: list[Entry], disk: Disk | None = None, reach: WholeReach | None = None) -> Attempt:
-    applier = Applier("nginx", root, "0123456789", MemoryBase(), disk or Disk(), MemoryJournal())
+    applier = Applier("nginx", root, "0123456789", MemoryBase(), disk or Disk(), Owners(), MemoryJournal())
     return applier.begin([Change(1, entry.path, entry) for entry in entries], reach or WholeReach())
 
 
@@ -142,7 +143,7 @@ def test_a_full_disk_changes_nothing_and_says_so(root: Path) -> None:
 def test_what_a_crash_left_in_the_staging_area_is_removed_after_the_next_transaction(root: Path) -> None:
     begin(root, [file(b"a", b"one"), directory(b"d")])  # as a killed process leaves it
     left = next((root.parent / ".syncer").rglob("stage-*"))
-    applier = Applier("nginx", root, "0123456789", MemoryBase(), Disk(), MemoryJournal())
+    applier = Applier("nginx", root, "0123456789", MemoryBase(), Disk(), Owners(), MemoryJournal())
     attempt = applier.begin([Change(1, b"e", directory(b"e"))], WholeReach())
     assert left.exists(), "its contents may be of use to the next attempt"
     attempt.finish(OPENING)

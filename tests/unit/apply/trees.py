@@ -25,6 +25,9 @@ class MemoryBase:
     def get(self, path: bytes) -> Known | None:
         return self.rows.get(path)
 
+    def names_of_link(self, link: int) -> list[Known]:
+        return [known for known in self.rows.values() if known.entry.link == link]
+
     def paths_with_digest(self, digest: bytes) -> list[bytes]:
         return [path for path, known in self.rows.items() if known.entry.digest == digest]
 
