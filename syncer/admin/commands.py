@@ -81,7 +81,7 @@ class Commands:
             if waiting is None or (seen is not None and waiting.id not in seen):
                 continue
             if not arguments.get("plan_only"):
-                sender.approve()
+                sender.approve(waiting.id)
             approved.append(
                 {
                     "target": name,

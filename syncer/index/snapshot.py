@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from syncer.index.opening import explained
 from syncer.index.rows import ENTRY_COLUMNS, LIVE, entry_of
@@ -24,6 +24,19 @@ _CHANGES += " {index} WHERE domain_id = ? AND {seq} > ? AND state < 2 ORDER BY p
 
 # Without statistics SQLite prefers the primary key, which here means reading the whole domain.
 _SINCE = "FROM entry INDEXED BY entry_by_seq WHERE domain_id = ? AND seq > ?"
+
+
+_TOMBSTONES = "FROM entry INDEXED BY entry_tombstone WHERE domain_id = ?1 AND state = 1 AND seq > ?2"
+_ARRIVALS = "FROM entry INDEXED BY entry_by_seq WHERE domain_id = ?1 AND seq > ?2 AND state = 0"
+_ARRIVALS += " AND (digest_seq > ?2 OR born > ?2)"
+
+
+class Deletion(NamedTuple):
+    """A path that was deleted with `seq`, and first came into being with `born`."""
+
+    seq: int
+    born: int
+    entry: Entry
 
 
 class SummaryCache:
@@ -101,6 +114,26 @@ class IndexSnapshot:
         for number, state, parent, name, *columns in self._query(query, (seq,)):
             path = join(parent, name)
             yield Change(number, path, entry_of(path, columns) if state == LIVE else None)
+
+    def has_deletions_since(self, seq: int) -> bool:
+        """Tell whether anything was deleted after `seq`; one step in an index that holds tombstones only."""
+        return bool(self._one(f"SELECT EXISTS (SELECT 1 {_TOMBSTONES})", (seq,)))
+
+    def count_deletions_since(self, seq: int) -> int:
+        """Return how many deletions `deletions_since` yields."""
+        return int(self._one(f"SELECT count(*) {_TOMBSTONES}", (seq,)))
+
+    def deletions_since(self, seq: int) -> Iterator[Deletion]:
+        """Yield what was deleted after `seq`, as it was last known."""
+        query = f"SELECT seq, born, parent, name, {ENTRY_COLUMNS} {_TOMBSTONES}"  # constants of this file
+        for number, born, parent, name, *columns in self._query(query, (seq,)):
+            yield Deletion(number, born, entry_of(join(parent, name), columns))
+
+    def arrivals_since(self, seq: int) -> Iterator[Entry]:
+        """Yield the live paths that came into being after `seq`, or whose content did."""
+        query = f"SELECT parent, name, {ENTRY_COLUMNS} {_ARRIVALS}"  # constants of this file
+        for parent, name, *columns in self._query(query, (seq,)):
+            yield entry_of(join(parent, name), columns)
 
     def count_since(self, seq: int) -> int:
         """Return how many changes `changes_since` yields."""

@@ -57,6 +57,8 @@ class FailoverSide:
                 domain.patterns,
                 store,
                 protected_paths(settings, domain.path),
+                brake=domain.brake,
+                name=settings.node.name,
             )
             for domain in settings.domains
         }

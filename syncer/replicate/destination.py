@@ -13,14 +13,19 @@ from pathlib import Path
 
 from syncer.apply.applier import Applied, Applier, Attempt
 from syncer.capture.ignore import Scope
+from syncer.capture.root_shape import ShapeWatch
 from syncer.capture.scan import Scanner
+from syncer.config.settings import BrakeSettings
 from syncer.errors import Reason, RefusedError, UnavailableRootError
 from syncer.files import Disk
 from syncer.model import Change, Cursor, Known, Patterns, Problem, shown
 from syncer.replicate.compare import Difference, destroys, overlay, plan_item
 from syncer.replicate.compare import Standing as StandingPath
 from syncer.replicate.messages import Ack, Approval, Begin, Hello
+from syncer.replicate.receiving_brake import ReceivingBrake
+from syncer.replicate.shape import shape_change
 from syncer.state.base import Base
+from syncer.state.brake import BrakeStore
 from syncer.state.cursors import Standing, read_standing
 from syncer.state.store import StateStore
 from syncer.summary import summarize
@@ -60,8 +65,12 @@ class Destination:
         store: StateStore,
         protected: Sequence[bytes],
         disk: Disk | None = None,
+        *,
+        brake: BrakeSettings | None = None,
+        name: str = "failover",
+        watch: ShapeWatch | None = None,
     ) -> None:
-        """Take a domain of this node's configuration; `protected` are syncer's own paths below `root`."""
+        """Take a domain of the configuration of node `name`; `protected` are syncer's own paths below `root`."""
         self.domain = domain
         self.root = root
         self._patterns = patterns
@@ -74,6 +83,11 @@ class Destination:
         self._scopes: dict[Patterns, Scope] = {}
         self._applier = Applier(domain, root, store.node_id, self._tree, self._disk)
         self.received_patterns = patterns
+        remembered = BrakeStore(store, domain)
+        self.brake = ReceivingBrake(domain, root, brake or BrakeSettings(), self._base, remembered, name)
+        self._remembered = remembered
+        self._watch = watch or ShapeWatch(root)
+        self._accepted_shape = remembered.shape()
 
     def close(self) -> None:
         """Remove the staging areas."""
@@ -138,7 +152,18 @@ class Destination:
                 f"the root {self.root} of domain {self.domain} is another directory on failover than the one that "
                 "was filled: mount or restore it, or fill this one with `syncer snapshot`"
             )
+        change = self.shape_change()
+        if change:
+            return (
+                f"{change} on failover: put it back as it was, or fill the tree as it is now with `syncer snapshot`, "
+                "which asks first"
+            )
         return ""
+
+    def shape_change(self) -> str:
+        """Say which mount at or below the root went or came since the last commit, "" where none did."""
+        accepted = self._accepted_shape
+        return shape_change(accepted, self._watch.look().shape, str(self.root)) if accepted is not None else ""
 
     def is_same_root(self, found: os.stat_result | None = None) -> bool:
         """Tell whether the root is the directory that was filled (by inode: devices are renumbered at boot)."""
@@ -211,8 +236,13 @@ class Destination:
             self._base.offer_approval(self.domain, approval_id, paths)
         return Approval(approval_id or "dry-run", deletions, len(items) - deletions, tuple(items[:SAMPLE]))
 
-    def commit(self, applied: Applied, hello: Hello, begin: Begin, seconds: float, number: int) -> Ack:
-        """Record base and cursor in one durable transaction, and return the acknowledgement."""
+    def commit(
+        self, applied: Applied, hello: Hello, begin: Begin, seconds: float, number: int, *, settle_shape: bool = False
+    ) -> Ack:
+        """Record base and cursor in one durable transaction, and return the acknowledgement.
+
+        With `settle_shape` the mounts of now are those that count from then on.
+        """
         before = self.standing()
         generation = (before.generation if before else 0) + (1 if applied.changed else 0)
         standing = Standing(
@@ -229,10 +259,20 @@ class Destination:
             touched |= {problem.path for problem in problems}
             problems += [old for old in self._base.problems(self.domain) if old.path not in touched]
         # CRASH: everything on disk is flushed before this commit, and the ack leaves after it.
-        self._base.commit(self.domain, applied.upserts, applied.deletions, standing, problems)
+        with self._store.transaction():
+            self._base.commit(self.domain, applied.upserts, applied.deletions, standing, problems)
+            self.brake.commit()
+            self._settle_shape(always=settle_shape)
         if begin.full:
             self._base.forget_approvals(self.domain)
         return Ack(number, begin.end, applied.changed, applied.bytes, seconds, generation, tuple(problems))
+
+    def _settle_shape(self, *, always: bool) -> None:
+        if always or self._accepted_shape is None:
+            shape = self._watch.look().shape
+            if shape != self._accepted_shape:
+                self._remembered.accept_shape(shape)
+                self._accepted_shape = shape
 
 
 def refuse_unless_failover(mode_is_failover: bool, node: str) -> None:

@@ -43,7 +43,9 @@ PURE = [
     "capture.ignore",
     "capture.settle",
     "index.diff",
+    "replicate.brake",
     "replicate.progress",
+    "replicate.shape",
     "substitution.rules",
     "substitution.rewrite",
 ]
