@@ -143,7 +143,8 @@ def parsed(line: bytes) -> MountLine | None:
         unescaped(fields[3]),
         unescaped(fields[4]),
         os.fsdecode(rest[0]),
-        os.fsdecode(unescaped(rest[1])),
+        # As node.db can hold it: what is stored must equal what is seen.
+        unescaped(rest[1]).decode("utf-8", "backslashreplace"),
     )
 
 

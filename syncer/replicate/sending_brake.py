@@ -174,9 +174,10 @@ class SendingBrake:
             # CRASH: forgotten after the acknowledgement: asked twice is better than deleted twice.
             self._approved = frozenset()
             self._store.replace_approved(())
-        if not marks or now - marks[-1][0] >= self._settings.window / MARKS_IN_WINDOW:
-            marks = (*marks[self._oldest(marks, now) :], (now, seq))
-        self._marks = marks
+        marks = marks[self._oldest(marks, now) :]
+        # The latest is always exact, so that a window in which nothing was sent begins there.
+        crowded = len(marks) > 1 and now - marks[-2][0] < self._settings.window / MARKS_IN_WINDOW
+        self._marks = (*(marks[:-1] if crowded else marks), (now, seq))
 
     def reset(self) -> None:
         """The target is forgotten, and with it what was accepted for it."""

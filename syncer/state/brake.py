@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from syncer.model import Kind, Mount, RootShape, name_of, parent_of
-from syncer.state.store import StateStore, storable
+from syncer.state.store import StateStore
 
 Loss = tuple[bytes, Kind, bytes, float]
 """Path, kind, content (digest or link target) and time (seconds since 1970) of one deletion."""
@@ -75,7 +75,7 @@ class BrakeStore:
             writer.execute("INSERT OR REPLACE INTO accepted_root VALUES (?, ?, ?)", (*self._key, int(shape.is_link)))
             writer.executemany(
                 "INSERT INTO accepted_mount (target, domain, point, source, inside) VALUES (?, ?, ?, ?, ?)",
-                ((*self._key, mount.point, storable(mount.source), mount.inside) for mount in shape.mounts),
+                ((*self._key, *mount) for mount in shape.mounts),
             )
 
     def approved(self) -> frozenset[bytes]:
