@@ -12,10 +12,10 @@ from syncer.model import Kind, Known, is_beneath, join, name_of, parent_of
 
 _KEY = "domain_id = ? AND parent = ? AND name = ?"
 # The columns are our own names, no input.
-_BEFORE = f"SELECT {ENTRY_COLUMNS}, {DISK_COLUMNS}, digest_seq, born, state FROM entry WHERE {_KEY}"  # noqa: S608
+_BEFORE = f"SELECT {ENTRY_COLUMNS}, {DISK_COLUMNS}, digest_seq, born, died, seq, state FROM entry WHERE {_KEY}"  # noqa: S608
 _UPSERT = (
-    "INSERT OR REPLACE INTO entry (domain_id, parent, name, state, seq, digest_seq, born, captured,"  # noqa: S608
-    f" {ENTRY_COLUMNS}, {DISK_COLUMNS}) VALUES ({', '.join('?' * 25)})"
+    "INSERT OR REPLACE INTO entry (domain_id, parent, name, state, seq, digest_seq, born, died, captured,"  # noqa: S608
+    f" {ENTRY_COLUMNS}, {DISK_COLUMNS}) VALUES ({', '.join('?' * 26)})"
 )
 _REFRESH = f"UPDATE entry SET ({DISK_COLUMNS}) = (?, ?, ?, ?, ?, ?) WHERE {_KEY}"  # noqa: S608
 _BURY = f"UPDATE entry SET state = {TOMBSTONE}, seq = ?, captured = ? WHERE {_KEY}"  # noqa: S608
@@ -38,7 +38,7 @@ class Group:
         self._is_empty = is_empty
         self._known: dict[bytes, Known] = {}
         self._digest_seqs: dict[bytes, int] = {}
-        self._born: dict[bytes, int] = {}
+        self._lives: dict[bytes, tuple[int, int]] = {}
 
     def write(
         self,
@@ -69,7 +69,9 @@ class Group:
             row = execute(_BEFORE, self._key(path)).fetchone()
             if row is None:
                 continue
-            digest_seq, self._born[path], state = row[-3:]
+            digest_seq, born, died, seq, state = row[-5:]
+            # What comes back over a tombstone begins another life; what was only hidden goes on with its own.
+            self._lives[path] = (0, seq) if state == TOMBSTONE else (born, died)
             if state == LIVE:
                 self._known[path] = known_of(path, row)
                 self._digest_seqs[path] = digest_seq
@@ -85,10 +87,11 @@ class Group:
         before = self._known.get(path)
         same = before is not None and before.entry.digest == known.entry.digest
         digest_seq = self._digest_seqs[path] if same else self.seq
-        born = self._born.get(path, self.seq)
+        birth, died = self._lives.get(path, (0, 0))
+        born = birth or self.seq
         parent, _, name = path.rpartition(b"/")
         return (
-            self._domain_id, parent, name, LIVE, self.seq, digest_seq, born, self._now, int(kind), *entry,
+            self._domain_id, parent, name, LIVE, self.seq, digest_seq, born, died, self._now, int(kind), *entry,
             *disk_values(known),
         )  # fmt: skip  # in the order of the statement
 

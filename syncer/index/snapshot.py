@@ -28,14 +28,16 @@ _SINCE = "FROM entry INDEXED BY entry_by_seq WHERE domain_id = ? AND seq > ?"
 
 _TOMBSTONES = "FROM entry INDEXED BY entry_tombstone WHERE domain_id = ?1 AND state = 1 AND seq > ?2"
 _ARRIVALS = "FROM entry INDEXED BY entry_by_seq WHERE domain_id = ?1 AND seq > ?2 AND state = 0"
-_ARRIVALS += " AND (digest_seq > ?2 OR born > ?2)"
+_ARRIVALS += " AND NOT (born <= ?2 OR died > ?2)"
+# Where a life before the last one ended after it, that one is taken to have begun before.
+_WAS_THERE = "(born <= ?2 OR died > ?2)"
 
 
 class Deletion(NamedTuple):
-    """A path that was deleted with `seq`, and first came into being with `born`."""
+    """A path that was deleted with `seq`; `was_there`: not only since the seq that was asked for."""
 
     seq: int
-    born: int
+    was_there: bool
     entry: Entry
 
 
@@ -119,18 +121,14 @@ class IndexSnapshot:
         """Tell whether anything was deleted after `seq`; one step in an index that holds tombstones only."""
         return bool(self._one(f"SELECT EXISTS (SELECT 1 {_TOMBSTONES})", (seq,)))
 
-    def count_deletions_since(self, seq: int) -> int:
-        """Return how many deletions `deletions_since` yields."""
-        return int(self._one(f"SELECT count(*) {_TOMBSTONES}", (seq,)))
-
     def deletions_since(self, seq: int) -> Iterator[Deletion]:
         """Yield what was deleted after `seq`, as it was last known."""
-        query = f"SELECT seq, born, parent, name, {ENTRY_COLUMNS} {_TOMBSTONES}"  # constants of this file
-        for number, born, parent, name, *columns in self._query(query, (seq,)):
-            yield Deletion(number, born, entry_of(join(parent, name), columns))
+        query = f"SELECT seq, {_WAS_THERE}, parent, name, {ENTRY_COLUMNS} {_TOMBSTONES}"  # constants
+        for number, was_there, parent, name, *columns in self._query(query, (seq,)):
+            yield Deletion(number, bool(was_there), entry_of(join(parent, name), columns))
 
     def arrivals_since(self, seq: int) -> Iterator[Entry]:
-        """Yield the live paths that came into being after `seq`, or whose content did."""
+        """Yield the live paths that were not there at `seq`."""
         query = f"SELECT parent, name, {ENTRY_COLUMNS} {_ARRIVALS}"  # constants of this file
         for parent, name, *columns in self._query(query, (seq,)):
             yield entry_of(join(parent, name), columns)

@@ -45,12 +45,12 @@ def trace_of(entry: Entry) -> Trace:
 
 
 class _Arrival(NamedTuple):
-    """Content that came to a path; `born`: nothing stood there before; `matched`: it was moved there."""
+    """A path that came; `fresh`: it was not there at the window's beginning; `moved`: it makes up for a loss."""
 
     trace: Trace
     at: float
-    born: bool
-    matched: bool
+    fresh: bool
+    moved: bool = False
 
 
 class Window:
@@ -84,25 +84,18 @@ class Window:
                 return
             del self._came[path]
 
-    def note(self, deleted: Iterable[Trace], created: Iterable[Trace], replaced: Iterable[Trace], at: float) -> None:
-        """Take in one transaction: paths that went, paths that came, and new contents of paths that stay."""
-        self._gone(deleted, at)
-        for trace in created:
-            back = self._lost.pop(trace.path, None)
-            self._came.pop(trace.path, None)
-            self._came[trace.path] = _Arrival(trace, at, born=back is None, matched=False)
-        for trace in replaced:
-            before = self._came.pop(trace.path, None)
-            born = before is not None and before.born
-            self._came[trace.path] = _Arrival(trace, at, born, matched=before is not None and before.matched)
-        self._match()
-
-    def _gone(self, deleted: Iterable[Trace], at: float) -> None:
+    def note(self, deleted: Iterable[Trace], created: Iterable[Trace], at: float) -> None:
+        """Take in one transaction: paths that went, and paths that came where nothing was."""
         for trace in deleted:
             came = self._came.pop(trace.path, None)
             # Born within the window, and not by a move: what stood at its beginning lost nothing.
-            if came is None or not came.born or came.matched:
+            if came is None or not came.fresh or came.moved:
                 self._lost[trace.path] = (trace, at)
+        for trace in created:
+            back = self._lost.pop(trace.path, None)
+            self._came.pop(trace.path, None)
+            self._came[trace.path] = _Arrival(trace, at, fresh=back is None)
+        self._match()
 
     def _match(self) -> None:
         """Pair each loss with one arrival of the same content: a rename, however many groups it took."""
@@ -113,10 +106,10 @@ class Window:
             if trace.kind is not Kind.UNKNOWN:
                 lost[trace.kind, trace.content].append(path)
         for path, arrival in self._came.items():
-            losses = None if arrival.matched else lost.get((arrival.trace.kind, arrival.trace.content))
-            if losses:
+            key = (arrival.trace.kind, arrival.trace.content)
+            if arrival.fresh and not arrival.moved and (losses := lost.get(key)):
                 del self._lost[losses.pop()]
-                self._came[path] = arrival._replace(matched=True)
+                self._came[path] = arrival._replace(moved=True)
 
 
 def engages(deletions: int, paths: int, settings: BrakeSettings) -> Braking | None:

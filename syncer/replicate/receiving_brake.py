@@ -47,50 +47,45 @@ class ReceivingBrake:
         losses = ((Trace(path, kind, content), min(at, now)) for path, kind, content, at in store.losses())
         self._window = Window(losses)
         self._trial: Window | None = None
-        self._arrived: tuple[list[Trace], list[Trace], float] = ([], [], 0.0)
+        self._arrived: tuple[list[Trace], float] = ([], 0.0)
 
     def begin(self) -> None:
         """A transaction opens: what was judged of an earlier one, and never committed, counts for nothing."""
         self._trial = None
-        self._arrived = ([], [], 0.0)
+        self._arrived = ([], 0.0)
 
     def ask_partial(
         self, changes: Sequence[Change], begin: Begin, wants: Callable[[bytes, bool], bool]
     ) -> Question | None:
         """Judge changes before anything of them is staged; `wants(path, is_directory)` tells what is in scope."""
         before = self._store.applied(change.path for change in changes)
-        deleted, created, replaced = [], [], []
+        deleted, created = [], []
         for change in changes:
             known = before.get(change.path)
             if change.entry is not None:
-                trace = trace_of(change.entry)
                 if known is None:
-                    created.append(trace)
-                elif trace != _trace(change.path, *known):
-                    replaced.append(trace)
+                    created.append(trace_of(change.entry))
             elif known is not None:
                 deleted.append(_trace(change.path, *known))
             else:
                 deleted += self._unrecorded(change.path, wants)
-        return self._ask(deleted, created, replaced, begin)
+        return self._ask(deleted, created, begin)
 
     def ask_full(self, differences: Iterable[Difference], begin: Begin) -> Question | None:
         """Judge what a full synchronization would change."""
-        deleted, created, replaced = [], [], []
+        deleted, created = [], []
         for (_, _, entry), current in differences:
             if entry is None:
                 assert current is not None, "a difference has at least one side"
                 deleted.append(trace_of(current))
             elif current is None:
                 created.append(trace_of(entry))
-            elif trace_of(entry) != trace_of(current):
-                replaced.append(trace_of(entry))
-        return self._ask(deleted, created, replaced, begin)
+        return self._ask(deleted, created, begin)
 
     def start_anew(self) -> None:
         """The whole tree passes by a person's word, or is the first: nothing of before counts."""
         self._trial = Window()
-        self._arrived = ([], [], 0.0)
+        self._arrived = ([], 0.0)
 
     def commit(self) -> None:
         """Record what the judged transaction deleted; within the transaction that records the base."""
@@ -107,15 +102,15 @@ class ReceivingBrake:
             )
         self._window = window
 
-    def _ask(self, deleted: list[Trace], created: list[Trace], replaced: list[Trace], begin: Begin) -> Question | None:
+    def _ask(self, deleted: list[Trace], created: list[Trace], begin: Begin) -> Question | None:
         now = time.time()
         self._window.expire(now - self._settings.window)
         lost_before = len(self._window.lost)
         if not deleted and not lost_before:
-            self._arrived = (created, replaced, now)
+            self._arrived = (created, now)
             return None
         trial = self._trial = self._window.copy()
-        trial.note(deleted, created, replaced, now)
+        trial.note(deleted, created, now)
         if not deleted or len(trial.lost) < self._settings.minimum:
             return None
         gone = {trace.path for trace in deleted}

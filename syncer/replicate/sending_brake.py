@@ -201,8 +201,7 @@ class SendingBrake:
         deleted = list(snapshot.deletions_since(since))
         window = Window()
         window.note(
-            (trace_of(item.entry) for item in deleted if item.born <= since),
-            (),
+            (trace_of(item.entry) for item in deleted if item.was_there),
             (trace_of(entry) for entry in snapshot.arrivals_since(since)),
             now,
         )

@@ -1,3 +1,4 @@
--- The seq at which a path first came into being, as far as it is remembered: a path that came and went within a window
--- was no loss. A tombstone keeps it, and so does what comes back over one. Rows of before were always there.
+-- When a path came into being last, and ceased to be before that (0: never, as far as is remembered): so it is known
+-- whether it was there at an earlier seq, and what came and went since is no loss. Rows of before were always there.
 ALTER TABLE entry ADD COLUMN born INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE entry ADD COLUMN died INTEGER NOT NULL DEFAULT 0;
