@@ -108,6 +108,25 @@ class Problem(NamedTuple):
     reason: str
 
 
+class Mount(NamedTuple):
+    """A file system that is seen at or below a root; nothing in it changes with a reboot."""
+
+    point: bytes
+    """Mount point relative to the root; b"" for the file system that holds the root itself."""
+    source: str
+    """"UUID=…" where the file system has one, else its type and source."""
+    inside: bytes
+    """Which directory of the file system stands there."""
+
+
+class RootShape(NamedTuple):
+    """What a root's place is made of; another one may show other files without anybody having deleted any."""
+
+    is_link: bool
+    """The root's own path is a symlink."""
+    mounts: frozenset[Mount]
+
+
 class Patterns(NamedTuple):
     """Which paths of a domain are synchronized, in gitignore syntax; exclude wins."""
 

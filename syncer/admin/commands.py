@@ -80,8 +80,9 @@ class Commands:
             waiting = await asyncio.to_thread(sender.waiting_approval)
             if waiting is None or (seen is not None and waiting.id not in seen):
                 continue
+            reason = sender.view().decision.reason
             if not arguments.get("plan_only"):
-                sender.approve()
+                sender.approve(waiting.id)
             approved.append(
                 {
                     "target": name,
@@ -89,6 +90,7 @@ class Commands:
                     "id": waiting.id,
                     "deletions": waiting.deletions,
                     "overwrites": waiting.overwrites,
+                    "reason": reason,
                 }
             )
         if not approved:

@@ -61,6 +61,17 @@ class CaptureIndex(Protocol):
         """Record one group in one transaction."""
 
 
+def _allow(*, deletes: bool) -> None:
+    """Nobody watches the mounts."""
+
+
+class BeforeCommit(Protocol):
+    """Who must know of a group before it is committed."""
+
+    def __call__(self, *, deletes: bool) -> None:
+        """Look at what the group rests on; `deletes`: it holds deletions."""
+
+
 class _IndexedTree:
     """The index of one domain as a scanner sees it."""
 
@@ -88,8 +99,10 @@ class TreeCapture:
         enter: Callable[[bytes, int], None],
         contents: ContentCache | None,
         reads: Reads | None = None,
+        before_commit: BeforeCommit = _allow,
     ) -> None:
         """Capture `root` into `index`; `enter` is called before each directory is listed."""
+        self._before_commit = before_commit
         self.deferred = Deferred()
         # The index may still carry the mark of a process that was killed.
         self.is_torn = True
@@ -184,6 +197,7 @@ class TreeCapture:
         if not (upserts or deletions or forgotten) and torn == self.is_torn:
             return self._index.head(self._domain)
         self.is_torn = torn
+        self._before_commit(deletes=bool(deletions))
         return self._index.commit_group(self._domain, upserts, deletions, forgotten, torn=torn, resend=resend)
 
     def gone_directories(self) -> list[bytes]:

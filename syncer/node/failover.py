@@ -58,6 +58,8 @@ class FailoverSide:
                 store,
                 protected_paths(settings, domain.path),
                 owners=domain.owners,
+                brake=domain.brake,
+                name=settings.node.name,
             )
             for domain in settings.domains
         }

@@ -16,14 +16,19 @@ from syncer.apply.applier import Applied, Applier, Attempt
 from syncer.apply.journal import Opening, StateJournal
 from syncer.apply.owners import Owners, same_here
 from syncer.capture.ignore import Scope
+from syncer.capture.root_shape import ShapeWatch
 from syncer.capture.scan import Scanner
+from syncer.config.settings import BrakeSettings
 from syncer.errors import ApplyError, Reason, RefusedError, UnavailableRootError
 from syncer.files import Disk
 from syncer.model import Change, Cursor, Entry, Known, Patterns, Problem, shown
 from syncer.replicate.compare import Difference, destroys, overlay, plan_item
 from syncer.replicate.compare import Standing as StandingPath
 from syncer.replicate.messages import Ack, Approval, Begin, Hello
+from syncer.replicate.receiving_brake import ReceivingBrake
+from syncer.replicate.shape import shape_change
 from syncer.state.base import Base, BaseRow
+from syncer.state.brake import BrakeStore
 from syncer.state.cursors import Standing, read_standing
 from syncer.state.store import StateStore
 from syncer.summary import summarize
@@ -69,9 +74,13 @@ class Destination:
         store: StateStore,
         protected: Sequence[bytes],
         disk: Disk | None = None,
+        *,
         owners: Mapping[str, str] | None = None,
+        brake: BrakeSettings | None = None,
+        name: str = "failover",
+        watch: ShapeWatch | None = None,
     ) -> None:
-        """Take a domain of this node's configuration; `protected` are syncer's own paths below `root`.
+        """Take a domain of the configuration of node `name`; `protected` are syncer's own paths below `root`.
 
         `owners` tells what names of users and groups of production are called here.
         """
@@ -89,6 +98,11 @@ class Destination:
         self._journal = StateJournal(store, domain, self._tree)
         self._applier = Applier(domain, root, store.node_id, self._tree, self._disk, self._owners, self._journal)
         self.received_patterns = patterns
+        remembered = BrakeStore(store, domain)
+        self.brake = ReceivingBrake(domain, root, brake or BrakeSettings(), self._base, remembered, name)
+        self._remembered = remembered
+        self._watch = watch or ShapeWatch(root)
+        self._accepted_shape = remembered.shape()
         # CRASH: before anything else may look at the tree, what was becoming visible is carried to its end.
         self.half_applied = ""
         self._has_intent = True
@@ -159,7 +173,18 @@ class Destination:
                 f"the root {self.root} of domain {self.domain} is another directory on failover than the one that "
                 "was filled: mount or restore it, or fill this one with `syncer snapshot`"
             )
+        change = self.shape_change()
+        if change:
+            return (
+                f"{change} on failover: put it back as it was, or fill the tree as it is now with `syncer snapshot`, "
+                "which asks first"
+            )
         return ""
+
+    def shape_change(self) -> str:
+        """Say which mount at or below the root went or came since the last commit, "" where none did."""
+        accepted = self._accepted_shape
+        return shape_change(accepted, self._watch.look().shape, str(self.root)) if accepted is not None else ""
 
     def is_same_root(self, found: os.stat_result | None = None) -> bool:
         """Tell whether the root is the directory that was filled (by inode: devices are renumbered at boot)."""
@@ -235,7 +260,7 @@ class Destination:
         scope = self._scope_of(intent.patterns)
         try:
             applied = self._applier.recover(intent, scope)
-            self._record(applied, intent.standing, full=intent.full)
+            self._record(applied, intent.standing, full=intent.full, settle_shape=False)
         except (ApplyError, UnavailableRootError, OSError) as error:
             self.half_applied = (
                 f"an interrupted transaction of domain {self.domain} could not be carried to its end on failover yet "
@@ -300,15 +325,20 @@ class Destination:
             standing, begin.full, self.received_patterns, kind, hello.node_name, hello.term, adopted, vanished
         )
 
-    def commit(self, applied: Applied, opening: Opening, seconds: float, number: int) -> Ack:
-        """Record base, cursor and the end of the intent in one durable transaction; return the acknowledgement."""
+    def commit(
+        self, applied: Applied, opening: Opening, seconds: float, number: int, *, settle_shape: bool = False
+    ) -> Ack:
+        """Record base, cursor and the end of the intent in one durable transaction; return the acknowledgement.
+
+        With `settle_shape` the mounts of now are those that count from then on.
+        """
         standing = opening.standing._replace(generation=applied.generation)
-        problems = self._record(applied, standing, full=opening.full)
+        problems = self._record(applied, standing, full=opening.full, settle_shape=settle_shape)
         return Ack(
             number, standing.cursor, applied.changed, applied.bytes, seconds, applied.generation, tuple(problems)
         )
 
-    def _record(self, applied: Applied, standing: Standing, *, full: bool) -> list[Problem]:
+    def _record(self, applied: Applied, standing: Standing, *, full: bool, settle_shape: bool) -> list[Problem]:
         problems = list(applied.problems)
         if not full:
             touched = {row.entry.path for row in applied.upserts} | set(applied.deletions)
@@ -318,10 +348,19 @@ class Destination:
             # CRASH: everything on disk is flushed before this commit, and the ack leaves after it.
             self._base.commit(self.domain, applied.upserts, applied.deletions, standing, problems)
             self._journal.end(standing.generation)
+            self.brake.commit()
+            self._settle_shape(always=settle_shape)
         self._has_intent = False
         if full:
             self._base.forget_approvals(self.domain)
         return problems
+
+    def _settle_shape(self, *, always: bool) -> None:
+        if always or self._accepted_shape is None:
+            shape = self._watch.look().shape
+            if shape != self._accepted_shape:
+                self._remembered.accept_shape(shape)
+                self._accepted_shape = shape
 
 
 def refuse_unless_failover(mode_is_failover: bool, node: str) -> None:

@@ -103,9 +103,10 @@ class Incoming:
         self._destination.require_whole()
         standing = self._destination.standing()
         self._destination.require_root(on_demand=begin.on_demand)
+        self._destination.brake.begin()
         known = standing is not None and standing.source_node == self._hello.node_id
         # Another directory in the root's place is as foreign as at the first time.
-        self._first = not known or not self._destination.is_same_root()
+        self._first = not known or not self._destination.is_same_root() or bool(self._destination.shape_change())
         if not begin.full:
             start = None if standing is None or self._first or not standing.resumable else standing.cursor
             if start is None or start != begin.start:
@@ -156,18 +157,30 @@ class Incoming:
         if self._comparison is not None:
             require(self._comparison.entries <= self._begin.entries, "more entries than announced")
             differences = self._comparison.finish()
-            approval = self._destination.require_approval(differences, self._begin) if self._first else None
+            approval, sentence = self._question(differences)
             if self._begin.dry_run:
                 self.done = True
                 return list(self._plan_messages(differences, approval))
             if approval is not None:
-                sentence = approval_sentence(approval, self._node_name)
                 return self._reject(Reason.APPROVAL_REQUIRED, sentence, approval)
             self._changes = [difference.change for difference in differences]
             self._adopted = [BaseRow(known.entry, known.identity) for known in self._comparison.adopted]
             self._vanished += self._comparison.unscoped
             self._comparison = None
+        else:
+            asked = self._destination.brake.ask_partial(self._changes, self._begin, self._destination.scope().wants)
+            if asked is not None:
+                return self._reject(Reason.APPROVAL_REQUIRED, asked.sentence, asked.approval)
         return self._start_attempt()
+
+    def _question(self, differences: list[Difference]) -> tuple[Approval | None, str]:
+        """Return what a person must agree to first, and the sentence that asks."""
+        if self._first:
+            self._destination.brake.start_anew()
+            approval = self._destination.require_approval(differences, self._begin)
+            return approval, approval_sentence(approval, self._node_name) if approval else ""
+        asked = self._destination.brake.ask_full(differences, self._begin)
+        return (asked.approval, asked.sentence) if asked is not None else (None, "")
 
     def _start_attempt(self) -> list[FromFailover]:
         # What production itself could not read is not touched here; it shows as production's problem.
@@ -214,7 +227,8 @@ class Incoming:
 
     def _commit(self, applied: Applied, opening: Opening) -> FromFailover:
         seconds = time.monotonic() - self._started
-        return self._destination.commit(applied, opening, seconds, self.number)
+        settle_shape = self._first or self._begin.on_demand
+        return self._destination.commit(applied, opening, seconds, self.number, settle_shape=settle_shape)
 
     def _reject(self, reason: Reason, message: str, approval: Approval | None = None) -> list[FromFailover]:
         self.abandon()

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from syncer.errors import Reason
 from syncer.model import Cursor, Head, shown
+from syncer.replicate.brake import PREFIX
 from syncer.replicate.messages import Ack, Approval, Reject, Welcome
 
 
@@ -61,6 +62,10 @@ class Facts(NamedTuple):
     """A person waits for a full synchronization."""
     target_root: str | None = ""
     """Why the target's root must not be written to; "" where it may, None until the target has said."""
+    mounts: str | None = ""
+    """Which mount at or below the root came or went; "" where none did, None while the tree is scanned for it."""
+    preview: bool = False
+    """What is requested changes nothing: a person looks at what waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,9 @@ class Progress:
     approved_empty_seq: int = -1
     broken: bool = False
     """The target found a transaction malformed: building upon its cursor would repeat it, so compare everything."""
+    braked: str = ""
+    """Why this node's own brake held back the head `braked_seq`; judged again when the head moves."""
+    braked_seq: int = -1
 
 
 EMPTIED = (
@@ -101,8 +109,9 @@ def decide(progress: Progress, facts: Facts, now: float) -> Decision:
         return Decision(Step.REFUSE if facts.requested else Step.WAIT, Phase.SUSPENDED, facts.unavailable)
     if not facts.scanned:
         return Decision(Step.WAIT, Phase.CONNECTING, "the first scan of the domain is not complete yet")
-    if facts.emptied and progress.approved_empty_seq != facts.head.seq and progress.cursor is not None:
-        return Decision(Step.REFUSE if facts.requested else Step.WAIT, Phase.SUSPENDED, EMPTIED)
+    held = _held(progress, facts)
+    if held is not None:
+        return held
     if facts.requested:
         return Decision(Step.FULL, Phase.FULL)
     if facts.target_root is None:
@@ -114,11 +123,36 @@ def decide(progress: Progress, facts: Facts, now: float) -> Decision:
     waiting = _waiting_for_person_or_time(progress, facts, now)
     if waiting is not None:
         return waiting
+    # What was held back stays suspended to the eye until it has passed, also while it is judged again.
+    waits = progress.braked or (progress.approval_needed if progress.approval and not progress.approved else "")
     if progress.cursor is None or not progress.trusted or not facts.resumable:
-        return Decision(Step.FULL, Phase.FULL)
+        return Decision(Step.FULL, Phase.SUSPENDED, waits) if waits else Decision(Step.FULL, Phase.FULL)
     if progress.cursor.seq == facts.head.seq:
         return Decision(Step.WAIT, Phase.STREAMING)
-    return Decision(Step.PARTIAL, Phase.STREAMING)
+    return Decision(Step.PARTIAL, Phase.SUSPENDED if waits else Phase.STREAMING, waits)
+
+
+def _held(progress: Progress, facts: Facts) -> Decision | None:
+    """Say what this node itself holds back, which a preview may look at."""
+    if facts.mounts is None:
+        return Decision(Step.WAIT, Phase.CONNECTING, "file systems were mounted or unmounted: everything is scanned")
+    reason = facts.mounts
+    if not reason and facts.emptied and progress.approved_empty_seq != facts.head.seq and progress.cursor is not None:
+        reason = EMPTIED
+    if not reason and progress.braked_seq == facts.head.seq:
+        reason = progress.braked
+    if not reason or facts.preview:
+        return None
+    return Decision(Step.REFUSE if facts.requested else Step.WAIT, Phase.SUSPENDED, reason)
+
+
+def braking_reason(progress: Progress, facts: Facts, decision: Decision) -> str:
+    """Return the reason of a decision where it is a brake's, here or on the target, else ""."""
+    if decision.phase is not Phase.SUSPENDED:
+        return ""
+    asked = progress.approval is not None and progress.approval.id.startswith(PREFIX)
+    reasons = (facts.mounts, EMPTIED, progress.braked, progress.approval_needed if asked else "")
+    return decision.reason if decision.reason in reasons else ""
 
 
 def _disconnected(progress: Progress) -> Decision:
@@ -131,7 +165,10 @@ def _disconnected(progress: Progress) -> Decision:
 
 def _waiting_for_person_or_time(progress: Progress, facts: Facts, now: float) -> Decision | None:
     if progress.approval is not None and progress.approval.id != progress.approved:
-        return Decision(Step.WAIT, Phase.SUSPENDED, progress.approval_needed)
+        # The files may be back: then the target has nothing to ask any more.
+        news = progress.approval.id.startswith(PREFIX) and progress.rejected_seq != facts.head.seq
+        if not news or now < progress.retry_at:
+            return Decision(Step.WAIT, Phase.SUSPENDED, progress.approval_needed)
     if progress.rejected_seq == facts.head.seq and now < progress.retry_at:
         return Decision(Step.WAIT, Phase.SUSPENDED, progress.error)
     return None
@@ -163,7 +200,19 @@ def after_ack(progress: Progress, ack: Ack) -> Progress:
         approval_needed="",
         approved="",
         broken=False,
+        braked="",
+        braked_seq=-1,
     )
+
+
+def after_brake(progress: Progress, reason: str, head_seq: int) -> Progress:
+    """Fold in that this node's own brake holds the state `head_seq` back."""
+    return replace(progress, braked=reason, braked_seq=head_seq)
+
+
+def after_release(progress: Progress) -> Progress:
+    """Fold in that this node's own brake let a later state pass."""
+    return replace(progress, braked="", braked_seq=-1)
 
 
 def after_reject(progress: Progress, reject: Reject, head_seq: int, now: float, delay: float) -> Progress:
@@ -202,7 +251,9 @@ def after_root_change(progress: Progress) -> Progress:
 def after_approval(progress: Progress, emptied_seq: int) -> Progress:
     """Fold a person's agreement in: to the plan that waits, or to emptying the target at this head seq."""
     approved = progress.approval.id if progress.approval else ""
-    return replace(progress, approved=approved, approved_empty_seq=emptied_seq, rejected_seq=-1)
+    return replace(
+        progress, approved=approved, approved_empty_seq=emptied_seq, rejected_seq=-1, braked="", braked_seq=-1
+    )
 
 
 def backoff(failures: int, shortest: float, longest: float) -> float:

@@ -46,6 +46,9 @@ class Production(Protocol):
     def content_changed(self, domain: str, path: bytes) -> None:
         """Have the path read again, and given a fresh seq once it is stable."""
 
+    def record(self, event: str, variables: dict[str, str | int | float | bool]) -> None:
+        """Record an event."""
+
     def succeeded(self, stream: Stream, ack: m.Ack, *, full: bool) -> None:
         """Record an acknowledgement."""
 
@@ -105,11 +108,23 @@ def hello_of(stream: Stream, production: Production, head: Head) -> m.Hello:
     )
 
 
-def opening_of(snapshot: IndexSnapshot, progress: Progress, request: Request | None, *, full: bool) -> m.Begin:
-    """Return how the transaction to this state of the index opens: from the target's cursor, or as a whole."""
+def opening_of(
+    snapshot: IndexSnapshot, progress: Progress, request: Request | None, *, full: bool, approved: bool
+) -> m.Begin:
+    """Return how the transaction to this state of the index opens: from the target's cursor, or as a whole.
+
+    `approved`: a person on this node let all of its deletions pass.
+    """
     end = Cursor(*snapshot.head)
     if not full:
-        return m.Begin(False, progress.cursor, end, torn=snapshot.torn)
+        return m.Begin(
+            False,
+            progress.cursor,
+            end,
+            torn=snapshot.torn,
+            approval=progress.approved,
+            deletions_approved=approved,
+        )
     return m.Begin(
         True,
         None,
@@ -121,4 +136,5 @@ def opening_of(snapshot: IndexSnapshot, progress: Progress, request: Request | N
         against_base=request.against_base if request else False,
         approval=(request.approval if request else "") or progress.approved,
         on_demand=request is not None,
+        deletions_approved=approved,
     )

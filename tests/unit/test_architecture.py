@@ -46,7 +46,9 @@ PURE = [
     "capture.ignore",
     "capture.settle",
     "index.diff",
+    "replicate.brake",
     "replicate.progress",
+    "replicate.shape",
     "substitution.rules",
     "substitution.rewrite",
 ]
