@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from syncer.apply.attempt import Attempt
+from syncer.apply.candidate import Check
 from syncer.apply.check import in_order
 from syncer.apply.leftovers import clear_leftovers, remove_stages
 from syncer.apply.metadata import Owners
@@ -39,8 +40,10 @@ class Applier:
         self._disk = disk
         clear_leftovers(root, domain, node_id, disk)
 
-    def begin(self, changes: Sequence[Change], reach: Reach) -> Attempt:
+    def begin(self, changes: Sequence[Change], reach: Reach, check: Check | None = None) -> Attempt:
         """Check the changes, decide, and stage what needs no content; nothing becomes visible.
+
+        `check` looks at the tree as it would be, before any of it stands.
 
         Raises PeerProtocolError for changes that cannot be, UnavailableRootError where the root is gone,
         ApplyError where the disk refuses (CURSOR_MISMATCH where a directory was removed here).
@@ -55,7 +58,7 @@ class Applier:
             ) from error
         self._owners.refresh()
         self._stages.begin(root)
-        return Attempt(self._domain, ordered, root, self._stages, self._base, reach, self._disk, self._owners)
+        return Attempt(self._domain, ordered, root, self._stages, self._base, reach, self._disk, self._owners, check)
 
     def close(self) -> None:
         """Remove the staging area, as far as the disk lets us; what stays is removed at the next start."""

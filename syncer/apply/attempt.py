@@ -10,6 +10,7 @@ from collections.abc import Set as AbstractSet
 from syncer.apply.access import Access
 from syncer.apply.build import FLUSHED_ONE_BY_ONE, Builder
 from syncer.apply.burst import Burst
+from syncer.apply.candidate import CandidateView, Check, alters
 from syncer.apply.contents import Contents
 from syncer.apply.metadata import Owners
 from syncer.apply.plan import Action, Plan, Step, Survey, beneath_any, make_plan
@@ -39,6 +40,7 @@ class Attempt:
         reach: Reach,
         disk: Disk,
         owners: Owners,
+        check: Check | None = None,
     ) -> None:
         """Use Applier.begin; this takes over `root` and `stages`, and closes them at the end."""
         self._domain = domain
@@ -47,6 +49,7 @@ class Attempt:
         self._base = base
         self._disk = disk
         self._owners = owners
+        self._check = check
         self._access = Access(root, disk)
         self._burst = Burst(root, disk, reach, self._access)
         self._survey = Survey({}, {}, {})
@@ -89,6 +92,7 @@ class Attempt:
             self._builder.finish_directories()
             self._local.require_unchanged()
             self._builder.flush()
+            self._require_passed()
             # CRASH: until here nothing is visible, from here on everything is staged and durable.
             # The intent journal writes its record at this milestone.
             self._disk.milestone("intent")
@@ -134,6 +138,12 @@ class Attempt:
         self._local = LocalContents(
             self._root, self._base, self._builder, self._disk, self._vanishing(), flush_each=flush_each
         )
+
+    def _require_passed(self) -> None:
+        """Have the check look at what the tree would become; it raises where that must not stand."""
+        if self._check is not None and alters(self._plan):
+            view = CandidateView(self._root, self._stages, self._disk, self._base, self._survey, self._builder)
+            view.show(self._plan, self._check)
 
     def _vanishing(self) -> set[bytes]:
         """Return the files whose names go or are replaced in this transaction."""

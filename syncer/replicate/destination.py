@@ -16,7 +16,8 @@ from syncer.capture.ignore import Scope
 from syncer.capture.scan import Scanner
 from syncer.errors import Reason, RefusedError, UnavailableRootError
 from syncer.files import Disk
-from syncer.model import Change, Cursor, Known, Patterns, Problem, shown
+from syncer.model import Change, Cursor, Known, Patterns, Problem, Term, shown
+from syncer.replicate.checked import CheckedCommits, Rollback, Services
 from syncer.replicate.compare import Difference, destroys, overlay, plan_item
 from syncer.replicate.compare import Standing as StandingPath
 from syncer.replicate.messages import Ack, Approval, Begin, Hello
@@ -60,8 +61,13 @@ class Destination:
         store: StateStore,
         protected: Sequence[bytes],
         disk: Disk | None = None,
+        services: Services | None = None,
+        rollback: Rollback | None = None,
     ) -> None:
-        """Take a domain of this node's configuration; `protected` are syncer's own paths below `root`."""
+        """Take a domain of this node's configuration; `protected` are syncer's own paths below `root`.
+
+        `services` runs its commands, `rollback` puts it back to a generation that stood before.
+        """
         self.domain = domain
         self.root = root
         self._patterns = patterns
@@ -74,6 +80,7 @@ class Destination:
         self._scopes: dict[Patterns, Scope] = {}
         self._applier = Applier(domain, root, store.node_id, self._tree, self._disk)
         self.received_patterns = patterns
+        self.checked = CheckedCommits(domain, store, services, rollback)
 
     def close(self) -> None:
         """Remove the staging areas."""
@@ -112,6 +119,8 @@ class Destination:
         point), or that was emptied, is no place for changes that build upon what was applied before. On
         demand an emptied root may be filled again.
         """
+        if self.checked.trouble:
+            return self.checked.trouble
         applied = self._tree.get(b"")
         try:
             found = os.stat(self.root)
@@ -187,9 +196,9 @@ class Destination:
         """Yield what stands here in order: what was applied, with `edits` put over it."""
         return overlay(self._base.rows(self.domain), edits)
 
-    def attempt(self, changes: Sequence[Change]) -> Attempt:
-        """Open a transaction; nothing becomes visible before its `finish`."""
-        return self._applier.begin(changes, self.scope())
+    def attempt(self, changes: Sequence[Change], term: Term) -> Attempt:
+        """Open a transaction; nothing becomes visible before its `finish`, nor where its check refuses it."""
+        return self._applier.begin(changes, self.scope(), self.checked.check_for(term))
 
     def require_approval(self, differences: Sequence[Difference], begin: Begin) -> Approval | None:
         """Return the approval that a first synchronization onto other files still lacks, else None.
@@ -212,7 +221,10 @@ class Destination:
         return Approval(approval_id or "dry-run", deletions, len(items) - deletions, tuple(items[:SAMPLE]))
 
     def commit(self, applied: Applied, hello: Hello, begin: Begin, seconds: float, number: int) -> Ack:
-        """Record base and cursor in one durable transaction, and return the acknowledgement."""
+        """Record base and cursor in one durable transaction, and return the acknowledgement.
+
+        Raises CheckFailedError where the check could only come now, and refused: it is rolled back then.
+        """
         before = self.standing()
         generation = (before.generation if before else 0) + (1 if applied.changed else 0)
         standing = Standing(
@@ -229,7 +241,10 @@ class Destination:
             touched |= {problem.path for problem in problems}
             problems += [old for old in self._base.problems(self.domain) if old.path not in touched]
         # CRASH: everything on disk is flushed before this commit, and the ack leaves after it.
-        self._base.commit(self.domain, applied.upserts, applied.deletions, standing, problems)
+        with self._store.transaction() as writer:
+            self.checked.record(writer, before, standing, hello, begin, changed=bool(applied.changed))
+            self._base.commit(self.domain, applied.upserts, applied.deletions, standing, problems)
+        self.checked.require_passed()
         if begin.full:
             self._base.forget_approvals(self.domain)
         return Ack(number, begin.end, applied.changed, applied.bytes, seconds, generation, tuple(problems))

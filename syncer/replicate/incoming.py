@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 
 from syncer.apply.applier import Applied, Attempt
-from syncer.errors import ApplyError, PeerProtocolError, Reason, UnavailableRootError
+from syncer.errors import ApplyError, CheckFailedError, PeerProtocolError, Reason, UnavailableRootError
 from syncer.model import Change, Kind
 from syncer.replicate.checks import require
 from syncer.replicate.compare import Comparison, Difference, plan_item
@@ -87,6 +87,9 @@ class Incoming:
         try:
             replies: list[FromFailover] = step()
             return replies
+        except CheckFailedError as error:
+            self.abandon()
+            return [Reject(self.number, error.reason, str(error), failure=error.failure)]
         except ApplyError as error:
             self.abandon()
             return [Reject(self.number, error.reason, str(error))]
@@ -167,7 +170,7 @@ class Incoming:
     def _start_attempt(self) -> list[FromFailover]:
         # What production itself could not read is not touched here; it shows as production's problem.
         known = [c for c in self._changes if c.entry is None or c.entry.kind is not Kind.UNKNOWN]
-        self._attempt = self._destination.attempt(known)
+        self._attempt = self._destination.attempt(known, self._hello.term)
         self._changes = []
         missing = []
         for digest in self._attempt.wanted(frozenset(self._inline)):
