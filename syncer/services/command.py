@@ -11,6 +11,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,8 +22,11 @@ from typing import NamedTuple
 from syncer.apply.candidate import Candidate
 from syncer.errors import CommandError, CommandFailure, ViewError
 from syncer.services.output import BoundedOutput
+from syncer.services.redaction import redact
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+COMMAND_SHOWN = 240
+"""Characters of a command that stand in sentences and events."""
 GRACE_SECONDS = 2.0
 """Between SIGTERM and SIGKILL."""
 
@@ -46,8 +50,8 @@ class Command(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """The command as a person would type it."""
-        return shlex.join(self.words)
+        """The command as a person would type it, without what looks like a secret, and not too long to show."""
+        return redact(textwrap.shorten(shlex.join(self.words), COMMAND_SHOWN, placeholder=" …"))
 
 
 @dataclass(frozen=True, slots=True)

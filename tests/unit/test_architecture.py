@@ -44,6 +44,7 @@ PURE = [
     "capture.settle",
     "index.diff",
     "replicate.progress",
+    "services.redaction",
     "substitution.rules",
     "substitution.rewrite",
 ]
