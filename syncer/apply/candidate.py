@@ -21,12 +21,15 @@ from syncer.apply.plan import Action, Plan, Removal, Step, Survey, beneath_any
 from syncer.apply.stage import Stage, Stages, mount_of
 from syncer.apply.survey import identity_of
 from syncer.apply.values import BaseReader
-from syncer.errors import ApplyError, Reason
+from syncer.errors import ApplyError, Reason, ViewError
 from syncer.files import Disk, DiskError, Root
 from syncer.model import DiskIdentity, Kind, join, name_of, parent_of, shown
 
 _OPAQUE = "trusted.overlay.opaque"
 _NO_LINK = frozenset((errno.EPERM, errno.EMLINK, errno.EXDEV, errno.EOPNOTSUPP))
+
+_NO_VIEW = frozenset((errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS))
+"""The file system, or what root may do here, lacks what layers are made of."""
 
 
 class Layer(NamedTuple):
@@ -51,8 +54,8 @@ class Candidate(NamedTuple):
     """An empty directory that may be mounted over."""
 
 
-Check = Callable[[Candidate], None]
-"""Looks at a candidate; raises ApplyError where it must not stand."""
+Check = Callable[[Candidate | ViewError], None]
+"""Looks at a candidate, or is told why there is none to look at; raises ApplyError where it must not stand."""
 
 
 class _Started(NamedTuple):
@@ -116,10 +119,20 @@ class CandidateView:
         Raises what `check` raises, ApplyError where the disk refuses or a staged file is not what it was.
         """
         try:
-            check(self._built(plan))
+            check(self._built_or_not(plan))
         finally:
             self._remove()
         self._require_unchanged()
+
+    def _built_or_not(self, plan: Plan) -> Candidate | ViewError:
+        if os.geteuid() != 0:
+            return ViewError("a candidate cannot be shown before it stands (the agent does not run as root)")
+        try:
+            return self._built(plan)
+        except DiskError as error:
+            if error.number not in _NO_VIEW:
+                raise
+            return ViewError(f"a candidate cannot be shown before it stands ({error})")
 
     def _built(self, plan: Plan) -> Candidate:
         dropped = self._builder.dropped

@@ -76,7 +76,7 @@ class CheckedCommits:
         self._is_due = False
         if self.services is None or not self.services.has_check:
             return None
-        return lambda candidate: self._check(candidate, term)
+        return lambda view: self._check(view, term)
 
     def record(self, writer: sqlite3.Connection, before: Standing | None, after: Standing, hello: Hello, begin: Begin,
                *, changed: bool) -> None:  # fmt: skip  # one argument list
@@ -138,11 +138,13 @@ class CheckedCommits:
         self._pending = read_pending_reload(self._store, self._domain)
         self.acknowledged()
 
-    def _check(self, candidate: Candidate, term: Term) -> None:
+    def _check(self, view: Candidate | ViewError, term: Term) -> None:
         assert self.services is not None, "check_for has looked"
         standing = read_standing(self._store, self._domain)
         try:
-            self.services.check((standing.generation if standing else 0) + 1, term.counter, candidate)
+            if isinstance(view, ViewError):
+                raise view
+            self.services.check((standing.generation if standing else 0) + 1, term.counter, view)
         except ViewError as error:
             if self._rollback is None:
                 raise ApplyError(

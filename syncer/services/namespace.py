@@ -1,10 +1,11 @@
-"""A program of its own: shows a candidate tree at its real path, to itself alone, and becomes a command.
+"""A program of its own: shows a candidate tree at its real path, and runs a command that sees it.
 
 Started as `python -I -S namespace.py STATUS SCRATCH ROOT DEVICE:INODE [MOUNT LAYER DEVICE:INODE]... -- WORDS`,
 as root, by services/command.py. It enters a mount namespace of its own and mounts an overlay on every mount
 at or below ROOT: the live tree at the bottom, the LAYER with what a transaction changes above it, and on top
 a scratch layer in memory that takes what the command writes. So neither the live tree nor the staged files
-can be written to. It imports nothing of syncer, so that it starts within milliseconds.
+can be written to. The command also gets a process namespace of its own, so that nothing which it starts, and
+which would hold the view for ever, outlives it. This imports nothing of syncer, to start within milliseconds.
 
 STATUS is a pipe that says "shown" once the candidate is there, and nothing more where the command was started;
 else "view TEXT", or "exec ERRNO" after the first word.
@@ -18,11 +19,13 @@ import os
 import stat
 import sys
 
-_NEW_MOUNTS = 0x00020000
+_NEW_MOUNTS, _NEW_PROCESSES = 0x00020000, 0x20000000
 _READ_ONLY, _REMOUNT, _BIND, _RECURSIVE, _PRIVATE = 1, 32, 4096, 16384, 1 << 18
 _NO_DEVICES_NO_SETUID = 2 | 4
 _DETACH = 2
-_DIE_WITH_PARENT, _SIGPIPE, _SIGXFSZ, _SIGKILL = 1, 13, 25, 9
+_DIE_WITH_PARENT = 1
+_DEFAULT, _IGNORE = 0, 1
+_SIGKILL, _SIGPIPE, _SIGTERM, _SIGXFSZ = 9, 13, 15, 25
 _SCRATCH_SIZE = b"512m"
 _LOCATE = os.O_PATH | os.O_CLOEXEC
 _STAGING = b".syncer"
@@ -200,29 +203,61 @@ def _call(result: int, what: str) -> None:
 
 
 def run(arguments: list[bytes]) -> int:
-    """Show what the arguments say and become the command; returns only where that fails."""
+    """Show what the arguments say and run the command; returns its exit code."""
     status = int(arguments[0])
     os.set_inheritable(status, False)
     end = arguments.index(b"--")
     scratch, root, identity, *described = arguments[1:end]
     layers = {mount: (layer, expected) for mount, layer, expected in zip(*[iter(described)] * 3, strict=True)}
-    words = arguments[end + 1 :]
-    _libc.prctl(_DIE_WITH_PARENT, _SIGKILL, 0, 0, 0)
+    _die_with_parent()
     try:
         show(scratch, root, identity, layers)
+        _call(_libc.unshare(_NEW_PROCESSES), "unshare")
     except (OSError, ValueError) as error:
         os.write(status, f"view {error}".encode("utf-8", "backslashreplace"))
         return 125
     os.chdir("/")
-    # Python ignores these two, and a program that is started would inherit that.
-    for number in (_SIGPIPE, _SIGXFSZ):
-        _libc.signal(number, ctypes.c_void_p(0))
     os.write(status, b"shown")
-    try:
-        os.execvp(words[0], words)  # noqa: S606 - no shell is what is meant
-    except OSError as error:
-        os.write(status, b" exec %d" % (error.errno or 0))
-    return 127
+    # The command is asked to end, not these two that wait for it.
+    _libc.signal(_SIGTERM, ctypes.c_void_p(_IGNORE))
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        os.close(reading)
+        os.write(writing, b"%d" % _first_process(status, arguments[end + 1 :]))
+        os._exit(0)
+    os.close(status)
+    os.close(writing)
+    code = os.waitstatus_to_exitcode(int(os.read(reading, 16) or b"9"))
+    # The end of the first process ends all others of its namespace, also those that left the group.
+    os.wait()
+    if code < 0:
+        _libc.signal(-code, ctypes.c_void_p(_DEFAULT))
+        os.kill(os.getpid(), -code)
+    return abs(code)
+
+
+def _first_process(status: int, words: list[bytes]) -> int:
+    """Be the first process of the namespace: start the command, and return its status once it has ended."""
+    _die_with_parent()
+    command = os.fork()
+    if command == 0:
+        # Python ignores the first two, and a program that is started would inherit that.
+        for number in (_SIGPIPE, _SIGXFSZ, _SIGTERM):
+            _libc.signal(number, ctypes.c_void_p(_DEFAULT))
+        try:
+            os.execvp(words[0], words)  # noqa: S606 - no shell is what is meant
+        except OSError as error:
+            os.write(status, b" exec %d" % (error.errno or 0))
+        os._exit(127)
+    os.close(status)
+    while True:
+        ended, found = os.wait()
+        if ended == command:
+            return found
+
+
+def _die_with_parent() -> None:
+    _libc.prctl(_DIE_WITH_PARENT, _SIGKILL, 0, 0, 0)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from hypothesis import given
 
 from syncer.apply.applier import Applier
 from syncer.apply.candidate import Candidate
+from syncer.errors import ViewError
 from syncer.files import Disk
 from syncer.services.command import Command, CommandRunner
 from tests.properties.test_apply_trees import Node, prepare, three_roots, trees
@@ -42,8 +43,9 @@ with open(answer, "w") as file:
 Listing = dict[str, list[object]]
 
 
-def listed(root: Path, candidate: Candidate | None) -> Listing:
+def listed(root: Path, candidate: Candidate | ViewError | None) -> Listing:
     """Return what a command sees at `root`: the candidate, or what is live."""
+    assert not isinstance(candidate, ViewError)
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "answer"
         words = [sys.executable, "-I", "-S", "-c", LIST, os.fspath(root), os.fspath(answer)]
@@ -61,7 +63,7 @@ def test_the_check_sees_what_stands_afterwards(before: dict[bytes, Node], after:
         seen: list[Listing] = []
         lived: list[Listing] = []
 
-        def check(candidate: Candidate) -> None:
+        def check(candidate: Candidate | ViewError) -> None:
             seen.append(listed(target, candidate))
             lived.append(listed(target, None))
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import tempfile
+import textwrap
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from syncer.apply.candidate import Candidate, going
+from syncer.apply.candidate import Candidate, Check, going
 from syncer.apply.plan import Removal
-from syncer.errors import ApplyError, CheckFailedError, CommandError, CommandFailure
+from syncer.errors import ApplyError, CheckFailedError, CommandError, CommandFailure, ViewError
 from syncer.model import Change
 from syncer.services.command import Command, CommandRunner
 from tests.unit.apply.test_applier import Node, directory, file, gone, link
@@ -21,14 +23,15 @@ from tests.unit.apply.test_applier import Node, directory, file, gone, link
 pytestmark = pytest.mark.needs_root
 
 
-def see(root: Path, script: str, candidate: Candidate) -> str:
+def see(root: Path, script: str, candidate: Candidate | ViewError) -> str:
     """Return what a shell in the root of the candidate prints; fails where it does."""
+    assert isinstance(candidate, Candidate)
     ended = CommandRunner().run(Command(("/bin/sh", "-ec", f"cd '{root}'\n{script}"), {}, 30.0), candidate)
     assert ended.is_ok, ended
     return ended.output
 
 
-def applied(node: Node, look: Callable[[Candidate], None], *changes: Change, contents: dict[bytes, bytes]) -> None:
+def applied(node: Node, look: Check, *changes: Change, contents: dict[bytes, bytes]) -> None:
     attempt = node.applier.begin(changes, node.reach, look)
     for wanted in attempt.wanted():
         attempt.write(wanted, contents[wanted], 0, False)
@@ -54,7 +57,7 @@ def test_nothing_is_live_while_the_check_looks_nor_after_it_refused(tmp_path: Pa
     node.put(b"a", b"old")
     before = {path: path.lstat() for path in (node.root, node.root / "a")}
 
-    def refuse(candidate: Candidate) -> None:
+    def refuse(candidate: Candidate | ViewError) -> None:
         assert see(node.root, "cat a", candidate) == "new"
         assert (node.root / "a").read_bytes() == b"old"
         raise CheckFailedError("no", CommandFailure())
@@ -91,7 +94,8 @@ def test_a_staged_file_that_is_spoilt_all_the_same_is_never_placed(tmp_path: Pat
     node = Node(tmp_path)
     change = file(b"a", b"new")
 
-    def spoil(candidate: Candidate) -> None:
+    def spoil(candidate: Candidate | ViewError) -> None:
+        assert isinstance(candidate, Candidate)
         with open(os.path.join(candidate.layers[0].path, b"a"), "ab") as staged:
             staged.write(b"!")
 
@@ -145,7 +149,7 @@ def test_nothing_is_mounted_on_the_host_at_any_moment(tmp_path: Path) -> None:
     node = Node(tmp_path)
     change = file(b"a", b"1")
 
-    def look(candidate: Candidate) -> None:
+    def look(candidate: Candidate | ViewError) -> None:
         inside = see(node.root, f"grep -c ' {node.root} ' /proc/self/mountinfo", candidate)
         assert inside == "1"
         assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
@@ -157,7 +161,8 @@ def test_a_missing_program_is_told_from_a_view_that_cannot_be_shown(tmp_path: Pa
     node = Node(tmp_path)
     change = file(b"a", b"1")
 
-    def look(candidate: Candidate) -> None:
+    def look(candidate: Candidate | ViewError) -> None:
+        assert isinstance(candidate, Candidate)
         CommandRunner().run(Command(("no-such-program",), {}, 30.0), candidate)
 
     with pytest.raises(CommandError, match="no-such-program cannot be started"):
@@ -169,12 +174,53 @@ def test_a_check_that_ends_with_1_and_says_nothing_is_a_check_that_failed(tmp_pa
     change = file(b"a", b"1")
     codes: list[int] = []
 
-    def look(candidate: Candidate) -> None:
+    def look(candidate: Candidate | ViewError) -> None:
+        assert isinstance(candidate, Candidate)
         words = (sys.executable, "-I", "-S", "-c", "raise SystemExit(1)")
         codes.append(CommandRunner().run(Command(words, {}, 30.0), candidate).code)
 
     applied(node, look, change, contents=contents_of(change, data=b"1"))
     assert codes == [1]
+
+
+@pytest.mark.parametrize(("script", "code"), [("exit 7", 7), ("kill -9 $$", -9), ("kill -TERM $$", -15)])
+def test_how_a_command_ends_is_told_as_it_was(tmp_path: Path, script: str, code: int) -> None:
+    node = Node(tmp_path)
+    change = file(b"a", b"1")
+    codes: list[int] = []
+
+    def look(candidate: Candidate | ViewError) -> None:
+        assert isinstance(candidate, Candidate)
+        codes.append(CommandRunner().run(Command(("/bin/sh", "-c", script), {}, 30.0), candidate).code)
+
+    applied(node, look, change, contents=contents_of(change, data=b"1"))
+    assert codes == [code]
+
+
+@pytest.mark.needs("setsid")
+@pytest.mark.parametrize("ending", ["exit 0", "exec sleep 600"])
+def test_nothing_outlives_the_check_not_even_what_left_its_group(tmp_path: Path, ending: str) -> None:
+    node = Node(tmp_path)
+    change = file(b"a", b"1")
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    # Reading ends when the last process that could write has gone.
+    reading = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+
+    def look(candidate: Candidate | ViewError) -> None:
+        assert isinstance(candidate, Candidate)
+        script = f"exec 9>{fifo}; echo begun >&9; setsid sh -c 'trap \"\" TERM; sleep 600' & {ending}"
+        ended = CommandRunner().run(Command(("/bin/sh", "-c", script), {}, 1.0), candidate)
+        assert ended.timed_out is (ending != "exit 0")
+        assert ended.seconds < 20
+
+    try:
+        applied(node, look, change, contents=contents_of(change, data=b"1"))
+        os.set_blocking(reading, True)
+        assert os.read(reading, 100) == b"begun\n"
+        assert os.read(reading, 100) == b""
+    finally:
+        os.close(reading)
 
 
 def test_a_directory_goes_only_with_all_that_it_holds() -> None:
@@ -188,3 +234,54 @@ def test_a_directory_goes_only_with_all_that_it_holds() -> None:
         Removal(b"d/e/x", False),
     ]
     assert going(removals, lambda path: held[path]) == {b"d", b"d/a", b"d/e", b"d/e/x", b"k/a"}
+
+
+UNPRIVILEGED = textwrap.dedent("""
+    import os, sys
+    from pathlib import Path
+    from syncer.errors import ViewError
+    from tests.unit.apply.test_applier import Node, file
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+    node = Node(Path(sys.argv[1]))
+    told = []
+    change = file(b"a", b"1")
+    attempt = node.applier.begin([change], node.reach, told.append)
+    for wanted in attempt.wanted():
+        attempt.write(wanted, b"1", 0, False)
+    attempt.finish()
+    assert isinstance(told[0], ViewError) and "does not run as root" in str(told[0]), told
+    assert (node.root / "a").read_bytes() == b"1"
+""")
+
+
+def test_without_root_the_check_is_told_why_there_is_no_view() -> None:
+    # Not tmp_path: its parents are closed to others. The interpreter may be too, so it drops root itself.
+    with tempfile.TemporaryDirectory() as where:
+        os.chown(where, 65534, 65534)
+        top = Path(__file__).parents[3]
+        result = subprocess.run(
+            [sys.executable, "-c", UNPRIVILEGED, where],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd=top,
+            env={"PYTHONPATH": str(top)},
+            check=False,
+        )
+    assert result.returncode == 0, result.stderr
+
+
+def test_where_the_kernel_refuses_the_overlay_that_is_said(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    change = file(b"a", b"1")
+
+    def look(candidate: Candidate | ViewError) -> None:
+        assert isinstance(candidate, Candidate)
+        elsewhere = candidate._replace(inode=candidate.inode + 1)
+        CommandRunner().run(Command(("true",), {}, 30.0), elsewhere)
+
+    with pytest.raises(ViewError, match="another directory than a moment ago"):
+        applied(node, look, change, contents=contents_of(change, data=b"1"))
+    assert os.listdir(node.root) == []
