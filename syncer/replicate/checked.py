@@ -82,6 +82,9 @@ class CheckedCommits:
                *, changed: bool) -> None:  # fmt: skip  # one argument list
         """Note, within the commit, what is left to do for it: its check, its reload."""
         term = hello.term.counter
+        if self.services is not None and not self._is_due:
+            # What stands from now on has passed, or is what stood before.
+            self.services.check_failure = None
         if self._is_due:
             standing = (before.generation, before.cursor) if before else (0, None)
             write_unchecked(writer, self._domain, Unchecked(after.generation, term, *standing))
@@ -110,6 +113,10 @@ class CheckedCommits:
                 self.services.check(unchecked.generation, unchecked.term, None)
         except CheckFailedError as failed:
             self._roll_back(unchecked, failed)
+            raise
+        except ApplyError as error:
+            # It stands and may be wrong: nothing may build upon it, nor be acknowledged, before it was checked.
+            self.trouble = str(error)
             raise
         with self._store.transaction() as writer:
             forget_unchecked(writer, self._domain)
@@ -160,7 +167,11 @@ class CheckedCommits:
             raise ApplyError(
                 f"{failed}; it stands all the same, since it cannot be rolled back: correct it on failover"
             )
-        self._rollback(unchecked.before_generation)
+        try:
+            self._rollback(unchecked.before_generation)
+        except ApplyError as error:
+            self.trouble = f"{failed}; it stands all the same, since rolling back failed: {error}"
+            raise ApplyError(self.trouble) from error
         with self._store.transaction() as writer:
             standing = read_standing(self._store, self._domain)
             if unchecked.before_cursor is None:

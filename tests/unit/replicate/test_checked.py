@@ -10,7 +10,7 @@ import blake3
 import pytest
 
 from syncer.apply.candidate import Candidate
-from syncer.errors import CheckFailedError, CommandFailure, Reason, ViewError
+from syncer.errors import ApplyError, CheckFailedError, CommandFailure, Reason, ViewError
 from syncer.files import Disk
 from syncer.model import Change, Cursor, Entry, Kind, Patterns, Term
 from syncer.replicate.destination import Destination
@@ -168,6 +168,41 @@ def test_without_a_view_and_without_a_way_back_nothing_is_applied(make: Callable
     assert isinstance(answer, Reject)
     assert "no way back" in answer.message
     assert node.read() == {}
+
+
+def test_what_stands_unchecked_for_want_of_a_rollback_lets_nothing_pass(
+    make: Callable[[FakeServices], Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = make(FakeServices(sees_candidates=False))
+    node.send(b"a", b"1")
+
+    def fail(generation: int) -> None:
+        raise ApplyError("the disk is full")
+
+    monkeypatch.setattr(node, "roll_back", fail)
+    node.restart()
+    node.services.passes = False
+    refused = node.send(b"a", b"2")
+    assert isinstance(refused, Reject)
+    assert "rolling back failed: the disk is full" in refused.message
+    assert read_unchecked(node.store, "d") is not None
+    later = node.send(b"a", b"3")
+    assert isinstance(later, Reject)
+    assert later.reason is Reason.ROOT_UNAVAILABLE
+    node.services.passes = True
+    node.restart()
+    node.destination.checked.recover()
+    assert isinstance(node.send(b"a", b"4"), Ack)
+
+
+def test_a_refusal_is_forgotten_once_what_stands_is_what_production_has(make: Callable[[FakeServices], Node]) -> None:
+    node = make(FakeServices())
+    node.send(b"a", b"1")
+    node.services.passes = False
+    node.services.check_failure = CommandFailure("nginx -t", "1", 0.1, "bad line")
+    node.send(b"a", b"2")
+    assert isinstance(node.send(b"a", b"1"), Ack)
+    assert node.services.check_failure is None
 
 
 def test_a_crash_between_commit_and_check_is_made_good_at_the_start(
