@@ -20,6 +20,7 @@ find_python() {
 install_tools() {
     missing=
     command -v rsync >/dev/null || missing="$missing rsync"
+    command -v nginx >/dev/null || missing="$missing nginx-light"
     [ -n "$missing" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 0
     echo "setup: installing$missing" >&2
     # shellcheck disable=SC2086 # a list of packages

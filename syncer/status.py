@@ -7,6 +7,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from syncer.errors import CommandFailure
 from syncer.model import Cursor, Mode, Problem, shown
 from syncer.replicate.messages import Approval
 from syncer.replicate.progress import Phase
@@ -16,6 +17,7 @@ from syncer.state.term import read_term
 
 if TYPE_CHECKING:
     from syncer.node.agent import Node
+    from syncer.services.domain import DomainServices
 
 GRAVITY = {4: 0, 5: 1, 1: 2, 3: 3, 0: 4}
 """Exit codes by gravity, the gravest first: with several targets it is the one that counts."""
@@ -71,7 +73,8 @@ def _exit_code(
         received = production["domains"] if production is not None else []
         late = any((domain["oldest_seconds"] or 0.0) > node.settings.node.behind_after for domain in received)
         never = any(domain["cursor_seq"] is None for domain in received)
-        return 3 if never or late or any(domain["problems"] for domain in domains) else 0
+        lacking = any(domain["problems"] or domain["check"] or domain["reload"] for domain in domains)
+        return 3 if never or late or lacking else 0
     codes = [_target_code(target, node.settings.node.behind_after) for target in targets]
     codes += [4 for domain in domains if domain["state"] == "unavailable"]
     return gravest(codes)
@@ -149,18 +152,30 @@ def _domains(node: Node) -> list[dict[str, Any]]:
         destination = node.failover.destinations[domain.name]
         standing = destination.standing()
         trouble = destination.trouble()
+        services = node.failover.services[domain.name]
         found.append(
             {
                 "name": domain.name,
                 "path": str(domain.path),
                 "state": "unavailable" if trouble else "receiving" if standing else "waiting",
-                "reason": trouble or ("" if standing else "nothing was received yet"),
+                "reason": trouble or _service_trouble(services) or ("" if standing else "nothing was received yet"),
                 "entries": destination.count(),
                 "generation": standing.generation if standing else 0,
                 "problems": [_problem(problem) for problem in destination.problems()],
+                "check": _failure(services.check_failure),
+                "reload": _failure(services.reload_failure),
             }
         )
     return found
+
+
+def _service_trouble(services: DomainServices) -> str:
+    """Say which of the domain's commands failed last."""
+    for what, failure in (("check", services.check_failure), ("reload", services.reload_failure)):
+        if failure is not None:
+            first = failure.output.partition("\n")[0]
+            return f"the {what} failed ({failure.command}: {failure.exit}): {first}"
+    return ""
 
 
 def _captured(node: Node, name: str, path: str) -> dict[str, Any]:
@@ -220,6 +235,10 @@ def _production(node: Node) -> dict[str, Any] | None:
 
 def _problem(problem: Problem) -> dict[str, str]:
     return {"path": shown(problem.path), "reason": problem.reason}
+
+
+def _failure(failure: CommandFailure | None) -> dict[str, Any] | None:
+    return failure._asdict() if failure is not None else None
 
 
 def _approval(approval: Approval | None) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from syncer.apply.area import Area, remove_empty_areas
 from syncer.apply.attempt import Attempt
+from syncer.apply.candidate import Check
 from syncer.apply.check import in_order
 from syncer.apply.journal import Journal
 from syncer.apply.leftovers import Leftovers, remove_leftovers
@@ -48,8 +49,10 @@ class Applier:
         # What an earlier life left is not known yet.
         self._may_have_leftovers = True
 
-    def begin(self, changes: Sequence[Change], reach: Reach) -> Attempt:
+    def begin(self, changes: Sequence[Change], reach: Reach, check: Check | None = None) -> Attempt:
         """Check the changes, decide, and stage what needs no content; nothing becomes visible.
+
+        `check` looks at the tree as it would be, before any of it stands.
 
         Raises PeerProtocolError for changes that cannot be, UnavailableRootError where the root is gone,
         ApplyError where the disk refuses (CURSOR_MISMATCH where a directory was removed here).
@@ -68,7 +71,7 @@ class Applier:
         try:
             return Attempt(
                 self._domain, ordered, root, self._stages, self._base, reach, self._disk, self._owners,
-                self._journal, leftovers,
+                self._journal, leftovers, check,
             )  # fmt: skip  # one argument list
         except ApplyError as error:
             self._make_room(error)

@@ -10,6 +10,7 @@ from collections.abc import Set as AbstractSet
 from syncer.apply.access import Access
 from syncer.apply.build import FLUSHED_ONE_BY_ONE, Builder, Place
 from syncer.apply.burst import Burst
+from syncer.apply.candidate import CandidateView, Check, alters
 from syncer.apply.contents import Contents
 from syncer.apply.execution import Execution, Work
 from syncer.apply.journal import Journal, Opening
@@ -44,6 +45,7 @@ class Attempt:
         owners: Owners,
         journal: Journal,
         leftovers: Leftovers | None,
+        check: Check | None = None,
     ) -> None:
         """Use Applier.begin; this takes over `root` and `stages`, and closes them at the end."""
         self._domain = domain
@@ -55,6 +57,7 @@ class Attempt:
         self._owners = owners
         self._journal = journal
         self._leftovers = leftovers
+        self._check = check
         self._access = Access(root, disk)
         self._links = HardLinks(root, base, disk)
         self._survey = Survey({}, {}, {})
@@ -99,6 +102,7 @@ class Attempt:
             self._local.require_unchanged()
             self._links.require_unchanged()
             self._builder.flush()
+            self._require_passed()
             work = self._work()
         if not self._is_visible(work, opening):
             return self._execute(work, opening)
@@ -150,6 +154,12 @@ class Attempt:
             self._leftovers,
             flush_each=flush_each,
         )
+
+    def _require_passed(self) -> None:
+        """Have the check look at what the tree would become; it raises where that must not stand."""
+        if self._check is not None and alters(self._plan):
+            view = CandidateView(self._root, self._stages, self._disk, self._base, self._survey, self._builder)
+            view.show(self._plan, self._check)
 
     def _vanishing(self) -> set[bytes]:
         """Return the files whose names go in this transaction.

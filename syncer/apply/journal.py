@@ -7,6 +7,7 @@ whose inode stands at its path is in place, one that still waits in the stage is
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
@@ -21,6 +22,13 @@ from syncer.state.cursors import Standing
 from syncer.state.generations import Generation, complete_generation, forget_generation, open_generation
 from syncer.state.intents import Intent, IntentStep, end_intent, read_intent, write_intent
 from syncer.state.store import StateStore
+
+
+class Promise(Protocol):
+    """Records, in the commit that makes a transaction certain, what is left to do once it is visible."""
+
+    def __call__(self, writer: sqlite3.Connection, after: Standing, /, *, changed: bool) -> None:
+        """Record it for the standing `after`; `changed` is False where nothing visible changes."""
 
 
 class Opening(NamedTuple):
@@ -38,6 +46,7 @@ class Opening(NamedTuple):
     """Paths that are equal already, and that the base learns of."""
     vanished: Sequence[bytes] = ()
     """Paths that the base forgets, and of which nothing stands on the disk."""
+    promise: Promise | None = None
 
 
 class Journal(Protocol):
@@ -74,6 +83,9 @@ class StateJournal:
         places = {path: place.path for path, place in work.places.items()}
         with self._store.transaction() as writer:
             write_intent(writer, self._domain, intent, intent_steps(opening, work, survey))
+            if opening.promise is not None:
+                # CRASH: with the intent, since recovery ends the transaction without asking anyone again.
+                opening.promise(writer, standing, changed=True)
             if makes:
                 plan = work.plan
                 changes = sum(1 for step in plan.steps if step.action is not Action.RECORD) + len(plan.removals)

@@ -6,6 +6,7 @@ All take directory descriptors and names; `path` is only what errors and the obs
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 
 from syncer.files import syscalls
@@ -176,6 +177,15 @@ class Disk:
             os.symlink(target, name, dir_fd=directory)
         except OSError as error:
             raise DiskError("make_symlink", path, error) from error
+
+    def make_whiteout(self, directory: int, name: bytes, path: bytes = b"") -> None:
+        """Make what an overlay takes for "nothing is here": a character device 0/0."""
+        try:
+            if self._before is not None:
+                self._before("make_whiteout", path)
+            os.mknod(name, stat.S_IFCHR, 0, dir_fd=directory)
+        except OSError as error:
+            raise DiskError("make_whiteout", path, error) from error
 
     def link(self, source_directory: int, source: bytes, directory: int, name: bytes, path: bytes = b"") -> None:
         """Give the file `source` another name; a link itself is not followed."""

@@ -70,6 +70,11 @@ class Node:
             self.production = ProductionSide(self.settings, self.store, self.identity, self.fail, automatic=automatic)
         self.failover = FailoverSide(self.settings, self.store)
 
+    def start_failover(self) -> None:
+        """Let the failover side begin; only the agent does that, a command that runs without one does not."""
+        assert self.failover is not None, "prepare comes first"
+        self.failover.start()
+
     def fail(self, error: BaseException) -> None:
         """A part that must not die died: the node stops loudly."""
         if not self._failure.done():
@@ -126,6 +131,8 @@ class Node:
 
     async def close(self) -> None:
         """End everything; a transaction that is being applied is finished first."""
+        if self.failover is not None:
+            self.failover.end_commands()
         if self._server is not None:
             await self._server.stop(0.5)
         if self.production is not None:
@@ -156,6 +163,7 @@ async def run_agent(settings: Settings) -> None:
         loop.add_signal_handler(signum, stopping.set)
     try:
         node.prepare(automatic=True)
+        node.start_failover()
         await node.listen_for_peers()
         commands = Commands(node)
         async with serve_admin(settings.node.state, commands.run):

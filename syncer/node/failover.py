@@ -11,10 +11,13 @@ import grpc.aio
 from syncer import __version__
 from syncer.config import Settings
 from syncer.model import Mode, Term
+from syncer.node.events import RecordEvent, log_event
 from syncer.node.protected import protected_paths
 from syncer.replicate.destination import Destination
 from syncer.replicate.receiver import Receiver
 from syncer.replicate.server import sync_handlers
+from syncer.services.command import CommandRunner
+from syncer.services.domain import DomainServices
 from syncer.state.store import StateStore
 from syncer.state.term import observe_term, read_term
 
@@ -47,9 +50,13 @@ class FailoverIdentity:
 class FailoverSide:
     """Everything that accepts changes."""
 
-    def __init__(self, settings: Settings, store: StateStore) -> None:
-        """Make a destination for each configured domain."""
+    def __init__(self, settings: Settings, store: StateStore, record: RecordEvent = log_event) -> None:
+        """Make a destination for each configured domain; failures of its commands are recorded as events."""
         self.identity = FailoverIdentity(settings, store)
+        self._runner = CommandRunner()
+        self.services = {
+            domain.name: DomainServices(settings.node.name, domain, self._runner, record) for domain in settings.domains
+        }
         self.destinations = {
             domain.name: Destination(
                 domain.name,
@@ -60,6 +67,7 @@ class FailoverSide:
                 owners=domain.owners,
                 brake=domain.brake,
                 name=settings.node.name,
+                services=self.services[domain.name],
             )
             for domain in settings.domains
         }
@@ -71,8 +79,20 @@ class FailoverSide:
         """Return the gRPC handlers of the Sync service."""
         return sync_handlers(self.receiver, authorise)
 
+    def start(self) -> None:
+        """Do what a crash has left to do, before anything new is applied; returns at once."""
+        if self.identity.mode() is Mode.FAILOVER:
+            self.receiver.recover()
+
+    def end_commands(self) -> None:
+        """End the checks and reloads that run, so that nothing waits for them."""
+        self._runner.cancel()
+
     def close(self) -> None:
         """Finish what runs, and release the threads and directories."""
+        self.end_commands()
         self.receiver.close()
+        for services in self.services.values():
+            services.close()
         for destination in self.destinations.values():
             destination.close()

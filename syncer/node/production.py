@@ -16,9 +16,10 @@ from syncer.capture.contents import ContentCache
 from syncer.capture.ignore import Scope, pattern_hash
 from syncer.capture.watch import Watcher
 from syncer.config import DomainSettings, FailoverSettings, Settings
-from syncer.errors import PeerRejectedError, Reason
+from syncer.errors import CommandFailure, PeerRejectedError, Reason
 from syncer.index.store import IndexStore
 from syncer.model import Head, RootShape, Term
+from syncer.node.events import RecordEvent, log_event
 from syncer.node.protected import protected_paths
 from syncer.replicate.link import Link
 from syncer.replicate.link import Stream as Call
@@ -65,7 +66,7 @@ class ProductionSide:
         on_failure: Callable[[BaseException], None],
         *,
         automatic: bool = True,
-        record: Callable[[str, dict[str, str | int | float | bool]], None] = _log_event,
+        record: RecordEvent = log_event,
     ) -> None:
         """Build capturers and senders; with `automatic` False nothing is sent but what is asked for."""
         self._record = record
@@ -177,6 +178,13 @@ class ProductionSide:
         progress = TargetProgress(stream.target, stream.domain, ack.cursor, view.last_success, "", view.last_full)
         self._loop.run_in_executor(None, record_progress, self._store, progress)
 
+    def check_failed(self, stream: Stream, failure: CommandFailure) -> None:
+        """Raise the event of a transaction that the target's check refused."""
+        self._record(
+            "check.failed",
+            {"node": self.name, "target": stream.target, "domain": stream.domain, **failure._asdict()},
+        )
+
     def _capturer(self, domain: DomainSettings, on_failure: Callable[[BaseException], None]) -> Capturer:
         return Capturer(
             domain.name,
@@ -204,6 +212,7 @@ class ProductionSide:
             target.retry_max,
             domain.patterns,
             pattern_hash(domain.patterns),
+            target.start_services,
         )
         source = DiskSource(Path(domain.path), self._cache)
         before = {progress.domain: progress for progress in read_progress(self._store, target.name)}

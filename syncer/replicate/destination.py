@@ -7,26 +7,27 @@ so a transaction, a dry run and a comparison never see each other half done.
 from __future__ import annotations
 
 import logging
-import os
-import secrets
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from syncer.apply.applier import Applied, Applier, Attempt
-from syncer.apply.journal import Opening, StateJournal
+from syncer.apply.journal import Opening, Promise, StateJournal
 from syncer.apply.owners import Owners, same_here
 from syncer.capture.ignore import Scope
 from syncer.capture.root_shape import ShapeWatch
 from syncer.capture.scan import Scanner
 from syncer.config.settings import BrakeSettings
-from syncer.errors import ApplyError, Reason, RefusedError, UnavailableRootError
+from syncer.errors import ApplyError, HalfAppliedError, Reason, RefusedError, UnavailableRootError
 from syncer.files import Disk
-from syncer.model import Change, Cursor, Entry, Known, Patterns, Problem, shown
-from syncer.replicate.compare import Difference, destroys, overlay, plan_item
+from syncer.model import Change, Cursor, Entry, Known, Patterns, Problem, Term, shown
+from syncer.replicate.checked import CheckedCommits, Rollback, Services
+from syncer.replicate.compare import Difference, overlay
 from syncer.replicate.compare import Standing as StandingPath
+from syncer.replicate.destination_root import DestinationRoot
+from syncer.replicate.first_approval import first_approval
 from syncer.replicate.messages import Ack, Approval, Begin, Hello
 from syncer.replicate.receiving_brake import ReceivingBrake
-from syncer.replicate.shape import shape_change
 from syncer.state.base import Base, BaseRow
 from syncer.state.brake import BrakeStore
 from syncer.state.cursors import Standing, read_standing
@@ -34,9 +35,6 @@ from syncer.state.store import StateStore
 from syncer.summary import summarize
 
 log = logging.getLogger(__name__)
-
-SAMPLE = 20
-"""How many paths of a plan that waits for approval are shown."""
 
 
 class _BaseTree:
@@ -77,12 +75,15 @@ class Destination:
         *,
         owners: Mapping[str, str] | None = None,
         brake: BrakeSettings | None = None,
+        services: Services | None = None,
+        rollback: Rollback | None = None,
         name: str = "failover",
         watch: ShapeWatch | None = None,
     ) -> None:
         """Take a domain of the configuration of node `name`; `protected` are syncer's own paths below `root`.
 
-        `owners` tells what names of users and groups of production are called here.
+        `owners` tells what names of users and groups of production are called here, `services` runs the domain's
+        commands, `rollback` puts it back to a generation that stood before.
         """
         self.domain = domain
         self.root = root
@@ -98,14 +99,16 @@ class Destination:
         self._journal = StateJournal(store, domain, self._tree)
         self._applier = Applier(domain, root, store.node_id, self._tree, self._disk, self._owners, self._journal)
         self.received_patterns = patterns
+        self.checked = CheckedCommits(domain, store, services, rollback)
         remembered = BrakeStore(store, domain)
         self.brake = ReceivingBrake(domain, root, brake or BrakeSettings(), self._base, remembered, name)
-        self._remembered = remembered
-        self._watch = watch or ShapeWatch(root)
-        self._accepted_shape = remembered.shape()
+        self.place = DestinationRoot(
+            domain, root, self._tree.get, self.count, remembered, watch or ShapeWatch(root), self._disk
+        )
         # CRASH: before anything else may look at the tree, what was becoming visible is carried to its end.
         self.half_applied = ""
         self._has_intent = True
+        self._promised = False
         self.recover()
 
     def close(self) -> None:
@@ -141,59 +144,13 @@ class Destination:
         return found
 
     def trouble(self, *, on_demand: bool = False) -> str:
-        """Say why the root must not be written to as things are, "" where it may; cheap, for any thread.
+        """Say why nothing may be applied as things are, "" where it may; cheap, for any thread.
 
-        A root that is missing, that another directory has replaced (an unmounted file system leaves its mount
-        point), or that was emptied, is no place for changes that build upon what was applied before. On
-        demand an emptied root may be filled again.
+        On demand an emptied root may be filled again.
         """
-        applied = self._tree.get(b"")
-        try:
-            found = os.stat(self.root)
-            with os.scandir(self.root) as listed:
-                empty = all(item.name == ".syncer" for item in listed)
-        except FileNotFoundError:
-            if applied is None and self.root.parent.is_dir():
-                return ""
-            return f"the root {self.root} of domain {self.domain} is missing on failover: mount or create it"
-        except OSError as error:
-            return (
-                f"the root {self.root} of domain {self.domain} cannot be used on failover ({error.strerror}): "
-                "it must be a directory that the agent can read and write"
-            )
-        if applied is None or on_demand:
-            return ""
-        if empty and self._base.count(self.domain) > 1:
-            return (
-                f"the root {self.root} of domain {self.domain} is empty on failover though it was filled before: "
-                "mount it, or fill it again with `syncer snapshot`"
-            )
-        if not self.is_same_root(found):
-            return (
-                f"the root {self.root} of domain {self.domain} is another directory on failover than the one that "
-                "was filled: mount or restore it, or fill this one with `syncer snapshot`"
-            )
-        change = self.shape_change()
-        if change:
-            return (
-                f"{change} on failover: put it back as it was, or fill the tree as it is now with `syncer snapshot`, "
-                "which asks first"
-            )
-        return ""
-
-    def shape_change(self) -> str:
-        """Say which mount at or below the root went or came since the last commit, "" where none did."""
-        accepted = self._accepted_shape
-        return shape_change(accepted, self._watch.look().shape, str(self.root)) if accepted is not None else ""
-
-    def is_same_root(self, found: os.stat_result | None = None) -> bool:
-        """Tell whether the root is the directory that was filled (by inode: devices are renumbered at boot)."""
-        applied = self._tree.get(b"")
-        try:
-            inode = (found or os.stat(self.root)).st_ino
-        except OSError:
-            return False
-        return applied is None or applied.identity.inode == inode
+        if self.checked.trouble:
+            return self.checked.trouble
+        return self.place.trouble(on_demand=on_demand)
 
     def require_root(self, *, on_demand: bool) -> None:
         """Make sure that the root can be written to, and make it for the first synchronization.
@@ -203,16 +160,7 @@ class Destination:
         trouble = self.trouble(on_demand=on_demand)
         if trouble:
             raise UnavailableRootError(trouble)
-        if not self.root.exists():
-            self._make_root()
-
-    def _make_root(self) -> None:
-        parent = os.open(self.root.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            self._disk.make_directory(parent, os.fsencode(self.root.name), 0o755)
-            self._disk.flush_directory(parent)
-        finally:
-            os.close(parent)
+        self.place.make_where_missing()
 
     def local_edits(self) -> dict[bytes, Known | None]:
         """Compare the disk with what was last applied; None stands for a path that is gone."""
@@ -237,14 +185,20 @@ class Destination:
         """Tell whether what a scan found here is what production's entry means here."""
         return same_here(self._owners, wanted, current)
 
-    def attempt(self, changes: Sequence[Change]) -> Attempt:
-        """Open a transaction; nothing becomes visible before its `finish`."""
-        return self._applier.begin(changes, self.scope())
+    def attempt(self, changes: Sequence[Change], term: Term) -> Attempt:
+        """Open a transaction; nothing becomes visible before its `finish`, nor where its check refuses it."""
+        return self._applier.begin(changes, self.scope(), self.checked.check_for(term))
 
     def finish(self, attempt: Attempt, opening: Opening) -> Applied:
         """Make a transaction visible and durable; raises as Attempt.finish."""
-        self._has_intent = True
-        return attempt.finish(opening)
+        self._has_intent, self._promised = True, False
+        try:
+            return attempt.finish(opening)
+        except HalfAppliedError:
+            raise
+        except BaseException:
+            self.checked.withdraw()
+            raise
 
     def recover(self) -> bool:
         """Carry a transaction to its end that a crash or the disk had interrupted; tell whether there was one.
@@ -288,24 +242,8 @@ class Destination:
             self._applier.tidy()
 
     def require_approval(self, differences: Sequence[Difference], begin: Begin) -> Approval | None:
-        """Return the approval that a first synchronization onto other files still lacks, else None.
-
-        What was offered is kept, so that an approval lets pass exactly what the person saw, or less.
-        """
-        destroyed = [difference for difference in differences if destroys(difference)]
-        if not destroyed:
-            return None
-        paths = {difference.change.path for difference in destroyed}
-        if begin.approval:
-            approved = self._base.approved_paths(self.domain, begin.approval)
-            if approved is not None and paths <= approved:
-                return None
-        items = [plan_item(difference) for difference in destroyed]
-        deletions = sum(1 for item in items if item.action == "delete")
-        approval_id = "" if begin.dry_run else secrets.token_hex(8)
-        if approval_id:
-            self._base.offer_approval(self.domain, approval_id, paths)
-        return Approval(approval_id or "dry-run", deletions, len(items) - deletions, tuple(items[:SAMPLE]))
+        """Return the approval that a first synchronization onto other files still lacks, else None."""
+        return first_approval(self._base, self.domain, differences, begin)
 
     def opening(
         self, hello: Hello, begin: Begin, adopted: Sequence[BaseRow] = (), vanished: Sequence[bytes] = ()
@@ -321,8 +259,13 @@ class Destination:
             generation=before.generation if before else 0,
         )
         kind = "full" if begin.full else "partial"
+
+        def promise(writer: sqlite3.Connection, after: Standing, *, changed: bool) -> None:
+            self._promised = changed
+            self.checked.record(writer, before, after, hello, begin, changed=changed)
+
         return Opening(
-            standing, begin.full, self.received_patterns, kind, hello.node_name, hello.term, adopted, vanished
+            standing, begin.full, self.received_patterns, kind, hello.node_name, hello.term, adopted, vanished, promise
         )
 
     def commit(
@@ -330,37 +273,44 @@ class Destination:
     ) -> Ack:
         """Record base, cursor and the end of the intent in one durable transaction; return the acknowledgement.
 
-        With `settle_shape` the mounts of now are those that count from then on.
+        With `settle_shape` the mounts of now are those that count from then on. Raises CheckFailedError where the
+        check could only come now, and refused: it is rolled back then.
         """
         standing = opening.standing._replace(generation=applied.generation)
-        problems = self._record(applied, standing, full=opening.full, settle_shape=settle_shape)
+        problems = self._record(
+            applied, standing, full=opening.full, settle_shape=settle_shape, promise=opening.promise
+        )
+        self.checked.require_passed()
         return Ack(
             number, standing.cursor, applied.changed, applied.bytes, seconds, applied.generation, tuple(problems)
         )
 
-    def _record(self, applied: Applied, standing: Standing, *, full: bool, settle_shape: bool) -> list[Problem]:
+    def _record(
+        self,
+        applied: Applied,
+        standing: Standing,
+        *,
+        full: bool,
+        settle_shape: bool,
+        promise: Promise | None = None,
+    ) -> list[Problem]:
         problems = list(applied.problems)
         if not full:
             touched = {row.entry.path for row in applied.upserts} | set(applied.deletions)
             touched |= {problem.path for problem in problems}
             problems += [old for old in self._base.problems(self.domain) if old.path not in touched]
-        with self._store.transaction():
+        with self._store.transaction() as writer:
             # CRASH: everything on disk is flushed before this commit, and the ack leaves after it.
             self._base.commit(self.domain, applied.upserts, applied.deletions, standing, problems)
             self._journal.end(standing.generation)
             self.brake.commit()
-            self._settle_shape(always=settle_shape)
-        self._has_intent = False
+            self.place.settle_shape(always=settle_shape)
+            if promise is not None and not self._promised:
+                promise(writer, standing, changed=False)
+        self._has_intent = self._promised = False
         if full:
             self._base.forget_approvals(self.domain)
         return problems
-
-    def _settle_shape(self, *, always: bool) -> None:
-        if always or self._accepted_shape is None:
-            shape = self._watch.look().shape
-            if shape != self._accepted_shape:
-                self._remembered.accept_shape(shape)
-                self._accepted_shape = shape
 
 
 def refuse_unless_failover(mode_is_failover: bool, node: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from syncer.apply.applier import Applied, Attempt
 from syncer.apply.journal import Opening
-from syncer.errors import ApplyError, PeerProtocolError, Reason, UnavailableRootError
+from syncer.errors import ApplyError, CheckFailedError, PeerProtocolError, Reason, UnavailableRootError
 from syncer.model import Change, Kind
 from syncer.replicate.checks import require
 from syncer.replicate.compare import Comparison, Difference, plan_item
@@ -88,6 +88,9 @@ class Incoming:
         try:
             replies: list[FromFailover] = step()
             return replies
+        except CheckFailedError as error:
+            self.abandon()
+            return [Reject(self.number, error.reason, str(error), failure=error.failure)]
         except ApplyError as error:
             self.abandon()
             return [Reject(self.number, error.reason, str(error))]
@@ -106,7 +109,7 @@ class Incoming:
         self._destination.brake.begin()
         known = standing is not None and standing.source_node == self._hello.node_id
         # Another directory in the root's place is as foreign as at the first time.
-        self._first = not known or not self._destination.is_same_root() or bool(self._destination.shape_change())
+        self._first = not known or not self._destination.place.is_same() or bool(self._destination.place.shape_change())
         if not begin.full:
             start = None if standing is None or self._first or not standing.resumable else standing.cursor
             if start is None or start != begin.start:
@@ -185,7 +188,7 @@ class Incoming:
     def _start_attempt(self) -> list[FromFailover]:
         # What production itself could not read is not touched here; it shows as production's problem.
         known = [c for c in self._changes if c.entry is None or c.entry.kind is not Kind.UNKNOWN]
-        self._attempt = self._destination.attempt(known)
+        self._attempt = self._destination.attempt(known, self._hello.term)
         self._changes = []
         missing = []
         for digest in self._attempt.wanted(frozenset(self._inline)):

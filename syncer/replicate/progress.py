@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NamedTuple
 
-from syncer.errors import Reason
+from syncer.errors import CommandFailure, Reason
 from syncer.model import Cursor, Head, shown
 from syncer.replicate.brake import PREFIX
 from syncer.replicate.messages import Ack, Approval, Reject, Welcome
@@ -88,12 +88,19 @@ class Progress:
     """What the target said when it asked for the approval."""
     approved: str = ""
     approved_empty_seq: int = -1
+    check: CommandFailure | None = None
+    """How the target's check refused the last transaction: tried again with a newer seq, or when a person asks."""
+    check_refused: str = ""
+    """What it said then, with the first lines of the check's output."""
     broken: bool = False
     """The target found a transaction malformed: building upon its cursor would repeat it, so compare everything."""
     braked: str = ""
     """Why this node's own brake held back the head `braked_seq`; judged again when the head moves."""
     braked_seq: int = -1
 
+
+LINES_SHOWN = 3
+"""Lines of a failed check's output that stand in a reason; the event has all of them."""
 
 EMPTIED = (
     "nothing is left below the root on production, and deleting everything on failover needs a person's word: "
@@ -169,6 +176,8 @@ def _waiting_for_person_or_time(progress: Progress, facts: Facts, now: float) ->
         news = progress.approval.id.startswith(PREFIX) and progress.rejected_seq != facts.head.seq
         if not news or now < progress.retry_at:
             return Decision(Step.WAIT, Phase.SUSPENDED, progress.approval_needed)
+    if progress.check is not None and progress.rejected_seq == facts.head.seq:
+        return Decision(Step.WAIT, Phase.SUSPENDED, progress.check_refused)
     if progress.rejected_seq == facts.head.seq and now < progress.retry_at:
         return Decision(Step.WAIT, Phase.SUSPENDED, progress.error)
     return None
@@ -199,6 +208,8 @@ def after_ack(progress: Progress, ack: Ack) -> Progress:
         approval=None,
         approval_needed="",
         approved="",
+        check=None,
+        check_refused="",
         broken=False,
         braked="",
         braked_seq=-1,
@@ -217,8 +228,14 @@ def after_release(progress: Progress) -> Progress:
 
 def after_reject(progress: Progress, reject: Reject, head_seq: int, now: float, delay: float) -> Progress:
     """Fold a rejected transaction in; the same seq is tried again after `delay` seconds at the earliest."""
+    if reject.reason is Reason.CHECK_FAILED:
+        # The target and the way to it are in order: this counts towards no suspension.
+        sentence = "; ".join([reject.message, *first_lines(reject.failure.output)])
+        return replace(progress, error=sentence, rejected_seq=head_seq, check=reject.failure, check_refused=sentence)
     changed = replace(
         progress,
+        check=None,
+        check_refused="",
         failures=progress.failures + 1,
         error=reject.message,
         rejected_seq=head_seq,
@@ -229,6 +246,11 @@ def after_reject(progress: Progress, reject: Reject, head_seq: int, now: float, 
     if reject.reason is Reason.APPROVAL_REQUIRED:
         return replace(changed, approval=reject.approval, approval_needed=reject.message, approved="")
     return changed
+
+
+def first_lines(output: str) -> list[str]:
+    """Return the first lines of a check's output, as many as fit in a sentence for the operator."""
+    return [line.strip() for line in output.splitlines() if line.strip()][:LINES_SHOWN]
 
 
 def after_loss(progress: Progress, error: str, *, refused: bool, malformed: bool = False) -> Progress:
@@ -245,7 +267,7 @@ def after_loss(progress: Progress, error: str, *, refused: bool, malformed: bool
 
 def after_root_change(progress: Progress) -> Progress:
     """The target's root went or came back: what was planned or refused for the other tree means nothing now."""
-    return replace(progress, approval=None, approval_needed="", approved="", rejected_seq=-1, error="")
+    return replace(progress, approval=None, approval_needed="", approved="", rejected_seq=-1, check=None, error="")
 
 
 def after_approval(progress: Progress, emptied_seq: int) -> Progress:

@@ -344,6 +344,8 @@ class Sender:
             delay = backoff(self._progress.failures + 1, self.stream.retry_min, self.stream.retry_max)
             self._progress = after_reject(self._progress, outcome, seq, now, delay)
             log.warning("%s, domain %s: %s", self.stream.target, self.stream.domain, outcome.message)
+            if outcome.reason is Reason.CHECK_FAILED:
+                self._production.check_failed(self.stream, outcome.failure)
             return
         self._progress = after_ack(self._progress, outcome)
         self._last_success = time.time()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from syncer.errors import CommandFailure
 from syncer.index.snapshot import IndexSnapshot
 from syncer.model import Cursor, Head, Patterns, Problem, Term
 from syncer.replicate import messages as m
@@ -25,6 +26,8 @@ class Stream(NamedTuple):
     retry_max: float
     patterns: Patterns
     pattern_hash: bytes
+    start_services: bool = False
+    """Whether the domain's services are meant to run on the target."""
 
 
 class Production(Protocol):
@@ -51,6 +54,9 @@ class Production(Protocol):
 
     def succeeded(self, stream: Stream, ack: m.Ack, *, full: bool) -> None:
         """Record an acknowledgement."""
+
+    def check_failed(self, stream: Stream, failure: CommandFailure) -> None:
+        """Raise the event of a transaction that the target's check refused."""
 
 
 @dataclass(slots=True)
@@ -105,6 +111,7 @@ def hello_of(stream: Stream, production: Production, head: Head) -> m.Hello:
         stream.pattern_hash,
         b"",
         (production.node_id,),
+        start_services=stream.start_services,
     )
 
 

@@ -41,8 +41,10 @@ class Transactions:
                     return
                 for reply in await self._on_worker(message):
                     await self._send(reply)
-                    if isinstance(reply, m.Ack) and queue.empty():
-                        await self._tidy()
+                    if isinstance(reply, m.Ack):
+                        self._destination.checked.acknowledged()
+                        if queue.empty():
+                            await self._tidy()
         finally:
             # RACE: the next session of this domain waits for the lane's lock until this is done.
             await asyncio.shield(self._give_up())

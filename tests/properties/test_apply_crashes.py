@@ -60,7 +60,7 @@ class Receiver:
         seq = self.cursor() + 1
         begin = Begin(False, None, Cursor("index", "run", seq))
         destination.require_whole()
-        attempt = destination.attempt(changes)
+        attempt = destination.attempt(changes, Term(1, "node-p"))
         for digest in attempt.wanted():
             attempt.write(digest, contents[digest], 0, False)
         opening = destination.opening(hello(), begin)

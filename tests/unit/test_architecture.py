@@ -49,6 +49,7 @@ PURE = [
     "replicate.brake",
     "replicate.progress",
     "replicate.shape",
+    "services.redaction",
     "substitution.rules",
     "substitution.rewrite",
 ]

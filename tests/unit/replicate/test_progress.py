@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from syncer.errors import Reason
+from syncer.errors import CommandFailure, Reason
 from syncer.model import Cursor, Head, Term
 from syncer.replicate.brake import PREFIX
 from syncer.replicate.messages import Ack, Approval, Reject, Welcome
@@ -107,6 +107,24 @@ def test_a_rejected_state_waits_for_time_or_news() -> None:
     assert decide(rejected, FACTS, 105.0).step is Step.PARTIAL
     assert decide(rejected, FACTS._replace(head=Head("index", "run", 11)), 101.0).step is Step.PARTIAL
     assert decide(after_ack(rejected, ack(10)), FACTS, 101.0).phase is Phase.STREAMING
+
+
+def test_what_a_check_refused_waits_for_news_or_a_person_and_counts_towards_nothing() -> None:
+    failure = CommandFailure("nginx -t", "1", 0.1, "\n  unknown directive\nline two\nline three\nline four")
+    reject = Reject(1, Reason.CHECK_FAILED, "the check refused", failure=failure)
+    refused = after_reject(connected(7), reject, 10, 100.0, 5.0)
+    reason = "the check refused; unknown directive; line two; line three"
+    assert decide(refused, FACTS, 1e9) == (Step.WAIT, Phase.SUSPENDED, reason)
+    assert refused.failures == 0
+    again = after_welcome(after_loss(refused, "cut", refused=False), welcome(7), b"p", b"")
+    assert decide(again, FACTS, 1e9) == (Step.WAIT, Phase.SUSPENDED, reason)
+    assert decide(again, FACTS._replace(requested=True), 1e9).step is Step.FULL
+    news = FACTS._replace(head=Head("index", "run", 11))
+    assert decide(again, news, 0.0).step is Step.PARTIAL
+    assert decide(after_ack(again, ack(11)), news, 0.0) == (Step.WAIT, Phase.STREAMING, "")
+    # Another refusal of the newer state has its own rule.
+    full = after_reject(again, Reject(2, Reason.DISK_FULL, "no space"), 11, 100.0, 5.0)
+    assert decide(full, news, 105.0).step is Step.PARTIAL
 
 
 def test_a_cursor_mismatch_is_answered_by_a_full_at_once() -> None:

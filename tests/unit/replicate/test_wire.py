@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncer.errors import PeerProtocolError, Reason
+from syncer.errors import CommandFailure, PeerProtocolError, Reason
 from syncer.model import Change, Cursor, Entry, Kind, Patterns, Problem, Term
 from syncer.pb import sync_pb2 as pb
 from syncer.replicate import messages as m
@@ -56,6 +56,7 @@ FROM_FAILOVER: list[m.FromFailover] = [
     m.Ack(3, CURSOR, 2, 10, 0.25, 4, (Problem("", b"x", "why"),)),
     m.Reject(3, Reason.APPROVAL_REQUIRED, "no", m.Approval("id", 1, 2, (m.PlanItem(b"a", "delete", Kind.FILE, 3),))),
     m.Reject(3, Reason.DISK_FULL, "full", None, (b"w" * 32,)),
+    m.Reject(3, Reason.CHECK_FAILED, "no", failure=CommandFailure("nginx -t", "1", 0.5, "bad\nline")),
     m.Plan(3, (m.PlanItem(b"a", "replace", Kind.DIRECTORY, 0),), True, "id"),
     m.Goodbye(Reason.INTERNAL, "oops"),
 ]
