@@ -220,6 +220,10 @@ class Attempt:
         steps = [step for step in self._plan.steps if not (lost and beneath_any(step.path, lost))]
         upserts = [BaseRow(step.entry, self._identity(step)) for step in steps]
         problems = {**self._plan.problems, **self._builder.problems, **self._burst.problems}
+        for step in steps:
+            stranger = self._owners.strangers(step.entry)
+            if stranger:
+                problems.setdefault(step.path, stranger)
         changed = sum(1 for step in steps if step.action is not Action.RECORD) + len(self._burst.removed)
         return Applied(
             upserts + kept,

@@ -131,6 +131,10 @@ class Stages:
             self._by_directory[directory] = stage
         return stage
 
+    def beside(self, parent: int) -> Stage:
+        """Return a stage in the opened directory in which the root is made later; the caller closes it."""
+        return Stage(self._make(parent, b""), self._disk)
+
     def opened(self) -> list[Stage]:
         """Return the stages that this transaction has used so far."""
         return [*([self._main] if self._main is not None and self._main_used else []), *self._others.values()]

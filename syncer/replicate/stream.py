@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from syncer.index.names import OwnerNames
 from syncer.index.snapshot import IndexSnapshot
 from syncer.model import Cursor, Head, Patterns, Problem, Term
 from syncer.replicate import messages as m
@@ -86,9 +87,11 @@ class StreamView(NamedTuple):
     echoes: int
     problems: tuple[Problem, ...]
     peer_node_id: str
+    limits: tuple[str, ...] = ()
+    """What the target cannot hold, as it said in the handshake."""
 
 
-def hello_of(stream: Stream, production: Production, head: Head) -> m.Hello:
+def hello_of(stream: Stream, production: Production, head: Head, names: OwnerNames) -> m.Hello:
     """Return production's first word on a stream."""
     return m.Hello(
         m.PROTOCOL,
@@ -102,6 +105,8 @@ def hello_of(stream: Stream, production: Production, head: Head) -> m.Hello:
         stream.pattern_hash,
         b"",
         (production.node_id,),
+        names.users,
+        names.groups,
     )
 
 
