@@ -41,6 +41,8 @@ class Owners:
         self._strangers: dict[object, str] = {}
         self._unknown: set[str] = set()
         self._since = time.monotonic()
+        self.dropped_labels = False
+        """SELinux labels came, and this kernel does not use them."""
 
     def refresh(self) -> None:
         """Forget old answers; called once a transaction, so that one sees the same accounts throughout."""
@@ -98,8 +100,9 @@ class Owners:
     def _resolved(self, encoded: bytes) -> Mapping[bytes, bytes]:
         found = {}
         for name, value in decode(encoded).items():
-            # A label means nothing to a kernel without SELinux: the handshake says that it is not kept.
+            # A label means nothing to a kernel without SELinux: the next handshake says that it was not kept.
             if name == LABEL and not has_labels():
+                self.dropped_labels = True
                 continue
             found[name] = self._access_list(value) if name in ACCESS_LISTS else value
         return found

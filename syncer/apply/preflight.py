@@ -21,7 +21,7 @@ _ANSWERS = frozenset((errno.EOPNOTSUPP, errno.EPERM, errno.EACCES, errno.EINVAL,
 
 
 def limits_of_accounts(owners: Owners, users: tuple[str, ...], groups: tuple[str, ...]) -> list[str]:
-    """Return a sentence for users, and one for groups, of production that do not exist here."""
+    """Return a sentence for users, and one for groups, of production that do not exist here; labels as well."""
     owners.refresh()
     found = []
     for what, names in zip(("user", "group"), owners.missing(users, groups), strict=True):
@@ -32,6 +32,8 @@ def limits_of_accounts(owners: Owners, users: tuple[str, ...], groups: tuple[str
                 f"{what} {listed}{more}: not known on failover, so production's number is used; "
                 "create it there, or name another under `owners`"
             )
+    if owners.dropped_labels:
+        found.append("SELinux labels of production are not kept: the kernel on failover does not use them")
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -19,6 +20,7 @@ from syncer.apply.owners import Owners, same_here
 from syncer.capture.ignore import Scope
 from syncer.capture.scan import Scanner
 from syncer.capture.tree_capture import TreeCapture
+from syncer.errors import ApplyError
 from syncer.files import Disk
 from syncer.index.store import IndexStore
 from syncer.model import Change, Entry, Kind, Known, Patterns
@@ -175,6 +177,37 @@ def test_full_synchronization_puts_names_together(
         assert failover.apply(changes, production).problems == []
         assert described(root) == described(production)
         assert compared(failover, [known.entry for known in wanted]) == []
+
+
+@given(st.lists(operations, max_size=10), st.lists(operations, min_size=1, max_size=10), st.integers(0, 40))
+def test_the_same_changes_after_a_stop_at_any_operation_end_together(
+    before: list[Operation], after: list[Operation], stop_at: int
+) -> None:
+    left = 10**9
+
+    def stop(operation: str, name: bytes) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise OSError(5, f"stopped at {operation}", name)
+
+    with two_roots() as (_, production, root):
+        failover = Failover(root, Disk(stop))
+        for operation in before:
+            perform(production, operation)
+        first = {known.entry.path: known.entry for known in scanned(production)}
+        failover.apply([Change(0, path, entry) for path, entry in first.items()], production)
+        for operation in after:
+            perform(production, operation)
+        second = {known.entry.path: known.entry for known in scanned(production)}
+        changes = [Change(0, path, entry) for path, entry in second.items() if first.get(path) != entry]
+        changes += [Change(0, path, None) for path in first if path not in second]
+        left = stop_at
+        with contextlib.suppress(ApplyError):
+            failover.apply(changes, production)
+        left = 10**9
+        failover.apply(changes, production)
+        assert described(root) == described(production)
 
 
 def scanned(root: Path) -> list[Known]:

@@ -17,7 +17,7 @@ from syncer.apply.attributes import without_access_list
 from syncer.apply.owners import Owners, same_here
 from syncer.apply.sparse import write_sparse
 from syncer.errors import ApplyError
-from syncer.files import Disk
+from syncer.files import Disk, has_labels
 from syncer.model import Change, Entry, Kind
 from tests.unit.apply.trees import MemoryBase, WholeReach
 
@@ -252,6 +252,15 @@ def test_a_file_system_that_ignores_case_is_a_limit(tmp_path: Path) -> None:
 
     node = Node(tmp_path, Disk(answer_to_both), Owners(known(), known()))
     assert any("upper and lower case" in limit for limit in node.applier.limits((), (), may_probe=True))
+
+
+def test_labels_that_this_kernel_does_not_use_are_left_out_and_said(tmp_path: Path) -> None:
+    if has_labels():
+        pytest.skip("this kernel uses labels")
+    node = Node(tmp_path, owners=Owners(known(), known()))
+    node.apply(entry(b"a", encoded=attributes.encode({attributes.LABEL: b"system_u:object_r:etc_t:s0"})))
+    assert "security.selinux" not in os.listxattr(node.root / "a")
+    assert any("SELinux labels" in limit for limit in node.applier.limits((), (), may_probe=False))
 
 
 @pytest.mark.needs_root
