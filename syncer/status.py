@@ -139,6 +139,7 @@ def _stream(node: Node, view: StreamView) -> dict[str, Any]:
         "generation": view.generation,
         "echoes": view.echoes,
         "problems": [_problem(problem) for problem in view.problems],
+        "limits": list(view.limits),
         "approval": _approval(node.production.senders[view.target, view.domain].waiting_approval()),
     }
 

@@ -20,6 +20,7 @@ from syncer.apply.check import in_order
 from syncer.apply.journal import Journal
 from syncer.apply.leftovers import Leftovers, remove_leftovers
 from syncer.apply.owners import Owners
+from syncer.apply.preflight import Preflight
 from syncer.apply.recovery import recover
 from syncer.apply.stage import Stages
 from syncer.apply.values import Applied, BaseReader, Reach
@@ -44,6 +45,7 @@ class Applier:
         self._owners = owners
         self._stages = Stages(root, domain, node_id, disk)
         self._base = base
+        self._preflight = Preflight(root, self._stages, owners, disk)
         self._disk = disk
         self._journal = journal
         # What an earlier life left is not known yet.
@@ -95,6 +97,10 @@ class Applier:
                     remove_leftovers(area, {*self._journal.stages_in_use(), self._stages.name})
                 self._may_have_leftovers = False
             self._stages.make_ready(root)
+
+    def limits(self, users: tuple[str, ...], groups: tuple[str, ...], *, may_probe: bool) -> list[str]:
+        """Return a sentence for each thing that cannot be held here of what production may send."""
+        return self._preflight.limits(users, groups, may_probe=may_probe)
 
     def areas(self) -> list[Area]:
         """Return the domain's private directories, that of the root's own mount first."""

@@ -208,11 +208,16 @@ class Attempt:
             self._survey.parents,
             identities,
             builder.dropped,
-            builder.problems,
+            {**self._strangers(), **builder.problems},
             dict(unlinks),
             frozenset((*self._local.linked, *builder.linked)),
             builder.bytes_written,
         )
+
+    def _strangers(self) -> dict[bytes, str]:
+        """Return the paths whose owner or access list names somebody whom nobody knows here: path → sentence."""
+        named = ((step.path, self._owners.strangers(step.entry)) for step in self._plan.steps)
+        return {path: sentence for path, sentence in named if sentence}
 
     def _staged_identity(self, path: bytes) -> DiskIdentity:
         place = self._builder.places.get(path)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from syncer.apply.plan import Action, Found, Plan, Step
 from syncer.model import DiskIdentity, Entry, Kind, Known
 
+Inode = tuple[int, int]
 _STANDS = (Action.RECORD, Action.ADJUST)
 
 
@@ -52,8 +53,12 @@ def file_of(entry: Entry) -> Entry:
     return entry._replace(path=b"", note="")
 
 
-def join_names(plan: Plan, others: Mapping[int, Sequence[Standing]]) -> Joined:
-    """Make names of one file names of one file; `others` are those of the base that the plan has no step for."""
+def join_names(plan: Plan, found: Mapping[bytes, Found], others: Mapping[int, Sequence[Standing]]) -> Joined:
+    """Make names of one file names of one file.
+
+    `found` is what stands at the paths of the transaction, `others` are the names of the base, by link
+    number, that the plan has no step for.
+    """
     groups: defaultdict[Entry, list[Step]] = defaultdict(list)
     for step in plan.steps:
         if step.entry.link and step.entry.kind is Kind.FILE:
@@ -61,50 +66,68 @@ def join_names(plan: Plan, others: Mapping[int, Sequence[Standing]]) -> Joined:
     joined = Joined(plan, {}, set(), set())
     if not groups:
         return joined
+    joining = _Joining(joined, _known_names(found, others))
     changed: dict[bytes, Step] = {}
     for file, steps in groups.items():
-        for step in _joined_group(file, steps, others.get(file.link, ()), joined):
+        for step in joining.group(file, steps, others.get(file.link, ())):
             changed[step.path] = step
     return joined._replace(plan=plan._replace(steps=[changed.get(step.path, step) for step in plan.steps]))
 
 
-def _joined_group(file: Entry, steps: list[Step], others: Sequence[Standing], joined: Joined) -> list[Step]:
-    """Return the steps of one file, placed anew where they stand on another inode than the others."""
-    anchor = _anchor(file, steps, others)
-    if anchor is None:
-        if len(steps) == 1:
-            return [_alone(steps[0])]
-        joined.staged.add(file)
-        return [_placed(step) for step in steps]
-    path, found = anchor
-    result = []
-    for step in steps:
-        if step.action is Action.RECORD and step.found is not None and _inode(step.found) == _inode(found):
-            joined.unmoved.add(step.path)
-            result.append(step)
-        else:
-            joined.sources[step.path] = Source(path, found.identity)
-            result.append(_placed(step))
-    if joined.sources:
-        joined.staged.add(file)
-    return result
+def _known_names(found: Mapping[bytes, Found], others: Mapping[int, Sequence[Standing]]) -> Counter[Inode]:
+    """Count the names that transaction and base know of each file on this disk; each path counts once."""
+    inodes = {path: _inode(here) for path, here in found.items() if here.kind is Kind.FILE}
+    for group in others.values():
+        for other in group:
+            if other.found is not None and other.found.kind is Kind.FILE:
+                inodes[other.known.entry.path] = _inode(other.found)
+    return Counter(inodes.values())
 
 
-def _anchor(file: Entry, steps: list[Step], others: Sequence[Standing]) -> tuple[bytes, Found] | None:
-    """Return a name that is already what all are to be, if every name of its file is one of ours."""
-    names: Counter[tuple[int, int]] = Counter()
-    for found in (*(step.found for step in steps), *(other.found for other in others)):
-        if found is not None and found.kind is Kind.FILE:
-            names[_inode(found)] += 1
-    candidates = [(step.path, step.found) for step in steps if step.action is Action.RECORD]
-    candidates += [
-        (other.known.entry.path, other.found)
-        for other in others
-        if other.is_untouched and file_of(other.known.entry) == file
-    ]
-    # The one with the most names leaves the least to do.
-    usable = [(path, found) for path, found in candidates if found is not None and found.links == names[_inode(found)]]
-    return max(usable, key=lambda pair: names[_inode(pair[1])], default=None)
+class _Joining:
+    """Chooses a file for each group; no two groups get the same one."""
+
+    def __init__(self, joined: Joined, names: Counter[Inode]) -> None:
+        self._joined = joined
+        self._names = names
+        self._taken: set[Inode] = set()
+
+    def group(self, file: Entry, steps: list[Step], others: Sequence[Standing]) -> list[Step]:
+        """Return the steps of one file, placed anew where they stand on another inode than the others."""
+        anchor = self._anchor(file, steps, others)
+        if anchor is None:
+            if len(steps) == 1:
+                return [_alone(steps[0])]
+            self._joined.staged.add(file)
+            return [_placed(step) for step in steps]
+        path, found = anchor
+        self._taken.add(_inode(found))
+        result = []
+        for step in steps:
+            if step.action is Action.RECORD and step.found is not None and _inode(step.found) == _inode(found):
+                self._joined.unmoved.add(step.path)
+                result.append(step)
+            else:
+                self._joined.sources[step.path] = Source(path, found.identity)
+                self._joined.staged.add(file)
+                result.append(_placed(step))
+        return result
+
+    def _anchor(self, file: Entry, steps: list[Step], others: Sequence[Standing]) -> tuple[bytes, Found] | None:
+        """Return a name that is already what all are to be, if every name of its file is one of ours."""
+        candidates = [(step.path, step.found) for step in steps if step.action is Action.RECORD]
+        candidates += [
+            (other.known.entry.path, other.found)
+            for other in others
+            if other.is_untouched and file_of(other.known.entry) == file
+        ]
+        usable = [(path, found) for path, found in candidates if found is not None and self._is_usable(found)]
+        # The one with the most names leaves the least to do.
+        return max(usable, key=lambda pair: pair[1].links, default=None)
+
+    def _is_usable(self, found: Found) -> bool:
+        inode = _inode(found)
+        return found.links == self._names[inode] and inode not in self._taken
 
 
 def _alone(step: Step) -> Step:
@@ -118,5 +141,5 @@ def _placed(step: Step) -> Step:
     return step._replace(action=Action.PLACE) if step.action in _STANDS else step
 
 
-def _inode(found: Found) -> tuple[int, int]:
+def _inode(found: Found) -> Inode:
     return found.identity.device, found.identity.inode

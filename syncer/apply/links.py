@@ -40,7 +40,7 @@ class HardLinks:
             self._others[link] = [
                 Standing(known, found_of(here)) for known in rows if (here := self._lstat(known.entry.path)) is not None
             ]
-        self._joined = join_names(plan, self._others)
+        self._joined = join_names(plan, survey.found, self._others)
         return self._joined.plan
 
     def share(self, builder: Builder) -> None:

@@ -37,7 +37,12 @@ class Owners:
         self._renamed = dict(renamed or {})
         self._local: dict[tuple[int, int, str, str], tuple[int, int]] = {}
         self._attributes: dict[bytes, Mapping[bytes, bytes]] = {}
+        self._announced: set[str] = set()
+        self._strangers: dict[object, str] = {}
+        self._unknown: set[str] = set()
         self._since = time.monotonic()
+        self.dropped_labels = False
+        """SELinux labels came, and this kernel does not use them."""
 
     def refresh(self) -> None:
         """Forget old answers; called once a transaction, so that one sees the same accounts throughout."""
@@ -45,6 +50,7 @@ class Owners:
         if now - self._since > FORGET_AFTER:
             self._local.clear()
             self._attributes.clear()
+            self._strangers.clear()
             self._since = now
 
     def local(self, entry: Entry) -> tuple[int, int]:
@@ -54,6 +60,7 @@ class Owners:
         if pair is None:
             pair = (self._number(self._user, entry.owner, entry.uid), self._number(self._group, entry.group, entry.gid))
             self._local[key] = pair
+            self._note_strangers(key)
         return pair
 
     def attributes(self, entry: Entry) -> Mapping[bytes, bytes]:
@@ -66,10 +73,25 @@ class Owners:
             if len(self._attributes) >= _REMEMBERED:
                 self._attributes.clear()
             found = self._attributes[encoded] = self._resolved(encoded)
+            self._note_strangers(encoded)
         return found
 
+    def strangers(self, entry: Entry) -> str:
+        """Say which names of an entry nobody has here and no handshake has told of yet; "" for none."""
+        if not self._strangers:
+            return ""
+        found = [self._strangers.get(entry[3:7], ""), self._strangers.get(entry.attributes, "")]
+        return "; ".join(filter(None, found))
+
     def missing(self, users: tuple[str, ...], groups: tuple[str, ...]) -> tuple[list[str], list[str]]:
-        """Return those of production's names that nobody has here, as they would be called here."""
+        """Return those of production's names that nobody has here, as they would be called here.
+
+        They are shown as limits from then on, and no more as problems of each path.
+        """
+        self._announced.update(users, groups)
+        self._local.clear()
+        self._attributes.clear()
+        self._strangers.clear()
         return (
             [self._renamed.get(name, name) for name in users if not self._is_known(self._user, name)],
             [self._renamed.get(name, name) for name in groups if not self._is_known(self._group, name)],
@@ -78,8 +100,9 @@ class Owners:
     def _resolved(self, encoded: bytes) -> Mapping[bytes, bytes]:
         found = {}
         for name, value in decode(encoded).items():
-            # A label means nothing to a kernel without SELinux: the handshake says that it is not kept.
+            # A label means nothing to a kernel without SELinux: the next handshake says that it was not kept.
             if name == LABEL and not has_labels():
+                self.dropped_labels = True
                 continue
             found[name] = self._access_list(value) if name in ACCESS_LISTS else value
         return found
@@ -102,10 +125,19 @@ class Owners:
             return look_up(self._renamed.get(name, name))
         # ValueError: a name with a NUL or an unpaired surrogate is nobody's here.
         except (KeyError, ValueError):
+            self._unknown.add(name)
             return number
 
+    def _note_strangers(self, key: object) -> None:
+        names = sorted(self._unknown - self._announced)
+        self._unknown.clear()
+        if names:
+            self._strangers[key] = f"{', '.join(names)} is not known on failover: production's number is used"
+
     def _is_known(self, look_up: Callable[[str], int], name: str) -> bool:
-        return self._number(look_up, name, -1) != -1
+        found = self._number(look_up, name, -1) != -1
+        self._unknown.clear()
+        return found
 
 
 def same_here(owners: Owners, wanted: Entry, current: Entry) -> bool:

@@ -44,6 +44,12 @@ class Stage:
         """Close its descriptors; what is in it stays."""
         self.root.close()
 
+    def discard(self) -> None:
+        """Remove it with what is in it, and close its area."""
+        self.close()
+        self.area.remove_tree(self.name)
+        self.area.close()
+
 
 class Stages:
     """A domain's areas and the stages of its current transaction, opened when needed.
@@ -103,6 +109,10 @@ class Stages:
                 stage = self._others[mount] = Stage(self._other_area(mount, directory), self.name)
             self._by_directory[directory] = stage
         return stage
+
+    def beside(self, parent: int) -> Stage:
+        """Return a stage in the opened directory in which the root is made later; the caller ends it by `discard`."""
+        return Stage(Area(make_area(parent, b"", self._own, self._disk), b"", self._disk), _new_name())
 
     def opened(self) -> list[Stage]:
         """Return the stages that this transaction has used so far."""

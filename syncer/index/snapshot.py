@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from syncer.index.names import OwnerNames, owner_names
 from syncer.index.opening import explained
 from syncer.index.rows import ENTRY_COLUMNS, LIVE, entry_of
 from syncer.model import Change, Entry, Head, join, name_of, parent_of
@@ -177,6 +178,14 @@ class IndexSnapshot:
             (digest, up_to_seq),
         )
         return bool(found)
+
+    def owner_names(self) -> OwnerNames:
+        """Return the names of users and groups that own anything; reads all rows."""
+        owners = self._query("SELECT DISTINCT owner, group_name FROM entry WHERE domain_id = ? AND state = 0", ())
+        attributes = self._query(
+            "SELECT DISTINCT attributes FROM entry WHERE domain_id = ? AND state = 0 AND attributes <> x''", ()
+        )
+        return owner_names(owners, (row[0] for row in attributes))
 
     def summary(self) -> bytes:
         """Return the digest over all live entries (see syncer/summary.py); cached until something changes."""

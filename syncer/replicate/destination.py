@@ -181,6 +181,10 @@ class Destination:
         """Yield what stands here in order: what was applied, with `edits` put over it."""
         return overlay(self._base.rows(self.domain), edits)
 
+    def limits(self, users: tuple[str, ...], groups: tuple[str, ...]) -> list[str]:
+        """Return a sentence for each thing that cannot be held here, of what production may send."""
+        return self._applier.limits(users, groups, may_probe=not self.trouble())
+
     def is_same(self, wanted: Entry, current: Entry) -> bool:
         """Tell whether what a scan found here is what production's entry means here."""
         return same_here(self._owners, wanted, current)

@@ -194,9 +194,10 @@ class Receiver:
         standing = destination.standing()
         own = standing is not None and standing.source_node == hello.node_id
         problems = tuple(destination.problems())
+        limits = tuple(destination.limits(hello.users, hello.groups))
         head = (m.PROTOCOL, node.software, node.node_id, node.name, node.term())
         if standing is None or not own:
-            return m.Welcome(*head, None, b"", b"", False, problems, node.echoes)
+            return m.Welcome(*head, None, b"", b"", False, problems, node.echoes, limits)
         return m.Welcome(
             *head,
             standing.cursor,
@@ -205,6 +206,7 @@ class Receiver:
             standing.resumable,
             problems,
             node.echoes,
+            limits,
         )
 
     async def _read(

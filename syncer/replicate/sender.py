@@ -24,6 +24,7 @@ from syncer.model import Head, Problem
 from syncer.replicate import messages as m
 from syncer.replicate.link import Dial
 from syncer.replicate.outgoing import ContentChangedError, ContentSource
+from syncer.replicate.preflight import first_scan
 from syncer.replicate.progress import (
     Facts,
     Progress,
@@ -110,6 +111,7 @@ class Sender:
             self._welcome.echoes if self._welcome else 0,
             self._problems,
             self._welcome.node_id if self._welcome else "",
+            self._welcome.limits if self._welcome else (),
         )
 
     def head_moved(self) -> None:
@@ -219,8 +221,10 @@ class Sender:
             stream, self._source, self._on_thread, self.stream.timeout, self.stream.target, self._root_changed
         )
         try:
+            await first_scan(self.stream.domain, self._production, self._wake)
+            names = await self._on_thread(lambda: self._index.owner_names(self.stream.domain))
             welcome = await session.handshake(
-                hello_of(self.stream, self._production, self._index.head(self.stream.domain))
+                hello_of(self.stream, self._production, self._index.head(self.stream.domain), names)
             )
             self._progress = after_welcome(self._progress, welcome, self.stream.pattern_hash, b"")
             self._welcome = welcome

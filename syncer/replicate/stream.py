@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from syncer.errors import CommandFailure
+from syncer.index.names import OwnerNames
 from syncer.index.snapshot import IndexSnapshot
 from syncer.model import Cursor, Head, Patterns, Problem, Term
 from syncer.replicate import messages as m
@@ -95,9 +96,11 @@ class StreamView(NamedTuple):
     echoes: int
     problems: tuple[Problem, ...]
     peer_node_id: str
+    limits: tuple[str, ...] = ()
+    """What the target cannot hold, as it said in the handshake."""
 
 
-def hello_of(stream: Stream, production: Production, head: Head) -> m.Hello:
+def hello_of(stream: Stream, production: Production, head: Head, names: OwnerNames) -> m.Hello:
     """Return production's first word on a stream."""
     return m.Hello(
         m.PROTOCOL,
@@ -111,6 +114,8 @@ def hello_of(stream: Stream, production: Production, head: Head) -> m.Hello:
         stream.pattern_hash,
         b"",
         (production.node_id,),
+        names.users,
+        names.groups,
         start_services=stream.start_services,
     )
 

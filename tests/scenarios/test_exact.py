@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from syncer.demo.node import wait_until
-from tests.e2e.harness import EQUAL_SECONDS, Pair, paired
+from tests.e2e.harness import EQUAL_SECONDS, TARGET, Pair, paired
 
 pytestmark = [
     pytest.mark.needs_root,
@@ -34,6 +34,10 @@ def described(root: Path) -> dict[str, list[bytes]]:
     """Return what the four programs say of a tree; sizes of directories are the file system's own affair."""
     paths = sorted(run("find", ".", "-print0", cwd=root).split(b"\0")[:-1])
     arguments = [os.fsdecode(path) for path in paths]
+    together: dict[bytes, bytes] = {}
+    for line in sorted(run("find", ".", "-type", "f", "-links", "+1", "-printf", r"%i %p\n", cwd=root).splitlines()):
+        inode, _, name = line.partition(b" ")
+        together[inode] = together.get(inode, b"") + name + b" "
     stats = run("stat", f"--printf={STAT}\\n", *arguments, cwd=root).splitlines()
     found = run("find", ".", "-printf", FIND, cwd=root).splitlines()
     return {
@@ -42,6 +46,7 @@ def described(root: Path) -> dict[str, list[bytes]]:
         ).splitlines(),
         "getfattr": sorted_blocks(run("getfattr", "-d", "-m-", "-R", "-h", "-e", "hex", ".", cwd=root)),
         "stat": [without_directory_size(line, 7, b"directory") for line in stats],
+        "together": sorted(together.values()),
         "find": sorted(without_directory_size(line, 8, b"|d|") for line in found),
     }
 
@@ -96,6 +101,7 @@ def build(root: Path) -> None:
     run("setfacl", "-m", "u:daemon:rwx,g:adm:r,u:4242:r,m:rx", root / "acl/file")
     run("setfacl", "-d", "-m", "u:daemon:rwx,g:4243:rx", root / "acl")
     run("setfacl", "-m", "u:bin:x", root / "acl")
+    run("setfacl", "-d", "-m", "u:daemon:rw,g:4243:r", root / "acl/below")
     (root / "acl/below/inherits").write_text("born with an access list\n")
     (root / "attributes").write_bytes(b"a")
     run("setfattr", "-n", "user.comment", "-v", "0x00ff0a", root / "attributes")
@@ -163,6 +169,26 @@ def pair(tmp_path: Path) -> object:
         yield pair
 
 
+def test_the_comparison_sees_every_difference(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    build(one)
+    run("cp", "-a", one, other)
+    before = described(one)
+    assert before == described(other)
+    for command in (
+        ("setfacl", "-m", "u:bin:r", other / "acl/file"),
+        ("setfattr", "-n", "user.new", other / "nothing"),
+        ("setcap", "-r", other / "capable"),
+        ("chown", "3", other / "sticky"),
+        ("touch", other / "empty"),
+        ("cp", "--remove-destination", other / "one", other / "two"),
+    ):
+        run(*command)
+        after = described(other)
+        assert after != before, command
+        before = after
+
+
 def test_guarantee_9_a_full_synchronization_is_exact(pair: Pair) -> None:
     build(pair.production.root / "tree")
     pair.start()
@@ -183,3 +209,41 @@ def test_guarantee_9_partial_synchronization_is_exact(pair: Pair) -> None:
     wait_identical(pair)
     (pair.production.root / "tree").rename(pair.production.root / "moved")
     wait_identical(pair)
+
+
+def test_a_full_synchronization_repairs_what_was_changed_on_failover(pair: Pair) -> None:
+    build(pair.production.root / "tree")
+    pair.start()
+    wait_identical(pair)
+    theirs = pair.failover.root / "tree"
+    run("setfattr", "-n", "user.foreign", theirs / "nothing")
+    run("setfacl", "-b", theirs / "acl/file")
+    run("setcap", "-r", theirs / "capable")
+    run("cp", "-p", "--remove-destination", theirs / "one", theirs / "two")
+    run("ln", "-f", theirs / "setuid", theirs / "attributes")
+    pair.production.cli("snapshot")
+    wait_identical(pair)
+
+
+def test_what_failover_cannot_hold_is_said_before_anything_is_applied(tmp_path: Path) -> None:
+    with paired(tmp_path, start=False, domain='owners = { daemon = "nobody-of-failover", bin = "sys" }\n') as pair:
+        root = pair.production.root
+        (root / "theirs").write_text("x")
+        shutil.chown(root / "theirs", "daemon", "daemon")
+        (root / "mapped").write_text("y")
+        shutil.chown(root / "mapped", "bin", "bin")
+        pair.start()
+        pair.wait_for(lambda stream: stream["changes_behind"] == 0 and stream["cursor_seq"], "all was applied")
+        limits = pair.production.stream()["limits"]
+        assert [limit.split(":")[0] for limit in limits] == [
+            "user nobody-of-failover", "group nobody-of-failover",
+        ]  # fmt: skip  # one line for each
+        shown = pair.production.cli("status", check=False).stdout
+        assert f"limit: {TARGET} tree: user nobody-of-failover" in shown
+        assert (pair.failover.root / "theirs").stat().st_uid == (root / "theirs").stat().st_uid
+        assert (pair.failover.root / "mapped").owner() == "sys"
+        assert pair.production.stream()["problems"] == []
+        # Compared again by what it means here, nothing differs.
+        os.utime(pair.failover.root / "mapped", ns=(1, 1))
+        assert pair.production.json("snapshot")["targets"][0]["domains"][0]["changes"] == 1
+        assert pair.production.json("snapshot")["targets"][0]["domains"][0]["changes"] == 0

@@ -46,6 +46,8 @@ PURE = [
     "capture.ignore",
     "capture.settle",
     "index.diff",
+    "apply.groups",
+    "replicate.groupings",
     "replicate.brake",
     "replicate.progress",
     "replicate.shape",
