@@ -34,8 +34,10 @@ class Stage:
         return b"%d" % self._number
 
     def clear(self) -> None:
-        """Remove everything in it."""
+        """Remove everything in it that is not the history's."""
         for name, is_directory in self.root.entries(b""):
+            if name in (b"kept", b"damaged") or name.startswith(b"stage-"):
+                continue
             if is_directory:
                 self.remove_tree(name)
             else:

@@ -9,11 +9,16 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from syncer.apply.applier import Applied, Applier, Attempt
+from syncer.apply.areas import Areas
+from syncer.apply.history import History
+from syncer.apply.integrity import RecordEvent
 from syncer.capture.ignore import Scope
 from syncer.capture.scan import Scanner
+from syncer.config.settings import HistorySettings
 from syncer.errors import Reason, RefusedError, UnavailableRootError
 from syncer.files import Disk
 from syncer.model import Change, Cursor, Known, Patterns, Problem, shown
@@ -22,6 +27,7 @@ from syncer.replicate.compare import Standing as StandingPath
 from syncer.replicate.messages import Ack, Approval, Begin, Hello
 from syncer.state.base import Base
 from syncer.state.cursors import Standing, read_standing
+from syncer.state.rolled_back import RolledBack, forget_rolled_back, read_rolled_back, record_rolled_back
 from syncer.state.store import StateStore
 from syncer.summary import summarize
 
@@ -60,6 +66,8 @@ class Destination:
         store: StateStore,
         protected: Sequence[bytes],
         disk: Disk | None = None,
+        limits: HistorySettings | None = None,
+        record: RecordEvent = lambda name, variables: None,
     ) -> None:
         """Take a domain of this node's configuration; `protected` are syncer's own paths below `root`."""
         self.domain = domain
@@ -74,9 +82,15 @@ class Destination:
         self._scopes: dict[Patterns, Scope] = {}
         self._applier = Applier(domain, root, store.node_id, self._tree, self._disk)
         self.received_patterns = patterns
+        self.store = store
+        self._areas = Areas(root, domain, store.node_id)
+        self.history = History(domain, store, self._disk, self._areas.current, limits or HistorySettings(), record)
+        self._rolled_back = read_rolled_back(store, domain)
 
     def close(self) -> None:
         """Remove the staging areas."""
+        self.history.close()
+        self._areas.close()
         self._applier.close()
 
     def known(self, path: bytes) -> Known | None:
@@ -105,7 +119,27 @@ class Destination:
             self._scopes = {theirs: found}
         return found
 
-    def trouble(self, *, on_demand: bool = False) -> str:
+    def trouble(self) -> str:
+        """Say why nothing of production may be applied as things are, "" where it may; cheap, for any thread."""
+        return self._root_trouble() or self.rolled_back_sentence()
+
+    @property
+    def rolled_back(self) -> RolledBack | None:
+        """The rollback that production has not resumed from, or None; for any thread."""
+        return self._rolled_back
+
+    def rolled_back_sentence(self) -> str:
+        """Say that a person rolled the domain back, and how to go on; "" where nobody did."""
+        done = self._rolled_back
+        return "" if done is None else rolled_back_sentence(self.domain, done)
+
+    def require_usable_root(self) -> None:
+        """Make sure that a rollback may write to the root; raises UnavailableRootError."""
+        trouble = self._root_trouble()
+        if trouble:
+            raise UnavailableRootError(trouble)
+
+    def _root_trouble(self, *, on_demand: bool = False) -> str:
         """Say why the root must not be written to as things are, "" where it may; cheap, for any thread.
 
         A root that is missing, that another directory has replaced (an unmounted file system leaves its mount
@@ -154,7 +188,7 @@ class Destination:
 
         Raises UnavailableRootError.
         """
-        trouble = self.trouble(on_demand=on_demand)
+        trouble = self._root_trouble(on_demand=on_demand)
         if trouble:
             raise UnavailableRootError(trouble)
         if not self.root.exists():
@@ -167,6 +201,10 @@ class Destination:
             self._disk.flush_directory(parent)
         finally:
             os.close(parent)
+
+    def paths_with_digest(self, digest: bytes) -> list[bytes]:
+        """Return the paths whose content was applied under `digest`."""
+        return self._tree.paths_with_digest(digest)
 
     def local_edits(self) -> dict[bytes, Known | None]:
         """Compare the disk with what was last applied; None stands for a path that is gone."""
@@ -229,10 +267,43 @@ class Destination:
             touched |= {problem.path for problem in problems}
             problems += [old for old in self._base.problems(self.domain) if old.path not in touched]
         # CRASH: everything on disk is flushed before this commit, and the ack leaves after it.
-        self._base.commit(self.domain, applied.upserts, applied.deletions, standing, problems)
+        if begin.resume:
+            with self._store.transaction() as writer:
+                self._base.commit(self.domain, applied.upserts, applied.deletions, standing, problems)
+                forget_rolled_back(writer, self.domain)
+            self._rolled_back = None
+        else:
+            self._base.commit(self.domain, applied.upserts, applied.deletions, standing, problems)
         if begin.full:
             self._base.forget_approvals(self.domain)
         return Ack(number, begin.end, applied.changed, applied.bytes, seconds, generation, tuple(problems))
+
+    def commit_rollback(self, applied: Applied, done: RolledBack) -> int:
+        """Record the base of a rollback, and that nothing may undo it; returns the generation that it made."""
+        before = self.standing()
+        assert before is not None, "a domain without a standing has no generation to go back from"
+        standing = before._replace(resumable=False, generation=done.generation)
+        touched = {row.entry.path for row in applied.upserts} | set(applied.deletions)
+        problems = list(applied.problems)
+        problems += [old for old in self._base.problems(self.domain) if old.path not in touched]
+        # CRASH: the base and the word that nothing may undo it are one commit.
+        with self._store.transaction() as writer:
+            self._base.commit(self.domain, applied.upserts, applied.deletions, standing, problems)
+            record_rolled_back(writer, self.domain, done)
+        self._rolled_back = done
+        # The cursor is the old one, but what it stood for is not.
+        self._summary = None
+        self._base.forget_approvals(self.domain)
+        return done.generation
+
+
+def rolled_back_sentence(domain: str, done: RolledBack) -> str:
+    """Say that a domain stands at a rollback, and how to go on."""
+    when = datetime.fromtimestamp(done.at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return (
+        f"domain {domain} was rolled back to generation {done.target} by {done.person} at {when}: nothing is applied "
+        "until `syncer resume TARGET` on production, which compares everything"
+    )
 
 
 def refuse_unless_failover(mode_is_failover: bool, node: str) -> None:

@@ -100,6 +100,8 @@ class Incoming:
     def _open(self, part: Part) -> list[FromFailover]:
         begin = self._begin
         standing = self._destination.standing()
+        if not (begin.resume and begin.full) and not begin.dry_run and self._destination.rolled_back is not None:
+            return self._reject(Reason.ROLLED_BACK, self._destination.rolled_back_sentence())
         self._destination.require_root(on_demand=begin.on_demand)
         known = standing is not None and standing.source_node == self._hello.node_id
         # Another directory in the root's place is as foreign as at the first time.

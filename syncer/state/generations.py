@@ -84,6 +84,16 @@ def forget_generation(writer: sqlite3.Connection, domain: str, number: int) -> N
     writer.execute("DELETE FROM generation WHERE domain = ? AND number = ?", (domain, number))
 
 
+def write_displaced(writer: sqlite3.Connection, domain: str, number: int, displaced: Iterable[Displaced]) -> None:
+    """Record what was found out about displaced paths since their generation was opened."""
+    writer.executemany(_INSERT, (_values(domain, number, row) for row in displaced))
+
+
+def end_stage(writer: sqlite3.Connection, domain: str, number: int) -> None:
+    """Note that all of a generation's stage was taken into the history, and that the stage is gone."""
+    writer.execute("UPDATE generation SET stage = x'' WHERE domain = ? AND number = ?", (domain, number))
+
+
 def read_generations(store: StateStore, domain: str) -> list[Generation]:
     """Return all generations of a domain, the oldest first."""
     with store.read() as reader:

@@ -44,6 +44,8 @@ PURE = [
     "capture.settle",
     "index.diff",
     "replicate.progress",
+    "apply.retention",
+    "apply.rollback",
     "substitution.rules",
     "substitution.rewrite",
 ]
