@@ -160,7 +160,7 @@ def _outcome(sender: Sender, outcome: Outcome, seconds: float) -> dict[str, Any]
             "approval": needs,
         }
     if isinstance(outcome, m.Reject):
-        refused = outcome.reason in (Reason.APPROVAL_REQUIRED, Reason.ROOT_UNAVAILABLE)
+        refused = outcome.reason in (Reason.APPROVAL_REQUIRED, Reason.ROOT_UNAVAILABLE, Reason.ROLLED_BACK)
         return base | {
             "outcome": "refused" if refused else "failed",
             "error": outcome.message,

@@ -68,7 +68,11 @@ class Node:
             if not read_term(self.store).counter:
                 observe_term(self.store, Term(1, self.store.node_id))
             self.production = ProductionSide(self.settings, self.store, self.identity, self.fail, automatic=automatic)
-        self.failover = FailoverSide(self.settings, self.store)
+        self.failover = FailoverSide(self.settings, self.store, self.failover_event)
+
+    def failover_event(self, name: str, variables: dict[str, str | int | float | bool]) -> None:
+        """Record an event of the failover side, with this node's name."""
+        log.warning("%s: %s", name, {"node": self.settings.node.name, **variables})
 
     def fail(self, error: BaseException) -> None:
         """A part that must not die died: the node stops loudly."""
@@ -185,6 +189,8 @@ async def _supervise(node: Node, stopping: asyncio.Event) -> None:
             tasks.create_task(until_told())
             tasks.create_task(node.failed())
             tasks.create_task(keep_small())
+            if node.failover is not None:
+                tasks.create_task(node.failover.run())
             if node.production is not None:
                 tasks.create_task(node.production.run())
     except* _StopError:

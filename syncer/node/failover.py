@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -10,6 +12,7 @@ import grpc.aio
 
 from syncer import __version__
 from syncer.config import Settings
+from syncer.errors import SyncerError
 from syncer.model import Mode, Term
 from syncer.node.protected import protected_paths
 from syncer.replicate.destination import Destination
@@ -17,6 +20,13 @@ from syncer.replicate.receiver import Receiver
 from syncer.replicate.server import sync_handlers
 from syncer.state.store import StateStore
 from syncer.state.term import observe_term, read_term
+
+log = logging.getLogger(__name__)
+
+TEND_EVERY = 1.0
+"""Seconds between two looks at what waits for the history; a burst of changes is taken in behind it."""
+
+RecordEvent = Callable[[str, dict[str, str | int | float | bool]], None]
 
 
 class FailoverIdentity:
@@ -47,9 +57,10 @@ class FailoverIdentity:
 class FailoverSide:
     """Everything that accepts changes."""
 
-    def __init__(self, settings: Settings, store: StateStore) -> None:
-        """Make a destination for each configured domain."""
+    def __init__(self, settings: Settings, store: StateStore, record: RecordEvent) -> None:
+        """Make a destination for each configured domain; `record` is told of events."""
         self.identity = FailoverIdentity(settings, store)
+        self._trouble: dict[str, str] = {}
         self.destinations = {
             domain.name: Destination(
                 domain.name,
@@ -57,6 +68,8 @@ class FailoverSide:
                 domain.patterns,
                 store,
                 protected_paths(settings, domain.path),
+                limits=domain.history,
+                record=record,
             )
             for domain in settings.domains
         }
@@ -67,6 +80,25 @@ class FailoverSide:
     ) -> grpc.GenericRpcHandler:
         """Return the gRPC handlers of the Sync service."""
         return sync_handlers(self.receiver, authorise)
+
+    async def run(self) -> None:
+        """Tend the histories until cancelled, in slices between which transactions pass."""
+        while True:
+            await asyncio.sleep(TEND_EVERY)
+            for domain, destination in self.destinations.items():
+                await self._tend(domain, destination)
+
+    async def _tend(self, domain: str, destination: Destination) -> None:
+        try:
+            while await self.receiver.on_worker(domain, destination.history.tend):
+                continue
+        except SyncerError as error:
+            # What waits stays where it is, and is tried again; it is told once.
+            if self._trouble.get(domain) != str(error):
+                log.warning("the history of %s waits: %s", domain, error)
+            self._trouble[domain] = str(error)
+        else:
+            self._trouble.pop(domain, None)
 
     def close(self) -> None:
         """Finish what runs, and release the threads and directories."""
