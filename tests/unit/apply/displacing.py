@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from syncer.config.settings import HistorySettings
 from syncer.files import Disk
 from syncer.model import Cursor, DiskIdentity, Entry, Kind, Term, is_beneath, parent_of
 from syncer.state.base import Base, BaseRow
-from syncer.state.cursors import Standing
+from syncer.state.cursors import Standing, read_standing
 from syncer.state.generations import (
     Displaced,
     Generation,
@@ -38,18 +40,22 @@ Tree = dict[bytes, Entry]
 class Core:
     """A root with its state, its private area and its history."""
 
-    def __init__(self, where: Path, disk: Disk | None = None, limits: HistorySettings | None = None) -> None:
-        self.root = where / "root"
+    def __init__(
+        self, where: Path, *, root: Path | None = None, state: Path | None = None, domain: str = DOMAIN
+    ) -> None:
+        """Work in `where`, or on a root and a state that are there already."""
+        self.domain = domain
+        self.root = root or where / "root"
         self.root.mkdir(exist_ok=True)
-        self.store = StateStore.open(where / "state", create=True)
-        self.area = where / ".syncer" / os.fsdecode(stage_name(DOMAIN, self.store.node_id))
+        self.store = StateStore.open(state or where / "state", create=True)
+        self.area = self.root.parent / ".syncer" / os.fsdecode(stage_name(domain, self.store.node_id))
         self.area.mkdir(parents=True, mode=0o700, exist_ok=True)
         self.events: list[tuple[str, dict[str, str | int | float | bool]]] = []
-        self.limits = limits or HistorySettings()
+        self.limits = HistorySettings()
         self.now = 1_700_000_000.0
         self._base = Base(self.store)
-        self._areas = Areas(self.root, DOMAIN, self.store.node_id)
-        self.history = self.new_history(disk)
+        self._areas = Areas(self.root, domain, self.store.node_id)
+        self.history = self.new_history()
 
     def close(self) -> None:
         self.history.close()
@@ -59,7 +65,7 @@ class Core:
     def new_history(self, disk: Disk | None = None) -> History:
         """Begin anew, as after a start."""
         self.history = History(
-            DOMAIN,
+            self.domain,
             self.store,
             disk or Disk(),
             self._areas.current,
@@ -72,8 +78,8 @@ class Core:
     @property
     def generation(self) -> int:
         """Where the domain stands."""
-        numbers = [generation.number for generation in read_generations(self.store, DOMAIN)]
-        return max(numbers, default=0)
+        standing = read_standing(self.store, self.domain)
+        return standing.generation if standing is not None else 0
 
     def tree(self) -> Tree:
         return read_tree(self.root)[0]
@@ -112,7 +118,7 @@ class Core:
             number, self.now, kind, SOURCE, "prod-a", Term(1, SOURCE), number, len(rows), False, "", stage
         )
         with self.store.transaction() as writer:
-            open_generation(writer, DOMAIN, generation, rows)
+            open_generation(writer, self.domain, generation, rows)
         (self.area / os.fsdecode(stage)).mkdir()
         for path, data in (strangers or {}).items():
             self._at(path).write_bytes(data)
@@ -127,12 +133,12 @@ class Core:
         self.history.take_all_in()
         now = self.generation
         tree, contents = read_tree(self.root)
-        way = plan_rollback(read_displaced(self.store, DOMAIN, number) for number in range(now, target, -1))
+        way = plan_rollback(read_displaced(self.store, self.domain, number) for number in range(now, target, -1))
         for change in way.changes:
             if change.entry is None:
                 tree = {path: entry for path, entry in tree.items() if not is_beneath(path, change.path)}
                 continue
-            tree[change.path] = change.entry
+            tree[change.path] = nameless(change.entry)
             if change.entry.kind is Kind.FILE and change.entry.digest not in contents:
                 contents[change.entry.digest] = self.kept(change.entry.digest) if change.entry.size else b""
         return self.apply(tree, contents, "rollback")
@@ -144,10 +150,10 @@ class Core:
             return file.read()
 
     def rows(self, number: int) -> dict[bytes, Displaced]:
-        return {row.path: row for row in read_displaced(self.store, DOMAIN, number)}
+        return {row.path: row for row in read_displaced(self.store, self.domain, number)}
 
     def recorded(self, number: int) -> Generation:
-        [found] = [item for item in read_generations(self.store, DOMAIN) if item.number == number]
+        [found] = [item for item in read_generations(self.store, self.domain) if item.number == number]
         return found
 
     def kept_names(self) -> list[str]:
@@ -169,9 +175,9 @@ class Core:
             place = b"" if stays or any(is_beneath(path, top) for top in aside) else b"%d" % (len(rows) + 1)
             if place:
                 aside.add(path)
-            known = self._base.get(DOMAIN, path)
-            if known is not None and known.entry == here:
-                rows.append(Displaced(path, here, place=place))
+            known = self._base.get(self.domain, path)
+            if known is not None and nameless(known.entry) == here:
+                rows.append(Displaced(path, known.entry, place=place))
             else:
                 rows.append(Displaced(path, here._replace(digest=b"", link_target=b""), edited=True, place=place))
         return rows
@@ -195,18 +201,30 @@ class Core:
             os.utime(where, ns=(entry.mtime_ns, entry.mtime_ns), follow_symlinks=False)
 
     def _commit(self, wanted: Tree, number: int) -> None:
-        rows = [BaseRow(entry, self._identity(path)) for path, entry in wanted.items()]
-        gone = [known.entry.path for known in self._base.rows(DOMAIN) if known.entry.path not in wanted]
-        standing = Standing(Cursor("index", "run", number), SOURCE, b"", b"", resumable=True, generation=number)
+        rows = [BaseRow(named(entry), self._identity(path)) for path, entry in wanted.items()]
+        gone = [known.entry.path for known in self._base.rows(self.domain) if known.entry.path not in wanted]
+        before = read_standing(self.store, self.domain)
+        standing = before or Standing(Cursor("index", "run", 0), SOURCE, b"", b"", resumable=True, generation=0)
+        standing = standing._replace(generation=number)
         with self.store.transaction() as writer:
-            self._base.commit(DOMAIN, rows, gone, standing, [])
-            complete_generation(writer, DOMAIN, number)
+            self._base.commit(self.domain, rows, gone, standing, [])
+            complete_generation(writer, self.domain, number)
 
     def _identity(self, path: bytes) -> DiskIdentity:
         return identity_of(os.lstat(self._at(path)))
 
     def _at(self, path: bytes) -> Path:
         return self.root / os.fsdecode(path)
+
+
+def named(entry: Entry) -> Entry:
+    """Return an entry with the names of its owners, as production sends it."""
+    return entry._replace(owner=pwd.getpwuid(entry.uid).pw_name, group=grp.getgrgid(entry.gid).gr_name)
+
+
+def nameless(entry: Entry) -> Entry:
+    """Return an entry as a tree is read."""
+    return entry._replace(owner="", group="")
 
 
 def entry_of_file(path: bytes, data: bytes, mode: int = 0o644) -> tuple[Entry, bytes]:
