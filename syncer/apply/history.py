@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import stat
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from syncer.apply.displaced_walk import things_of
 from syncer.apply.intake import Intake
@@ -32,7 +32,7 @@ from syncer.state.kept import (
 )
 from syncer.state.store import StateStore
 
-TAKEN_AT_ONCE = 256
+TAKEN_AT_ONCE = 64
 """Displaced things that one step takes in; a transaction that arrives meanwhile waits for so many."""
 CHECKED_AT_ONCE = 4 << 20
 """Bytes that one step of the integrity check reads."""
@@ -130,11 +130,19 @@ class History:
 
     def open_content(self, digest: bytes) -> int | None:
         """Return a descriptor of a kept content for reading, which the caller closes; None where it is not kept."""
-        return self._contents.open(self._areas(), digest)
+        return self.opener()(digest)
 
-    def has_content(self, digest: bytes, size: int) -> bool:
-        """Tell whether a content can be opened."""
-        return self._contents.holds(self._areas(), digest, size)
+    def opener(self) -> Callable[[bytes], int | None]:
+        """Return what opens kept contents, many of them, until the next transaction."""
+        areas = self._areas()
+        return lambda digest: self._contents.open(areas, digest)
+
+    def lacking(self, sizes: Mapping[bytes, int]) -> set[bytes]:
+        """Return those of the contents (digest → bytes) that cannot be opened."""
+        if not sizes:
+            return set()
+        areas = self._areas()
+        return {digest for digest, size in sizes.items() if not self._contents.holds(areas, digest, size)}
 
     def pin(self, generation: int, reason: str) -> None:
         """Keep all that is needed to go back to `generation` until `unpin`."""

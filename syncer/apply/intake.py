@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from syncer.apply.check import EMPTY_DIGEST
 from syncer.apply.displaced_walk import Thing, things_of
+from syncer.apply.keep_copy import copy_of_one_moment
 from syncer.apply.kept import Area, KeptContents
 from syncer.apply.survey import digest_of, identity_of
 from syncer.files import Disk, DiskError
@@ -25,16 +26,6 @@ from syncer.model import Entry, Kind, name_of, parent_of
 from syncer.state.generations import Displaced, Generation, end_stage, read_displaced, write_displaced
 from syncer.state.kept import Kept, Unkept, note_unkept, read_unkept, record_kept
 from syncer.state.store import StateStore
-
-COPIED_AT_MOST = 256 << 20
-"""Bytes of a file that is copied because it cannot be moved; where the file system shares bytes there is no limit."""
-
-_NO_CLONE = frozenset(
-    (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.EXDEV, errno.ENOTTY, errno.EPERM, errno.ETXTBSY)
-)
-_NO_COPY = frozenset((errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM))
-_COPIED_AT_ONCE = 64 << 20
-_PIECE = 1 << 20
 
 
 class _Move(NamedTuple):
@@ -174,7 +165,7 @@ class Intake:
             return
         place, copy = self._contents.new_copy(thing.area)
         try:
-            reason = self._copy(descriptor, copy, here, place)
+            reason = copy_of_one_moment(self._disk, descriptor, copy, here, place)
             size = os.fstat(copy).st_size
             os.lseek(copy, 0, os.SEEK_SET)
             digest = b"" if reason else digest_of(copy)
@@ -191,33 +182,6 @@ class Intake:
             return
         batch.moves.append(_Move(thing.area, place, digest, flush=True))
         batch.kept[digest] = Kept(digest, size, thing.area.top)
-
-    def _copy(self, source: int, target: int, before: os.stat_result, path: bytes) -> str:
-        """Copy all bytes, shared where the file system can; return why that is no copy of one moment, or ""."""
-        try:
-            self._disk.clone(source, target, path)
-            return ""
-        except DiskError as error:
-            if error.number not in _NO_CLONE:
-                raise
-        if before.st_size > COPIED_AT_MOST:
-            return (
-                f"has {before.st_size} bytes and another name, or was open for writing: more than "
-                f"{COPIED_AT_MOST >> 20} MiB are not copied"
-            )
-        os.lseek(source, 0, os.SEEK_SET)
-        try:
-            while self._disk.copy_range(source, target, _COPIED_AT_ONCE, path):
-                pass
-        except DiskError as error:
-            if error.number not in _NO_COPY:
-                raise
-            # Both stand where the kernel stopped, so this goes on from there.
-            while piece := os.read(source, _PIECE):
-                self._disk.write(target, piece, path)
-        if identity_of(os.fstat(source)) != identity_of(before):
-            return "was written to while it was copied"
-        return ""
 
     def _expected_digest(self, path: bytes, here: os.stat_result) -> bytes:
         """Return the digest by the row where the file is still as the row says, else b""."""

@@ -58,10 +58,10 @@ def with_parents(way: WayBack, edits: Mapping[bytes, Known | None], base: Iterab
     return WayBack(changes, way.edited)
 
 
-def needed_contents(changes: Iterable[Change]) -> dict[bytes, tuple[int, bytes]]:
-    """Return digest → (size in bytes, a path that needs it) of all files that are not empty."""
+def needed_contents(changes: Iterable[Change]) -> dict[bytes, int]:
+    """Return digest → size in bytes of all files that are not empty."""
     return {
-        change.entry.digest: (change.entry.size, change.path)
+        change.entry.digest: change.entry.size
         for change in changes
         if change.entry is not None and change.entry.kind is Kind.FILE and change.entry.size
     }

@@ -90,7 +90,7 @@ class FailoverSide:
 
     async def _tend(self, domain: str, destination: Destination) -> None:
         try:
-            while await self.receiver.on_worker(domain, destination.history.tend):
+            while await self.receiver.on_worker(domain, destination.tend_history):
                 continue
         except SyncerError as error:
             # What waits stays where it is, and is tried again; it is told once.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from syncer.apply.applier import Applied, Applier, Attempt
@@ -25,6 +24,7 @@ from syncer.model import Change, Cursor, Known, Patterns, Problem, shown
 from syncer.replicate.compare import Difference, destroys, overlay, plan_item
 from syncer.replicate.compare import Standing as StandingPath
 from syncer.replicate.messages import Ack, Approval, Begin, Hello
+from syncer.replicate.rolled_back import rolled_back_sentence
 from syncer.state.base import Base
 from syncer.state.cursors import Standing, read_standing
 from syncer.state.rolled_back import RolledBack, forget_rolled_back, read_rolled_back, record_rolled_back
@@ -93,6 +93,14 @@ class Destination:
         self._areas.close()
         self._applier.close()
 
+    def tend_history(self) -> bool:
+        """Do a slice of the history's background work; True where more waits. Raises as History.tend does."""
+        try:
+            return self.history.tend()
+        finally:
+            # An open descriptor would keep another mount from being unmounted.
+            self._areas.close()
+
     def known(self, path: bytes) -> Known | None:
         """Return what was last applied at `path`."""
         return self._tree.get(path)
@@ -130,8 +138,7 @@ class Destination:
 
     def rolled_back_sentence(self) -> str:
         """Say that a person rolled the domain back, and how to go on; "" where nobody did."""
-        done = self._rolled_back
-        return "" if done is None else rolled_back_sentence(self.domain, done)
+        return rolled_back_sentence(self.domain, self._rolled_back)
 
     def require_usable_root(self) -> None:
         """Make sure that a rollback may write to the root; raises UnavailableRootError."""
@@ -295,15 +302,6 @@ class Destination:
         self._summary = None
         self._base.forget_approvals(self.domain)
         return done.generation
-
-
-def rolled_back_sentence(domain: str, done: RolledBack) -> str:
-    """Say that a domain stands at a rollback, and how to go on."""
-    when = datetime.fromtimestamp(done.at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return (
-        f"domain {domain} was rolled back to generation {done.target} by {done.person} at {when}: nothing is applied "
-        "until `syncer resume TARGET` on production, which compares everything"
-    )
 
 
 def refuse_unless_failover(mode_is_failover: bool, node: str) -> None:

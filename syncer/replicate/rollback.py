@@ -77,8 +77,10 @@ def roll_back(destination: Destination, chosen: RollbackPlan, person: str) -> Ro
     """
     attempt = destination.attempt(chosen.way.changes)
     try:
-        for digest in attempt.wanted():
-            _supply(destination, attempt, digest)
+        wanted = attempt.wanted()
+        opened = destination.history.opener() if wanted else None
+        for digest in wanted:
+            _supply(destination.domain, attempt, digest, opened(digest) if opened is not None else None)
     except BaseException:
         attempt.discard()
         raise
@@ -89,11 +91,10 @@ def roll_back(destination: Destination, chosen: RollbackPlan, person: str) -> Ro
     return RollbackDone(number, applied.problems)
 
 
-def _supply(destination: Destination, attempt: Attempt, digest: bytes) -> None:
-    descriptor = destination.history.open_content(digest)
+def _supply(domain: str, attempt: Attempt, digest: bytes, descriptor: int | None) -> None:
     if descriptor is None:
         raise RefusedError(
-            f"the content {digest.hex()[:16]}… was in the history of {destination.domain} a moment ago and is not "
+            f"the content {digest.hex()[:16]}… was in the history of {domain} a moment ago and is not "
             "any more: nothing was changed; run `syncer rollback` again, which says what can be brought back"
         )
     try:
@@ -121,12 +122,8 @@ def _without_edited(applied: Applied, way: WayBack) -> Applied:
 def _require_contents(
     destination: Destination, target: int, way: WayBack, edits: dict[bytes, Known | None], above: list[int]
 ) -> None:
-    history = destination.history
-    missing = {
-        digest
-        for digest, (size, _) in needed_contents(way.changes).items()
-        if not history.has_content(digest, size) and not _stands(destination, digest, edits)
-    }
+    lacking = destination.history.lacking(needed_contents(way.changes))
+    missing = {digest for digest in lacking if not _stands(destination, digest, edits)}
     paths = unrestorable(way.changes, missing)
     if not paths:
         return

@@ -62,6 +62,10 @@ class Core:
         self._areas.close()
         self.store.close()
 
+    def close_areas(self) -> None:
+        """Let go of mounts, as between two transactions."""
+        self._areas.close()
+
     def new_history(self, disk: Disk | None = None) -> History:
         """Begin anew, as after a start."""
         self.history = History(

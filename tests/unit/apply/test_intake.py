@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import blake3
 import pytest
 
-from syncer.apply import intake
+from syncer.apply import intake, keep_copy
 from syncer.errors import ApplyError
 from syncer.files import Disk
 from syncer.model import Kind
+from syncer.state.generations import Displaced, write_displaced
 from syncer.state.kept import read_unkept
-from tests.unit.apply.displacing import DOMAIN, Core
+from tests.unit.apply.displacing import DOMAIN, Core, entry_of_file
 from tests.unit.apply.trees import read_tree
 
 
@@ -150,7 +152,7 @@ def test_what_is_too_large_to_be_copied_makes_the_generation_incomplete(
 ) -> None:
     if shares_bytes(tmp_path):
         pytest.skip("this file system shares bytes between files")
-    monkeypatch.setattr(intake, "COPIED_AT_MOST", 3)
+    monkeypatch.setattr(keep_copy, "COPIED_AT_MOST", 3)
     core.write({"a": b"four", "b": b"two"})
     for name in "ab":
         os.link(core.root / name, tmp_path / f"other-{name}")
@@ -223,6 +225,35 @@ def test_without_leases_everything_is_still_kept(core: Core, monkeypatch: pytest
     core.write({"a": b"one"})
     core.write({"a": b"two"})
     core.history.take_all_in()
+    assert core.kept(digest(b"one")) == b"one"
+
+
+@pytest.mark.needs_root
+@pytest.mark.serial
+def test_what_lay_on_another_mount_is_kept_on_that_one(core: Core) -> None:
+    core.write({"a": b"one"})
+    mounted = core.root / "data"
+    mounted.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", mounted], check=True)
+    try:
+        core.write({"a": b"two"})
+        stage = mounted / ".syncer" / core.area.name / "stage-2"
+        stage.mkdir(parents=True, mode=0o700)
+        # The same name as in the stage of the root's own mount.
+        [place] = (core.area / "stage-2").iterdir()
+        (stage / place.name).write_bytes(b"on another mount")
+        with core.store.transaction() as writer:
+            row = Displaced(b"data/x", entry_of_file(b"data/x", b"unknown")[0], True, os.fsencode(place.name))
+            write_displaced(writer, DOMAIN, 2, [row])
+        core.history.take_all_in()
+        assert core.kept(digest(b"one")) == b"one"
+        assert core.kept(digest(b"on another mount")) == b"on another mount"
+        assert core.kept_names() == [digest(b"one").hex()]
+        assert core.recorded(2).incomplete == ""
+        core.close_areas()
+    finally:
+        subprocess.run(["umount", mounted], check=True)
+    assert core.history.open_content(digest(b"on another mount")) is None
     assert core.kept(digest(b"one")) == b"one"
 
 
