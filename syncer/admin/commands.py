@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from syncer.admin import explain
+from syncer.admin import history as admin_history
 from syncer.admin.pairing import invite, join, target_forget
 from syncer.admin.snapshot import synchronize
 from syncer.errors import ConfigurationError, RefusedError
@@ -40,6 +41,8 @@ class Commands:
             "target_forget": self._target_forget,
             "invite": self._invite,
             "join": self._join,
+            "history": self._history,
+            "rollback": self._rollback,
         }
 
     async def run(self, command: str, arguments: dict[str, Any]) -> Answer:
@@ -144,6 +147,12 @@ class Commands:
 
     async def _join(self, arguments: dict[str, Any]) -> Answer:
         yield "result", await join(self._node, str(arguments["address"]), str(arguments["token"]))
+
+    async def _history(self, arguments: dict[str, Any]) -> Answer:
+        yield "result", await asyncio.to_thread(admin_history.history, self._node, arguments)
+
+    async def _rollback(self, arguments: dict[str, Any]) -> Answer:
+        yield "result", await admin_history.rollback(self._node, arguments)
 
     def _production(self, command: str) -> ProductionSide:
         if self._node.production is None:

@@ -161,7 +161,8 @@ def _outcome(sender: Sender, outcome: Outcome, seconds: float) -> dict[str, Any]
             "approval": needs,
         }
     if isinstance(outcome, m.Reject):
-        refused = outcome.reason in (Reason.APPROVAL_REQUIRED, Reason.ROOT_UNAVAILABLE, Reason.CHECK_FAILED)
+        asked = (Reason.APPROVAL_REQUIRED, Reason.ROOT_UNAVAILABLE, Reason.CHECK_FAILED, Reason.ROLLED_BACK)
+        refused = outcome.reason in asked
         return base | {
             "outcome": "refused" if refused else "failed",
             "error": "; ".join([outcome.message, *first_lines(outcome.failure.output)]),

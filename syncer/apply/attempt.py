@@ -268,8 +268,9 @@ class Attempt:
             raise _as_disk_error(error) from error
         finally:
             execution.close()
-        self._end()
-        return applied._replace(generation=opening.standing.generation if generation is None else generation)
+        filled = self._end()
+        made = opening.standing.generation if generation is None else generation
+        return applied._replace(generation=made, fills_stage=filled)
 
     def _undo(self, execution: Execution, error: Exception, *, journalled: bool) -> None:
         """Take back what is visible; HalfAppliedError where the disk does not let us."""
@@ -293,10 +294,11 @@ class Attempt:
         self._stages.end()
         self._root.close()
 
-    def _end(self) -> None:
+    def _end(self) -> bool:
         self._ended = True
-        self._stages.end()
+        filled = self._stages.end()
         self._root.close()
+        return filled
 
     def _restore_disturbed(self) -> None:
         for path, here in self._stages.disturbed.items():

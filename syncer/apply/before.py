@@ -24,7 +24,8 @@ def displaced_rows(
         if step.action is Action.RECORD:
             continue
         if found is None:
-            yield Displaced(path, None)
+            # RACE: what someone makes there before our rename is put where our thing was staged.
+            yield Displaced(path, None, False, places.get(path, b""))
             continue
         moved = step.action is Action.PLACE
         if moved and found.kind is Kind.DIRECTORY:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from types import MappingProxyType
@@ -17,7 +18,7 @@ from syncer.apply.settling import Settling
 from syncer.apply.stage import Stages
 from syncer.apply.values import Applied, BaseReader, Reach
 from syncer.files import Disk, Root
-from syncer.model import DiskIdentity, Kind, Problem
+from syncer.model import DiskIdentity, Kind, Problem, join, name_of, parent_of
 from syncer.state.base import BaseRow
 
 _NOWHERE = DiskIdentity(0, 0, 0, 0, 0)
@@ -75,6 +76,7 @@ class Execution:
         self._rename(done)
         kept = self._settle()
         self._flush()
+        self._discard_dropped()
         # CRASH: the caller's commit of base and cursor follows; all that it says is durable by now.
         self._disk.milestone("applied")
         return self._result(kept)
@@ -113,6 +115,16 @@ class Execution:
         # Children before parents: each is empty by then, unless something is in it that does not go.
         for removal in reversed(late):
             self._burst.put_aside_if_empty(removal, work.asides[removal.path])
+
+    def _discard_dropped(self) -> None:
+        """Remove what could not be placed: all that is left in the stage was displaced."""
+        for path in self._burst.dropped:
+            stage, where = self._work.places[path]
+            here = stage.root.lstat(where)
+            if here is not None and stat.S_ISDIR(here.st_mode):
+                stage.area.remove_tree(join(stage.name, where))
+            elif here is not None:
+                self._disk.unlink(stage.root.directory(parent_of(where)), name_of(where), path)
 
     def _settle(self) -> list[BaseRow]:
         """Set metadata of what is there already, mtimes of directories last and deepest first.
@@ -218,6 +230,7 @@ class Execution:
             changed,
             work.bytes_written,
             [Problem(self._domain, path, reason) for path, reason in problems.items()],
+            dropped=frozenset(self._burst.dropped),
         )
 
     def _identity(self, step: Step) -> DiskIdentity:

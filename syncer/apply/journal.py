@@ -15,11 +15,18 @@ from typing import NamedTuple, Protocol
 from syncer.apply.before import displaced_rows, makes_generation
 from syncer.apply.execution import Work
 from syncer.apply.plan import Action, Found, Survey
-from syncer.apply.values import BaseReader
+from syncer.apply.values import Applied, BaseReader
 from syncer.model import Entry, Kind, Patterns, Term
 from syncer.state.base import BaseRow
 from syncer.state.cursors import Standing
-from syncer.state.generations import Generation, complete_generation, forget_generation, open_generation
+from syncer.state.generations import (
+    Generation,
+    add_displaced,
+    complete_generation,
+    forget_displaced,
+    forget_generation,
+    open_generation,
+)
 from syncer.state.intents import Intent, IntentStep, end_intent, read_intent, write_intent
 from syncer.state.store import StateStore
 
@@ -47,6 +54,8 @@ class Opening(NamedTuple):
     vanished: Sequence[bytes] = ()
     """Paths that the base forgets, and of which nothing stands on the disk."""
     promise: Promise | None = None
+    resumed: bool = False
+    """A person let production go on after a rollback."""
 
 
 class Journal(Protocol):
@@ -86,14 +95,17 @@ class StateJournal:
             if opening.promise is not None:
                 # CRASH: with the intent, since recovery ends the transaction without asking anyone again.
                 opening.promise(writer, standing, changed=True)
-            if makes:
+            rows = displaced_rows(work.plan, survey, self._base, places, work.asides)
+            if not makes:
+                # What moves only moments of directories belongs to the state that it is added to.
+                add_displaced(writer, self._domain, standing.generation, rows)
+            else:
                 plan = work.plan
                 changes = sum(1 for step in plan.steps if step.action is not Action.RECORD) + len(plan.removals)
                 generation = Generation(
                     standing.generation, time.time(), opening.kind, standing.source_node, opening.source_name,
                     opening.term, standing.cursor.seq, changes, False, "", stage,
                 )  # fmt: skip  # one generation
-                rows = displaced_rows(plan, survey, self._base, places, work.asides)
                 open_generation(writer, self._domain, generation, rows)
         return standing.generation
 
@@ -111,11 +123,13 @@ class StateJournal:
         with self._store.read() as reader:
             return {stage for (stage,) in reader.execute(query, (self._domain,)) if stage}
 
-    def end(self, generation: int) -> None:
+    def end(self, generation: int, applied: Applied) -> None:
         """Note that the transaction is committed; joins the caller's transaction."""
         with self._store.transaction() as writer:
             end_intent(writer, self._domain)
-            complete_generation(writer, self._domain, generation)
+            forget_displaced(writer, self._domain, generation, applied.dropped)
+            # A stage in which nothing lies serves the next transaction, so no generation may call it its own.
+            complete_generation(writer, self._domain, generation, keeps_stage=applied.fills_stage)
 
     def _forget_incomplete(self, number: int) -> None:
         with self._store.transaction() as writer:

@@ -44,16 +44,17 @@ def recover(
     standing = _look(intent.steps, root, stages, access)
     work = _work_of(intent.steps, stages, owners, standing)
     execution = Execution(domain, work, root, stages, base, reach, access, disk)
+    filled = True
     try:
         disk.milestone("recovery")
         applied = execution.run(standing.done)
     finally:
         execution.close()
-        stages.end()
+        filled = stages.end()
     recorded = {step.path: step for step in intent.steps if step.action == "record"}
     # What was equal before the crash was not read since: only reading tells whether it still is.
     upserts = [row._replace(identity=_UNREAD) if row.entry.path in recorded else row for row in applied.upserts]
-    return applied._replace(upserts=upserts)
+    return applied._replace(upserts=upserts, fills_stage=filled)
 
 
 _UNREAD = DiskIdentity(0, 0, 0, 0, 0)

@@ -118,8 +118,11 @@ class Stages:
         """Return the stages that this transaction has used so far."""
         return [*([self._main] if self._main is not None and self._main_used else []), *self._others.values()]
 
-    def end(self) -> None:
-        """End the transaction: what lies in its stages stays, and the next one gets others where anything does."""
+    def end(self) -> bool:
+        """End the transaction: what lies in its stages stays, and the next one gets others where anything does.
+
+        Returns whether anything does.
+        """
         filled = any(not stage.is_empty() for stage in self.opened())
         if not filled:
             for stage in self._others.values():
@@ -128,6 +131,7 @@ class Stages:
         if filled:
             self._close_stages()
             self.name = _new_name()
+        return filled
 
     def close(self) -> None:
         """Close all stages and areas."""

@@ -31,6 +31,9 @@ class Reach(Protocol):
         """Tell whether anything at or below `path` may be written or deleted: it is not excluded."""
 
 
+Paths = frozenset[bytes]
+
+
 class Applied(NamedTuple):
     """What a transaction did, for the base: rows to write and to forget, counts, and what did not work."""
 
@@ -41,3 +44,7 @@ class Applied(NamedTuple):
     problems: list[Problem]
     generation: int = 0
     """That its commit makes, or that stands unchanged."""
+    dropped: Paths = frozenset()
+    """Paths at which what stood there could not be replaced."""
+    fills_stage: bool = True
+    """Something lies in its stage: what it displaced, or what it did not place."""

@@ -18,6 +18,7 @@ from syncer.model import Term
 from syncer.replicate.messages import Begin, Hello
 from syncer.state.cursors import Standing, read_standing, write_standing
 from syncer.state.store import StateStore
+from syncer.state.term import read_term
 from syncer.state.unchecked import (
     PendingReload,
     Unchecked,
@@ -69,6 +70,8 @@ class CheckedCommits:
         self._is_due = False
         self._is_warned = False
         self._is_torn = False
+        self._services_run = False
+        """Services are meant to run here, as production said last."""
         self._pending: PendingReload | None = None
 
     def check_for(self, term: Term) -> Check | None:
@@ -88,10 +91,16 @@ class CheckedCommits:
         if self._is_due:
             standing = (before.generation, before.cursor) if before else (0, None)
             write_unchecked(writer, self._domain, Unchecked(after.generation, term, *standing))
-        if changed and hello.start_services and self.services is not None and self.services.has_reload:
-            self._pending = PendingReload(after.generation, term)
-            write_pending_reload(writer, self._domain, self._pending)
+        self._services_run = hello.start_services
+        if changed:
+            self._want_reload(writer, after, term)
         self._is_torn = begin.torn
+
+    def record_rollback(self, writer: sqlite3.Connection, after: Standing, *, changed: bool) -> None:
+        """Note, within the commit of a rollback, that services are to be reloaded where they run."""
+        if changed:
+            self._want_reload(writer, after, read_term(self._store).counter)
+        self._is_torn = False
 
     def withdraw(self) -> None:
         """The transaction was given up, with everything visible taken back: nothing is left to do for it."""
@@ -151,6 +160,11 @@ class CheckedCommits:
             return
         self._pending = read_pending_reload(self._store, self._domain)
         self.acknowledged()
+
+    def _want_reload(self, writer: sqlite3.Connection, after: Standing, term: int) -> None:
+        if self._services_run and self.services is not None and self.services.has_reload:
+            self._pending = PendingReload(after.generation, term)
+            write_pending_reload(writer, self._domain, self._pending)
 
     def _check(self, view: Candidate | ViewError, term: Term) -> None:
         assert self.services is not None, "check_for has looked"

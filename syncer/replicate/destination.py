@@ -12,13 +12,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from syncer.apply.applier import Applied, Applier, Attempt
+from syncer.apply.areas import Areas
+from syncer.apply.history import History
+from syncer.apply.integrity import RecordEvent
 from syncer.apply.journal import Opening, Promise, StateJournal
 from syncer.apply.owners import Owners, same_here
 from syncer.capture.ignore import Scope
 from syncer.capture.root_shape import ShapeWatch
 from syncer.capture.scan import Scanner
-from syncer.config.settings import BrakeSettings
-from syncer.errors import ApplyError, HalfAppliedError, Reason, RefusedError, UnavailableRootError
+from syncer.config.settings import BrakeSettings, HistorySettings
+from syncer.errors import ApplyError, Reason, RefusedError, UnavailableRootError
 from syncer.files import Disk
 from syncer.model import Change, Cursor, Entry, Known, Patterns, Problem, Term, shown
 from syncer.replicate.checked import CheckedCommits, Rollback, Services
@@ -28,10 +31,12 @@ from syncer.replicate.destination_root import DestinationRoot
 from syncer.replicate.first_approval import first_approval
 from syncer.replicate.messages import Ack, Approval, Begin, Hello
 from syncer.replicate.receiving_brake import ReceivingBrake
+from syncer.replicate.rolled_back import RolledBackHold
 from syncer.state.base import Base, BaseRow
 from syncer.state.brake import BrakeStore
 from syncer.state.cursors import Standing, read_standing
 from syncer.state.store import StateStore
+from syncer.state.term import read_term
 from syncer.summary import summarize
 
 log = logging.getLogger(__name__)
@@ -79,6 +84,8 @@ class Destination:
         rollback: Rollback | None = None,
         name: str = "failover",
         watch: ShapeWatch | None = None,
+        limits: HistorySettings | None = None,
+        record: RecordEvent = lambda name, variables: None,
     ) -> None:
         """Take a domain of the configuration of node `name`; `protected` are syncer's own paths below `root`.
 
@@ -88,8 +95,9 @@ class Destination:
         self.domain = domain
         self.root = root
         self._patterns = patterns
+        self._name = name
         self._protected = tuple(protected)
-        self._store = store
+        self.store = store
         self._disk = disk or Disk()
         self._base = Base(store)
         self._tree = _BaseTree(self._base, domain)
@@ -99,6 +107,9 @@ class Destination:
         self._journal = StateJournal(store, domain, self._tree)
         self._applier = Applier(domain, root, store.node_id, self._tree, self._disk, self._owners, self._journal)
         self.received_patterns = patterns
+        self._areas = Areas(root, domain, store.node_id, self._disk)
+        self.history = History(domain, store, self._disk, self._areas.current, limits or HistorySettings(), record)
+        self.rolled_back = RolledBackHold(domain, store)
         self.checked = CheckedCommits(domain, store, services, rollback)
         remembered = BrakeStore(store, domain)
         self.brake = ReceivingBrake(domain, root, brake or BrakeSettings(), self._base, remembered, name)
@@ -113,7 +124,17 @@ class Destination:
 
     def close(self) -> None:
         """Remove the staging areas."""
+        self.history.close()
+        self._areas.close()
         self._applier.close()
+
+    def tend_history(self) -> bool:
+        """Do a slice of the history's background work; True where more waits. Raises as History.tend does."""
+        try:
+            return self.history.tend()
+        finally:
+            # An open descriptor would keep another mount from being unmounted.
+            self._areas.close()
 
     def known(self, path: bytes) -> Known | None:
         """Return what was last applied at `path`."""
@@ -121,7 +142,7 @@ class Destination:
 
     def standing(self) -> Standing | None:
         """Return how far this domain has come, and from whom; None before the first synchronization."""
-        return read_standing(self._store, self.domain)
+        return read_standing(self.store, self.domain)
 
     def problems(self) -> list[Problem]:
         """Return the paths of the last transactions that could not be handled here."""
@@ -144,23 +165,34 @@ class Destination:
         return found
 
     def trouble(self, *, on_demand: bool = False) -> str:
-        """Say why nothing may be applied as things are, "" where it may; cheap, for any thread.
+        """Say why nothing of production may be applied as things are, "" where it may; cheap, for any thread.
 
         On demand an emptied root may be filled again.
         """
-        if self.checked.trouble:
-            return self.checked.trouble
-        return self.place.trouble(on_demand=on_demand)
+        return self._root_trouble(on_demand=on_demand) or self.rolled_back.sentence()
+
+    def require_usable_root(self) -> None:
+        """Make sure that a rollback may write to the root; raises UnavailableRootError."""
+        trouble = self.place.trouble()
+        if trouble:
+            raise UnavailableRootError(trouble)
+
+    def _root_trouble(self, *, on_demand: bool = False) -> str:
+        return self.checked.trouble or self.place.trouble(on_demand=on_demand)
 
     def require_root(self, *, on_demand: bool) -> None:
         """Make sure that the root can be written to, and make it for the first synchronization.
 
         Raises UnavailableRootError.
         """
-        trouble = self.trouble(on_demand=on_demand)
+        trouble = self._root_trouble(on_demand=on_demand)
         if trouble:
             raise UnavailableRootError(trouble)
         self.place.make_where_missing()
+
+    def paths_with_digest(self, digest: bytes) -> list[bytes]:
+        """Return the paths whose content was applied under `digest`."""
+        return self._tree.paths_with_digest(digest)
 
     def local_edits(self) -> dict[bytes, Known | None]:
         """Compare the disk with what was last applied; None stands for a path that is gone."""
@@ -193,16 +225,23 @@ class Destination:
         """Open a transaction; nothing becomes visible before its `finish`, nor where its check refuses it."""
         return self._applier.begin(changes, self.scope(), self.checked.check_for(term))
 
+    def unchecked_attempt(self, changes: Sequence[Change]) -> Attempt:
+        """Open a transaction that brings back what has passed before."""
+        return self._applier.begin(changes, self.scope())
+
     def finish(self, attempt: Attempt, opening: Opening) -> Applied:
         """Make a transaction visible and durable; raises as Attempt.finish."""
         self._has_intent, self._promised = True, False
         try:
             return attempt.finish(opening)
-        except HalfAppliedError:
-            raise
         except BaseException:
-            self.checked.withdraw()
+            if self.is_undone():
+                self.checked.withdraw()
             raise
+
+    def is_undone(self) -> bool:
+        """Tell whether nothing is going to come of the last transaction: no intent of it is left."""
+        return self._journal.pending() is None
 
     def recover(self) -> bool:
         """Carry a transaction to its end that a crash or the disk had interrupted; tell whether there was one.
@@ -218,7 +257,7 @@ class Destination:
         scope = self._scope_of(intent.patterns)
         try:
             applied = self._applier.recover(intent, scope)
-            self._record(applied, intent.standing, full=intent.full, settle_shape=False)
+            self._record(applied, intent.standing, None, full=intent.full)
         except (ApplyError, UnavailableRootError, OSError) as error:
             self.half_applied = (
                 f"an interrupted transaction of domain {self.domain} could not be carried to its end on failover yet "
@@ -269,8 +308,25 @@ class Destination:
             self.checked.record(writer, before, after, hello, begin, changed=changed)
 
         return Opening(
-            standing, begin.full, self.received_patterns, kind, hello.node_name, hello.term, adopted, vanished, promise
-        )
+            standing, begin.full, self.received_patterns, kind, hello.node_name, hello.term, adopted, vanished,
+            promise, begin.resume,
+        )  # fmt: skip  # one opening
+
+    def opening_of_rollback(self, promise: Promise | None) -> Opening:
+        """Return what a rollback is for: production's cursor means nothing any more behind it."""
+        before = self.standing()
+        assert before is not None, "a domain without a standing has no generation to go back from"
+
+        def promised(writer: sqlite3.Connection, after: Standing, /, *, changed: bool) -> None:
+            self._promised = changed
+            self.checked.record_rollback(writer, after, changed=changed)
+            if promise is not None:
+                promise(writer, after, changed=changed)
+
+        return Opening(
+            before._replace(resumable=False), False, self.received_patterns, "rollback", self._name,
+            read_term(self.store), promise=promised,
+        )  # fmt: skip  # one opening
 
     def commit(
         self, applied: Applied, opening: Opening, seconds: float, number: int, *, settle_shape: bool = False
@@ -281,37 +337,43 @@ class Destination:
         check could only come now, and refused: it is rolled back then.
         """
         standing = opening.standing._replace(generation=applied.generation)
-        problems = self._record(
-            applied, standing, full=opening.full, settle_shape=settle_shape, promise=opening.promise
-        )
+        problems = self._record(applied, standing, opening, settle_shape=settle_shape)
         self.checked.require_passed()
         return Ack(
             number, standing.cursor, applied.changed, applied.bytes, seconds, applied.generation, tuple(problems)
         )
 
+    def commit_rollback(self, applied: Applied, opening: Opening) -> int:
+        """Record what a rollback did, as `commit` does, and return the generation that it made."""
+        standing = opening.standing._replace(generation=applied.generation)
+        self._record(applied, standing, opening)
+        self._base.forget_approvals(self.domain)
+        return applied.generation
+
     def _record(
-        self,
-        applied: Applied,
-        standing: Standing,
-        *,
-        full: bool,
-        settle_shape: bool,
-        promise: Promise | None = None,
-    ) -> list[Problem]:
+        self, applied: Applied, standing: Standing, opening: Opening | None, *, full: bool = False,
+        settle_shape: bool = False,
+    ) -> list[Problem]:  # fmt: skip  # one argument list
+        """`opening` is None where a crash has come between: what it promised was recorded with the intent."""
+        full = opening.full if opening is not None else full
         problems = list(applied.problems)
         if not full:
             touched = {row.entry.path for row in applied.upserts} | set(applied.deletions)
             touched |= {problem.path for problem in problems}
             problems += [old for old in self._base.problems(self.domain) if old.path not in touched]
-        with self._store.transaction() as writer:
+        with self.store.transaction() as writer:
             # CRASH: everything on disk is flushed before this commit, and the ack leaves after it.
             self._base.commit(self.domain, applied.upserts, applied.deletions, standing, problems)
-            self._journal.end(standing.generation)
+            self._journal.end(standing.generation, applied)
             self.brake.commit()
             self.place.settle_shape(always=settle_shape)
-            if promise is not None and not self._promised:
-                promise(writer, standing, changed=False)
+            if opening is not None and opening.resumed:
+                self.rolled_back.release(writer)
+            if opening is not None and opening.promise is not None and not self._promised:
+                opening.promise(writer, standing, changed=False)
         self._has_intent = self._promised = False
+        self._summary = None
+        self.rolled_back.refresh()
         if full:
             self._base.forget_approvals(self.domain)
         return problems

@@ -105,6 +105,8 @@ class Incoming:
         begin = self._begin
         self._destination.require_whole()
         standing = self._destination.standing()
+        if not (begin.resume and begin.full) and not begin.dry_run and self._destination.rolled_back.done is not None:
+            return self._reject(Reason.ROLLED_BACK, self._destination.rolled_back.sentence())
         self._destination.require_root(on_demand=begin.on_demand)
         self._destination.brake.begin()
         known = standing is not None and standing.source_node == self._hello.node_id

@@ -74,14 +74,43 @@ def open_generation(
     writer.executemany(_INSERT, (_values(domain, number, row) for row in displaced))
 
 
-def complete_generation(writer: sqlite3.Connection, domain: str, number: int) -> None:
+def complete_generation(writer: sqlite3.Connection, domain: str, number: int, *, keeps_stage: bool = True) -> None:
     """Note that a generation is visible and durable, within the commit that records its base."""
-    writer.execute("UPDATE generation SET complete = 1 WHERE domain = ? AND number = ?", (domain, number))
+    writer.execute(
+        "UPDATE generation SET complete = 1, stage = iif(? OR complete, stage, x'') WHERE domain = ? AND number = ?",
+        (keeps_stage, domain, number),
+    )
 
 
 def forget_generation(writer: sqlite3.Connection, domain: str, number: int) -> None:
     """Forget a generation with what it displaced: it was undone, or is too old."""
     writer.execute("DELETE FROM generation WHERE domain = ? AND number = ?", (domain, number))
+
+
+def write_displaced(writer: sqlite3.Connection, domain: str, number: int, displaced: Iterable[Displaced]) -> None:
+    """Record what was found out about displaced paths since their generation was opened."""
+    writer.executemany(_INSERT, (_values(domain, number, row) for row in displaced))
+
+
+def add_displaced(writer: sqlite3.Connection, domain: str, number: int, displaced: Iterable[Displaced]) -> None:
+    """Record what stood at further paths before a generation, where it is kept; what it has said itself holds."""
+    known = writer.execute("SELECT 1 FROM generation WHERE domain = ? AND number = ?", (domain, number)).fetchone()
+    if known is not None:
+        statement = _INSERT.replace("INSERT OR REPLACE", "INSERT OR IGNORE")
+        writer.executemany(statement, (_values(domain, number, row) for row in displaced))
+
+
+def forget_displaced(writer: sqlite3.Connection, domain: str, number: int, paths: Iterable[bytes]) -> None:
+    """Forget that a generation displaced anything at `paths`: it could not."""
+    writer.executemany(
+        "DELETE FROM displaced WHERE domain = ? AND generation = ? AND parent = ? AND name = ?",
+        [(domain, number, parent_of(path), name_of(path)) for path in paths],
+    )
+
+
+def end_stage(writer: sqlite3.Connection, domain: str, number: int) -> None:
+    """Note that all of a generation's stage was taken into the history, and that the stage is gone."""
+    writer.execute("UPDATE generation SET stage = x'' WHERE domain = ? AND number = ?", (domain, number))
 
 
 def read_generations(store: StateStore, domain: str) -> list[Generation]:

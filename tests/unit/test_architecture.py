@@ -52,6 +52,8 @@ PURE = [
     "replicate.progress",
     "replicate.shape",
     "services.redaction",
+    "apply.retention",
+    "apply.rollback",
     "substitution.rules",
     "substitution.rewrite",
 ]
