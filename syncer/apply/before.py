@@ -30,7 +30,7 @@ def displaced_rows(
         moved = step.action is Action.PLACE
         if moved and found.kind is Kind.DIRECTORY:
             replaced.add(path)
-        yield _row(path, found, base, places.get(path, b"") if moved else b"")
+        yield _row(path, found, base, places.get(path, b"") if moved else b"", step.entry if found.same else None)
     removed = {removal.path for removal in plan.removals}
     for path in plan.deletions:
         found = survey.found.get(path)
@@ -55,11 +55,15 @@ def _only_mtime(found: Found | None, step: Step) -> bool:
     return found is not None and found.mode == entry.mode and found.uid == uid and found.gid == gid
 
 
-def _row(path: bytes, found: Found, base: BaseReader, place: bytes) -> Displaced:
+def _row(path: bytes, found: Found, base: BaseReader, place: bytes, equal: Entry | None = None) -> Displaced:
+    """`equal`: the entry whose content stands there already."""
     known = base.get(path)
     if known is not None and known.identity == found.identity and known.entry.kind is found.kind:
         return Displaced(path, known.entry, False, place)
     size = found.identity.size if found.kind is Kind.FILE else 0
     mode = 0 if found.kind is Kind.SYMLINK else found.mode
     entry = Entry(path, found.kind, mode, found.uid, found.gid, "", "", found.identity.mtime_ns, size, b"", b"")
+    if equal is not None:
+        attributes = equal.attributes if found.same_attributes else found.attributes
+        entry = entry._replace(digest=equal.digest, link_target=equal.link_target, attributes=attributes)
     return Displaced(path, entry, True, place)

@@ -21,7 +21,7 @@ from syncer.apply.displaced_walk import Thing, things_of
 from syncer.apply.keep_copy import copy_of_one_moment
 from syncer.apply.kept import KeptContents
 from syncer.apply.survey import digest_of, identity_of
-from syncer.files import Disk, DiskError
+from syncer.files import Disk, DiskError, own_attributes_at
 from syncer.files.writers import nobody_writes
 from syncer.model import Entry, Kind, name_of, parent_of
 from syncer.state.generations import Displaced, Generation, end_stage, read_displaced, write_displaced
@@ -97,7 +97,7 @@ class Intake:
             if thing.emptied:
                 batch.drops.append(thing)
             elif thing.path is not None and not self._is_known(thing.path, Kind.DIRECTORY):
-                self._learn(batch, thing.path, entry_of(thing.path, Kind.DIRECTORY, thing.here))
+                self._learn(batch, thing.path, entry_of(thing.path, Kind.DIRECTORY, thing))
             return
         if thing.path is None:
             batch.drops.append(thing)
@@ -114,7 +114,7 @@ class Intake:
         row = self._rows.get(path)
         known = row.entry if row is not None else None
         if known is None or known.kind is not Kind.SYMLINK or known.link_target != target:
-            self._learn(batch, path, entry_of(path, Kind.SYMLINK, thing.here, link_target=target))
+            self._learn(batch, path, entry_of(path, Kind.SYMLINK, thing, link_target=target))
         batch.drops.append(thing)
 
     def _look_at_file(self, areas: Sequence[Area], thing: Thing, path: bytes, batch: _Batch) -> None:
@@ -129,7 +129,7 @@ class Intake:
             expected = self._expected_digest(path, here)
             if here.st_size == 0:
                 # Nothing to keep but the row.
-                self._learn_file(batch, path, thing.here, EMPTY_DIGEST, expected)
+                self._learn_file(batch, path, thing, EMPTY_DIGEST, expected)
                 batch.drops.append(thing)
                 return
             if here.st_nlink == 1 and nobody_writes(descriptor):
@@ -148,7 +148,7 @@ class Intake:
         if not expected and identity_of(os.fstat(descriptor)) != identity_of(here):
             self._take_copy(areas, thing, path, descriptor, expected, batch)
             return
-        self._learn_file(batch, path, thing.here, digest, expected)
+        self._learn_file(batch, path, thing, digest, expected)
         if self._is_held(areas, digest, here.st_size, batch):
             batch.drops.append(thing)
             return
@@ -177,7 +177,7 @@ class Intake:
             batch.unkept.append(Unkept(path, reason))
             return
         # What was copied is what is kept, whatever the row expected.
-        self._learn_file(batch, path, thing.here, digest, expected if digest == expected else b"", size)
+        self._learn_file(batch, path, thing, digest, expected if digest == expected else b"", size)
         if self._is_held(areas, digest, size, batch):
             self._contents.drop_copy(thing.area, place)
             return
@@ -202,10 +202,10 @@ class Intake:
         return digest in batch.kept or self._contents.holds(areas, digest, size)
 
     def _learn_file(
-        self, batch: _Batch, path: bytes, here: os.stat_result, digest: bytes, expected: bytes, size: int | None = None
+        self, batch: _Batch, path: bytes, thing: Thing, digest: bytes, expected: bytes, size: int | None = None
     ) -> None:
         if digest != expected:
-            entry = entry_of(path, Kind.FILE, here, digest=digest)
+            entry = entry_of(path, Kind.FILE, thing, digest=digest)
             self._learn(batch, path, entry if size is None else entry._replace(size=size))
 
     def _learn(self, batch: _Batch, path: bytes, entry: Entry) -> None:
@@ -283,11 +283,22 @@ class Intake:
                 note_unkept(writer, self._domain, self._number, missing)
 
 
-def entry_of(path: bytes, kind: Kind, here: os.stat_result, *, digest: bytes = b"", link_target: bytes = b"") -> Entry:
-    """Return what stands somewhere as an entry with this node's numbers, and without names of owners."""
+def entry_of(path: bytes, kind: Kind, thing: Thing, *, digest: bytes = b"", link_target: bytes = b"") -> Entry:
+    """Return a thing as an entry of the path at which it stood: with this node's numbers, and without names."""
+    here = thing.here
     mode = 0 if kind is Kind.SYMLINK else stat.S_IMODE(here.st_mode)
     size = here.st_size if kind is Kind.FILE else 0
-    return Entry(path, kind, mode, here.st_uid, here.st_gid, "", "", here.st_mtime_ns, size, digest, link_target)
+    return Entry(
+        path, kind, mode, here.st_uid, here.st_gid, "", "", here.st_mtime_ns, size, digest, link_target
+    )._replace(attributes=_attributes_of(thing))
+
+
+def _attributes_of(thing: Thing) -> bytes:
+    try:
+        return own_attributes_at(thing.area.root.directory(parent_of(thing.place)), name_of(thing.place))
+    except OSError:
+        # Nobody can keep what cannot be read.
+        return b""
 
 
 def _open(thing: Thing, disk: Disk) -> int:

@@ -26,6 +26,8 @@ class Found(NamedTuple):
     """Of a directory that something else is to replace: why it must stay, or ""."""
     same_attributes: bool = True
     """It already has the extended attributes that the change asks for; known only where `same` holds."""
+    attributes: bytes = b""
+    """What it has instead of them, with this node's numbers, where they are not the same."""
 
 
 class Survey(NamedTuple):

@@ -14,7 +14,7 @@ from syncer.apply.owners import Owners, same_attributes
 from syncer.apply.plan import Found, Survey, content_known
 from syncer.apply.values import BaseReader, Reach
 from syncer.errors import ApplyError, BeneathRootError, Reason
-from syncer.files import Root, raw_attributes_at
+from syncer.files import Root, own_attributes_at, raw_attributes_at
 from syncer.model import Change, DiskIdentity, Entry, Kind, join, name_of, parent_of, shown
 
 PIECE = 1 << 20
@@ -152,8 +152,11 @@ class Surveyor:
             return found._replace(blocker=self._blocker(path))
         if found.kind is not entry.kind:
             return found
-        same = self._is_same(path, entry, found)
-        return found._replace(same=same, same_attributes=same and self._has_attributes(path, entry))
+        if not self._is_same(path, entry, found):
+            return found._replace(same=False, same_attributes=False)
+        if self._has_attributes(path, entry):
+            return found._replace(same=True)
+        return found._replace(same=True, same_attributes=False, attributes=self._own_attributes(path))
 
     def _has_attributes(self, path: bytes, entry: Entry) -> bool:
         """Tell whether the attributes are as wanted: asking the kernel costs less than asking the base."""
@@ -166,6 +169,14 @@ class Surveyor:
         if here is None:
             return False
         return same_attributes(here, self._owners.attributes(entry))
+
+    def _own_attributes(self, path: bytes) -> bytes:
+        try:
+            directory = self._root.directory(parent_of(path)) if path else self._root.descriptor
+            return own_attributes_at(directory, name_of(path))
+        except (OSError, BeneathRootError):
+            # Nobody can keep what cannot be read.
+            return b""
 
     def _is_same(self, path: bytes, entry: Entry, found: Found) -> bool:
         if entry.kind is Kind.SYMLINK:

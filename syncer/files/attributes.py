@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from syncer import access_list
@@ -46,6 +47,18 @@ def has_labels() -> bool:
 @cache
 def _can_name_by_descriptor() -> bool:
     return os.path.isdir("/proc/self/fd")
+
+
+class _Nobody:
+    """Numbers only, for attributes that are kept for this node itself."""
+
+    users: Mapping[int, str] = MappingProxyType({})
+    groups: Mapping[int, str] = MappingProxyType({})
+
+
+def own_attributes_at(directory: int, name: bytes) -> bytes:
+    """Return what a name itself carries, with this node's numbers, b"" where that cannot be told; raises OSError."""
+    return read_attributes_at(directory, name, _Nobody()).encoded
 
 
 def read_attributes(descriptor: int, names: Names) -> Attributes:

@@ -13,12 +13,12 @@ import pytest
 
 from syncer.errors import ApplyError, Reason, RefusedError, UnavailableRootError
 from syncer.files import Disk
-from syncer.model import Cursor, Patterns, Term
+from syncer.model import Change, Cursor, Patterns, Term
 from syncer.replicate import rollback
 from syncer.replicate.destination import Destination
 from syncer.replicate.incoming import Incoming
 from syncer.replicate.messages import PROTOCOL, Ack, Begin, Hello, Part, Plan, Reject, WantEntries
-from tests.unit.apply.displacing import DOMAIN, SOURCE, Core
+from tests.unit.apply.displacing import DOMAIN, SOURCE, Core, entry_of_file, named
 from tests.unit.apply.trees import read_tree
 
 
@@ -233,3 +233,27 @@ def test_what_a_late_check_refuses_is_brought_back_and_production_goes_on(core: 
     rollback.bring_back(destination, standing.generation)
     with pytest.raises(ApplyError, match="cannot go back"):
         rollback.bring_back(destination, 99)
+
+
+def test_attributes_that_somebody_set_here_come_back(core: Core) -> None:
+    os.setxattr(core.root / "a", "user.comment", b"mine")
+    os.setxattr(core.root / "d/x", "user.comment", b"mine too")
+    destination = destination_of(core)
+    apply_known(destination, core, "a", b"one")
+    apply_known(destination, core, "d/x", b"newer")
+    assert "user.comment" not in os.listxattr(core.root / "a")
+    plan = rollback.plan(destination, 1)
+    rollback.roll_back(destination, plan, "alice")
+    assert os.getxattr(core.root / "a", "user.comment") == b"mine"
+    assert os.getxattr(core.root / "d/x", "user.comment") == b"mine too"
+    assert contents(core)["d/x"] == b"old"
+
+
+def apply_known(destination: Destination, core: Core, name: str, data: bytes) -> None:
+    entry, digest = entry_of_file(name.encode(), data, 0o600)
+    attempt = destination.attempt([Change(1, entry.path, named(entry))], HELLO.term)
+    for wanted in attempt.wanted():
+        assert wanted == digest
+        attempt.write(wanted, data, 0, False)
+    opening = destination.opening(HELLO, Begin(full=False, start=None, end=Cursor("index", "run", 9)))
+    destination.commit(destination.finish(attempt, opening), opening, 0.0, 1)
