@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from syncer.admin import explain
+from syncer.admin.events import show_events
 from syncer.admin.pairing import invite, join, target_forget
 from syncer.admin.snapshot import synchronize
 from syncer.errors import ConfigurationError, RefusedError
@@ -40,6 +41,7 @@ class Commands:
             "target_forget": self._target_forget,
             "invite": self._invite,
             "join": self._join,
+            "events": self._events,
         }
 
     async def run(self, command: str, arguments: dict[str, Any]) -> Answer:
@@ -136,6 +138,10 @@ class Commands:
     async def _target_forget(self, arguments: dict[str, Any]) -> Answer:
         name = str(arguments["name"])
         yield "result", await target_forget(self._node, name, dry_run=bool(arguments.get("dry_run")))
+
+    async def _events(self, arguments: dict[str, Any]) -> Answer:
+        async for event in show_events(self._node, arguments):
+            yield event
 
     async def _invite(self, arguments: dict[str, Any]) -> Answer:
         yield "result", await invite(self._node, float(arguments.get("ttl_seconds") or 3600.0))

@@ -28,6 +28,7 @@ COMMANDS = {
     "wait": Deferred("syncer.cli.wait", "Return when the agent serves, or all has arrived."),
     "explain": Deferred("syncer.cli.explain", "Say whether and why a path is synchronized, and where it is."),
     "approve": Deferred("syncer.cli.approve", "Let a synchronization pass that waits for a person."),
+    "events": Deferred("syncer.cli.events", "Show what has happened on this node."),
     "target": Deferred("syncer.cli.target", "Forget a target that is gone."),
 }
 

@@ -17,8 +17,10 @@ from syncer.capture.ignore import Scope, pattern_hash
 from syncer.capture.watch import Watcher
 from syncer.config import DomainSettings, FailoverSettings, Settings
 from syncer.errors import PeerRejectedError, Reason
+from syncer.events.catalogue import RecordEvent
 from syncer.index.store import IndexStore
 from syncer.model import Head, Term
+from syncer.node.capture_events import CaptureEvents
 from syncer.node.protected import protected_paths
 from syncer.replicate.link import Link
 from syncer.replicate.link import Stream as Call
@@ -57,6 +59,7 @@ class ProductionSide:
         store: StateStore,
         identity: Identity,
         on_failure: Callable[[BaseException], None],
+        record: RecordEvent,
         *,
         automatic: bool = True,
     ) -> None:
@@ -64,6 +67,7 @@ class ProductionSide:
         self.node_id = store.node_id
         self.name = settings.node.name
         self.software = __version__
+        self.record = record
         self.index = IndexStore.open(settings.node.state / "index.db")
         self.states: dict[str, CaptureState] = {}
         self._settings = settings
@@ -72,6 +76,7 @@ class ProductionSide:
         self._loop = asyncio.get_running_loop()
         self._recorded: dict[tuple[str, str], float] = {}
         self._watcher = Watcher(on_failure=lambda error: self._post(on_failure, error))
+        self._capture_events = {domain.name: CaptureEvents(domain.name, record) for domain in settings.domains}
         self._cache = ContentCache(CONTENT_CACHE_BYTES)
         self.capturers = {domain.name: self._capturer(domain, on_failure) for domain in settings.domains}
         domains = {domain.name: domain for domain in settings.domains}
@@ -209,6 +214,7 @@ class ProductionSide:
     def _on_state(self, domain: str, state: CaptureState) -> None:
         # RACE: called on the capture thread; one assignment, read whole by the loop.
         self.states[domain] = state
+        self._capture_events[domain].now(state)
         self._post(self._head_moved, domain)
 
     def _head_moved(self, domain: str) -> None:

@@ -24,6 +24,7 @@ from syncer.index.store import IndexStore
 from syncer.model import Head, Problem
 from syncer.replicate import messages as m
 from syncer.replicate.link import Dial
+from syncer.replicate.outcomes import Outcomes
 from syncer.replicate.outgoing import ContentChangedError, ContentSource
 from syncer.replicate.progress import (
     EMPTIED,
@@ -89,6 +90,7 @@ class Sender:
         self._last_full = before.last_full if before else None
         self._generation = 0
         self._problems: tuple[Problem, ...] = ()
+        self._outcomes = Outcomes(stream.target, stream.domain, production.record)
 
     def view(self) -> StreamView:
         """Return what status shows of this stream."""
@@ -175,6 +177,7 @@ class Sender:
             while True:
                 await reconnecting(self._run_session, self._hurry, self.stream.retry_min, self.stream.retry_max)
         finally:
+            self._outcomes.end_minute()
             self._thread.shutdown(wait=False, cancel_futures=True)
             for request in self._requests:
                 request.fail(UnreachableError("the agent is stopping"))
@@ -205,6 +208,8 @@ class Sender:
         self._progress = after_loss(
             self._progress, str(failure), refused=refused, malformed=isinstance(failure, PeerProtocolError)
         )
+        self._outcomes.lost(failure, self._progress.failures, full=not self._progress.trusted)
+        self._outcomes.decided(decide(self._progress, self._facts(), time.monotonic()))
         while self._requests:
             request = self._requests.popleft()
             reason = getattr(failure, "reason", Reason.UNSPECIFIED)
@@ -222,6 +227,7 @@ class Sender:
             self._progress = after_welcome(self._progress, welcome, self.stream.pattern_hash, b"")
             self._welcome = welcome
             self._problems = welcome.problems
+            self._outcomes.has_problems(welcome.problems)
             self._session = session
             self._target_root = None
             await self._announce()
@@ -253,6 +259,7 @@ class Sender:
                 await self._agree(self._requests[0])
             facts = self._facts()
             decision = decide(self._progress, facts, time.monotonic())
+            self._outcomes.decided(decision)
             if decision.step is Step.REFUSE:
                 self._requests.popleft().fail(RefusedError(decision.reason, Reason.ROOT_UNAVAILABLE))
             elif decision.step is Step.FULL:
@@ -322,8 +329,10 @@ class Sender:
             delay = backoff(self._progress.failures + 1, self.stream.retry_min, self.stream.retry_max)
             self._progress = after_reject(self._progress, outcome, seq, now, delay)
             log.warning("%s, domain %s: %s", self.stream.target, self.stream.domain, outcome.message)
+            self._outcomes.failed(outcome.message, self._progress.failures, full=full)
             return
         self._progress = after_ack(self._progress, outcome)
+        self._outcomes.arrived(outcome, full=full)
         self._last_success = time.time()
         self._last_full = self._last_success if full else self._last_full
         self._generation = outcome.generation

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from syncer.events.catalogue import RecordEvent
 from syncer.index.snapshot import IndexSnapshot
 from syncer.model import Cursor, Head, Patterns, Problem, Term
 from syncer.replicate import messages as m
@@ -33,6 +34,8 @@ class Production(Protocol):
     node_id: str
     name: str
     software: str
+    record: RecordEvent
+    """Raises an event; blocks nobody."""
 
     def term(self) -> Term:
         """Return this node's term."""
