@@ -24,6 +24,7 @@ from syncer.model import Mode, Term
 from syncer.node.failover import FailoverSide
 from syncer.node.memory import keep_small
 from syncer.node.production import ProductionSide
+from syncer.replicate.progress import Phase
 from syncer.state.lock import StateLock
 from syncer.state.peers import Peer
 from syncer.state.store import StateStore
@@ -133,7 +134,9 @@ class Node:
         waits = [
             sender.wait_acknowledged(heads[domain])
             for (_, domain), sender in self.production.senders.items()
-            if sender.view().progress.connected and sender.stream.automatic
+            if sender.view().progress.connected
+            and sender.stream.automatic
+            and sender.view().decision.phase is not Phase.SUSPENDED
         ]
         try:
             async with asyncio.timeout(DRAIN_SECONDS):

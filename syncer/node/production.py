@@ -21,10 +21,12 @@ from syncer.events.catalogue import RecordEvent
 from syncer.index.store import IndexStore
 from syncer.model import Head, Term
 from syncer.node.capture_events import CaptureEvents
+from syncer.node.pauses import Pauses
 from syncer.node.protected import protected_paths
 from syncer.replicate.link import Link
 from syncer.replicate.link import Stream as Call
 from syncer.replicate.messages import Ack
+from syncer.replicate.pauses import Pause
 from syncer.replicate.sender import Sender
 from syncer.replicate.source import DiskSource
 from syncer.replicate.stream import Stream, StreamView
@@ -80,6 +82,8 @@ class ProductionSide:
         self._cache = ContentCache(CONTENT_CACHE_BYTES)
         self.capturers = {domain.name: self._capturer(domain, on_failure) for domain in settings.domains}
         domains = {domain.name: domain for domain in settings.domains}
+        domains_of = {target.name: target.domains for target in settings.failover}
+        self.pauses = Pauses(store, domains_of, record, self._pauses_changed)
         self.senders: dict[tuple[str, str], Sender] = {
             (target.name, name): self._sender(target, domains[name], automatic=automatic)
             for target in settings.failover
@@ -96,7 +100,7 @@ class ProductionSide:
         async with asyncio.TaskGroup() as tasks:
             for sender in self.senders.values():
                 tasks.create_task(sender.run())
-            tasks.create_task(asyncio.Event().wait())
+            tasks.create_task(self.pauses.run())
 
     def stop(self) -> None:
         """End the capture threads and close the index; blocking."""
@@ -148,6 +152,14 @@ class ProductionSide:
         """Say why the domain's root cannot be read; "" where it can."""
         state = self.states.get(domain)
         return state.reason if state is not None and state.state == "unavailable" else ""
+
+    def pause(self, target: str, domain: str) -> Pause:
+        """Return why nothing is to be sent by a person's word."""
+        return self.pauses.pause(target, domain)
+
+    def holds_begun(self, domain: str) -> int:
+        """Return how many holds of the domain have begun."""
+        return self.pauses.holds_begun(domain)
 
     def scanned(self, domain: str) -> bool:
         """Tell whether the first scan since the start is complete."""
@@ -216,6 +228,10 @@ class ProductionSide:
         self.states[domain] = state
         self._capture_events[domain].now(state)
         self._post(self._head_moved, domain)
+
+    def _pauses_changed(self) -> None:
+        for sender in self.senders.values():
+            sender.head_moved()
 
     def _head_moved(self, domain: str) -> None:
         for (_, name), sender in self.senders.items():

@@ -26,6 +26,7 @@ from syncer.replicate import messages as m
 from syncer.replicate.link import Dial
 from syncer.replicate.outcomes import Outcomes
 from syncer.replicate.outgoing import ContentChangedError, ContentSource
+from syncer.replicate.pauses import Cause, Pause
 from syncer.replicate.progress import (
     EMPTIED,
     Facts,
@@ -108,6 +109,7 @@ class Sender:
             self._welcome.echoes if self._welcome else 0,
             self._problems,
             self._welcome.node_id if self._welcome else "",
+            vitals.unavailable if vitals else "",
         )
 
     def head_moved(self) -> None:
@@ -121,6 +123,9 @@ class Sender:
 
     def request(self, request: Request) -> None:
         """Queue a full synchronization; it runs between transactions, never beside one."""
+        if not request.dry_run and self._pause().reason:
+            request.fail(RefusedError(self._pause().reason))
+            return
         self._requests.append(request)
         self.hurry()
 
@@ -208,7 +213,9 @@ class Sender:
         self._progress = after_loss(
             self._progress, str(failure), refused=refused, malformed=isinstance(failure, PeerProtocolError)
         )
-        self._outcomes.lost(failure, self._progress.failures, full=not self._progress.trusted)
+        # Who suspends a target may well switch it off: that is no news then.
+        if self._pause().cause is not Cause.PERSON:
+            self._outcomes.lost(failure, self._progress.failures, full=not self._progress.trusted)
         self._outcomes.decided(decide(self._progress, self._facts(), time.monotonic()))
         while self._requests:
             request = self._requests.popleft()
@@ -259,7 +266,8 @@ class Sender:
                 await self._agree(self._requests[0])
             facts = self._facts()
             decision = decide(self._progress, facts, time.monotonic())
-            self._outcomes.decided(decision)
+            if not self._is_looking() and self._pause().cause is not Cause.HOLD:
+                self._outcomes.decided(decision)
             if decision.step is Step.REFUSE:
                 self._requests.popleft().fail(RefusedError(decision.reason, Reason.ROOT_UNAVAILABLE))
             elif decision.step is Step.FULL:
@@ -290,8 +298,12 @@ class Sender:
     async def _synchronize(self, session: Session, *, full: bool) -> None:
         """Send one transaction, and fold the answer in."""
         request = self._requests[0] if full and self._requests else None
+        holds = self._production.holds_begun(self.stream.domain)
         snapshot, begin = await self._on_thread(lambda: self._prepared(request, full=full))
         try:
+            # RACE: a hold that began meanwhile may have let its command change what this snapshot shows.
+            if self._production.holds_begun(self.stream.domain) != holds:
+                return
             report = request.report if request else _report_nothing
             unstable = frozenset(path for path, times in self._spoiled.items() if times >= UNSTABLE_AFTER)
             outcome = await session.run(Transaction(begin, snapshot, unstable, report))
@@ -359,7 +371,15 @@ class Sender:
             self.stream.automatic,
             bool(self._requests),
             self._session.vitals.unavailable if self._session else "",
+            "" if self._is_looking() else self._pause().reason,
         )
+
+    def _is_looking(self) -> bool:
+        """Tell whether what is asked for first changes nothing on the target: that is no sending."""
+        return bool(self._requests) and self._requests[0].dry_run
+
+    def _pause(self) -> Pause:
+        return self._production.pause(self.stream.target, self.stream.domain)
 
     def _heartbeat(self) -> m.Heartbeat:
         """Return what production knows at this moment; its age counts from when the target fell behind."""

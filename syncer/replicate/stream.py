@@ -11,6 +11,7 @@ from syncer.events.catalogue import RecordEvent
 from syncer.index.snapshot import IndexSnapshot
 from syncer.model import Cursor, Head, Patterns, Problem, Term
 from syncer.replicate import messages as m
+from syncer.replicate.pauses import Pause
 from syncer.replicate.progress import Decision, Progress
 from syncer.replicate.session import Outcome, Report
 
@@ -43,6 +44,12 @@ class Production(Protocol):
     def unavailable(self, domain: str) -> str:
         """Say why the domain's root cannot be read; "" where it can."""
 
+    def pause(self, target: str, domain: str) -> Pause:
+        """Return why nothing is to be sent by a person's word."""
+
+    def holds_begun(self, domain: str) -> int:
+        """Return how many holds of the domain have begun."""
+
     def scanned(self, domain: str) -> bool:
         """Tell whether the first scan since the start is complete."""
 
@@ -61,6 +68,8 @@ class Request:
     against_base: bool
     report: Callable[[Report], None]
     approval: str = ""
+    resume: bool = False
+    """A person has looked at a domain that was rolled back on the target, and wants production's state there."""
     done: asyncio.Future[Outcome] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def fail(self, error: Exception) -> None:
@@ -89,6 +98,8 @@ class StreamView(NamedTuple):
     echoes: int
     problems: tuple[Problem, ...]
     peer_node_id: str
+    target_root: str | None
+    """Why the target's root must not be written to, in its own words."""
 
 
 def hello_of(stream: Stream, production: Production, head: Head) -> m.Hello:
@@ -124,4 +135,5 @@ def opening_of(snapshot: IndexSnapshot, progress: Progress, request: Request | N
         against_base=request.against_base if request else False,
         approval=(request.approval if request else "") or progress.approved,
         on_demand=request is not None,
+        resume=request is not None and request.resume,
     )

@@ -43,6 +43,7 @@ PURE = [
     "capture.ignore",
     "capture.settle",
     "index.diff",
+    "replicate.pauses",
     "replicate.progress",
     "substitution.rules",
     "substitution.rewrite",
