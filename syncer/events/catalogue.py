@@ -36,7 +36,7 @@ DOMAIN = Variable(str, "name of the domain")
 PATHS = Variable(int, "how many paths")
 SAMPLE = Variable(str, "one of the paths, relative to the domain's root")
 COMMAND = Variable(str, "the command with its arguments")
-EXIT = Variable(int, "its exit code; minus the signal's number where a signal ended it")
+EXIT = Variable(str, "its exit code in digits, or words: a signal, the time limit, or why it was not started")
 OUTPUT = Variable(str, "what it printed last, shortened and without secrets")
 SECONDS = Variable(float, "how long it ran, in seconds")
 PATH = Variable(str, "the path, relative to the domain's root")
@@ -74,7 +74,7 @@ CATALOGUE: Mapping[str, Definition] = {
             **_STREAM,
             "deletions": Variable(int, "paths that would be deleted"),
             "paths": Variable(int, "paths in the domain"),
-            "limit": Variable(int, "deletions that would have passed"),
+            "limit": Variable(int, "deletions that would have passed; -1 where another limit, or none, counts"),
             "reason": Variable(str, "what is wrong, and what to do"),
         },
     ),
@@ -106,9 +106,18 @@ CATALOGUE: Mapping[str, Definition] = {
             "by": Variable(str, "who or what asked for it"),
         },
     ),
+    "history.damaged": Definition(
+        "A content that the history on failover keeps is not what it was; it was put aside.",
+        {
+            "node": NODE,
+            "domain": DOMAIN,
+            "path": Variable(str, "a path that it stood at"),
+            "generations": Variable(str, "numbers of the generations that cannot be restored wholly"),
+        },
+    ),
     "service.failed": Definition(
         "A command that changes a service, such as a domain's `reload`, failed.",
-        {"node": NODE, "domain": DOMAIN, "command": COMMAND, "exit": EXIT, "output": OUTPUT},
+        {"node": NODE, "domain": DOMAIN, "command": COMMAND, "exit": EXIT, "seconds": SECONDS, "output": OUTPUT},
     ),
     "problem": Definition(
         "A path could not be read, copied or applied; raised on production. An empty `target`: production's own disk.",
