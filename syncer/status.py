@@ -11,6 +11,7 @@ from syncer.model import Cursor, Mode, Problem, shown
 from syncer.replicate.messages import Approval
 from syncer.replicate.progress import Phase
 from syncer.replicate.stream import StreamView
+from syncer.state.holds import Hold
 from syncer.state.peers import peers
 from syncer.state.term import read_term
 
@@ -136,6 +137,7 @@ def _stream(node: Node, view: StreamView) -> dict[str, Any]:
         "generation": view.generation,
         "echoes": view.echoes,
         "problems": [_problem(problem) for problem in view.problems],
+        "suspension": _suspension(node, view),
         "approval": _approval(node.production.senders[view.target, view.domain].waiting_approval()),
     }
 
@@ -181,7 +183,21 @@ def _captured(node: Node, name: str, path: str) -> dict[str, Any]:
         "index_id": head.index_id,
         "last_full_scan_seconds": state.last_full_scan if state else None,
         "problems": [_problem(problem) for problem in state.problems] if state else [],
+        "holds": [_hold(hold) for hold in node.production.pauses.holds if hold.domain == name],
     }
+
+
+def _hold(hold: Hold) -> dict[str, Any]:
+    found = {"command": hold.command, "pid": hold.pid, "state": hold.state, "detail": hold.detail}
+    return {**found, "since": _moment(hold.since), "seconds": max(time.time() - hold.since, 0.0)}
+
+
+def _suspension(node: Node, view: StreamView) -> dict[str, Any] | None:
+    assert node.production is not None, "only production has streams"
+    found = node.production.pauses.suspension(view.target, view.domain)
+    if found is None:
+        return None
+    return {"reason": found.reason, "since": _moment(found.since), "until": _moment(found.until)}
 
 
 def _production(node: Node) -> dict[str, Any] | None:

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from syncer.admin import explain
+from syncer.admin.events import show_events
+from syncer.admin.hold import hold_begin, hold_end, resume, suspend
 from syncer.admin.pairing import invite, join, target_forget
 from syncer.admin.snapshot import synchronize
 from syncer.errors import ConfigurationError, RefusedError
@@ -40,6 +42,11 @@ class Commands:
             "target_forget": self._target_forget,
             "invite": self._invite,
             "join": self._join,
+            "events": self._events,
+            "suspend": self._suspend,
+            "resume": self._resume,
+            "hold_begin": self._hold_begin,
+            "hold_end": self._hold_end,
         }
 
     async def run(self, command: str, arguments: dict[str, Any]) -> Answer:
@@ -138,6 +145,23 @@ class Commands:
     async def _target_forget(self, arguments: dict[str, Any]) -> Answer:
         name = str(arguments["name"])
         yield "result", await target_forget(self._node, name, dry_run=bool(arguments.get("dry_run")))
+
+    async def _events(self, arguments: dict[str, Any]) -> Answer:
+        async for event in show_events(self._node, arguments):
+            yield event
+
+    async def _suspend(self, arguments: dict[str, Any]) -> Answer:
+        yield "result", await suspend(self._node, self._production("suspend"), arguments)
+
+    async def _resume(self, arguments: dict[str, Any]) -> Answer:
+        async for event in resume(self._node, self._production("resume"), arguments):
+            yield event
+
+    async def _hold_begin(self, arguments: dict[str, Any]) -> Answer:
+        yield "result", await hold_begin(self._node, self._production("hold"), arguments)
+
+    async def _hold_end(self, arguments: dict[str, Any]) -> Answer:
+        yield "result", await hold_end(self._node, self._production("hold"), arguments)
 
     async def _invite(self, arguments: dict[str, Any]) -> Answer:
         yield "result", await invite(self._node, float(arguments.get("ttl_seconds") or 3600.0))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from syncer.errors import ConfigurationError, Reason, SyncerError, UnreachableError
 from syncer.model import shown
 from syncer.replicate import messages as m
+from syncer.replicate.pauses import rolled_back
 from syncer.replicate.sender import Sender
 from syncer.replicate.session import Outcome, Planned, Report
 from syncer.replicate.stream import Request
@@ -28,10 +29,21 @@ SCAN_SECONDS = 3600.0
 
 
 async def synchronize(
-    node: Node, production: ProductionSide, arguments: dict[str, Any], *, dry_run: bool, against_base: bool
+    node: Node,
+    production: ProductionSide,
+    arguments: dict[str, Any],
+    *,
+    dry_run: bool,
+    against_base: bool,
+    resume: bool = False,
 ) -> AsyncIterator[Event]:
-    """Run full synchronizations of the chosen targets and domains; yields progress, then the result."""
-    chosen = _choose(node, production, arguments)
+    """Run full synchronizations of the chosen targets and domains; yields progress, then the result.
+
+    With `resume`, only of those that were rolled back on the target, which then take production's state again.
+    """
+    chosen = choose(node, production, arguments)
+    if resume:
+        chosen = [sender for sender in chosen if rolled_back(sender.view().target_root)]
     approvals = {
         (str(item["target"]), str(item["domain"])): str(item["id"]) for item in arguments.get("approvals") or []
     }
@@ -41,7 +53,7 @@ async def synchronize(
     async def work() -> list[dict[str, Any]]:
         async with asyncio.timeout(SCAN_SECONDS):
             await production.flush()
-        works = [_one(sender, events, dry_run, against_base, started, approvals) for sender in chosen]
+        works = [_one(sender, events, dry_run, against_base, started, approvals, resume) for sender in chosen]
         return list(await asyncio.gather(*works))
 
     working = asyncio.create_task(work())
@@ -59,7 +71,8 @@ async def synchronize(
     yield "result", _result(chosen, results)
 
 
-def _choose(node: Node, production: ProductionSide, arguments: dict[str, Any]) -> list[Sender]:
+def choose(node: Node, production: ProductionSide, arguments: dict[str, Any]) -> list[Sender]:
+    """Return the streams that `target` and `domains` name, all where they name none. Raises ConfigurationError."""
     target = arguments.get("target")
     domains = list(arguments.get("domains") or [])
     names = [settings.name for settings in node.settings.failover]
@@ -89,6 +102,7 @@ async def _one(
     against_base: bool,
     started: float,
     approvals: dict[tuple[str, str], str],
+    resume: bool,
 ) -> dict[str, Any]:
     """Synchronize one domain of one target; a failure is a result, since others go on."""
     approval = approvals.get((sender.stream.target, sender.stream.domain), "")
@@ -97,7 +111,7 @@ async def _one(
         where = {"target": sender.stream.target, "domain": sender.stream.domain}
         events.put_nowait(("progress", {**where, **progress._asdict()}))
 
-    request = Request(dry_run=dry_run, against_base=against_base, report=report, approval=approval)
+    request = Request(dry_run=dry_run, against_base=against_base, report=report, approval=approval, resume=resume)
     sender.request(request)
     try:
         outcome = await request.done

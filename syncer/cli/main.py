@@ -28,6 +28,10 @@ COMMANDS = {
     "wait": Deferred("syncer.cli.wait", "Return when the agent serves, or all has arrived."),
     "explain": Deferred("syncer.cli.explain", "Say whether and why a path is synchronized, and where it is."),
     "approve": Deferred("syncer.cli.approve", "Let a synchronization pass that waits for a person."),
+    "events": Deferred("syncer.cli.events", "Show what has happened on this node."),
+    "suspend": Deferred("syncer.cli.suspend", "Send nothing to a target for a while."),
+    "resume": Deferred("syncer.cli.resume", "Go on after a suspension, a failed hold or a rollback."),
+    "hold": Deferred("syncer.cli.hold", "Run a command; all that it changes becomes one transaction."),
     "target": Deferred("syncer.cli.target", "Forget a target that is gone."),
 }
 
@@ -85,7 +89,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(given: list[str]) -> int:
-    as_json = "--json" in given
+    # Behind "--" stands the command line of another program.
+    as_json = "--json" in (given[: given.index("--")] if "--" in given else given)
     try:
         found = cli.main(given, prog_name="syncer", standalone_mode=False)
         return found if isinstance(found, int) else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -13,6 +14,7 @@ from syncer.cli.output import printable
 from syncer.cli.wording import bytes_in_words, counted, moment_in_words, seconds_in_words
 
 PROBLEMS_SHOWN = 10
+FORGOTTEN_SECONDS = 3600.0
 
 
 def render_status(status: dict[str, Any]) -> RenderableType:
@@ -27,7 +29,7 @@ def render_status(status: dict[str, Any]) -> RenderableType:
         parts += [Text(""), _domains(status["domains"])]
     approvals = list(_approvals(status["targets"]))
     problems = list(_problems(status))
-    for lines in (approvals, problems):
+    for lines in (list(_holds(status["domains"])), approvals, problems):
         if lines:
             parts += [Text(""), *lines]
     return Group(*parts)
@@ -113,6 +115,17 @@ def _approvals(targets: list[dict[str, Any]]) -> list[Text]:
                 what = f"{lost} wait for your approval: syncer approve {target['name']}"
                 lines.append(Text(printable(what), style="bold"))
     return lines
+
+
+def _holds(domains: list[dict[str, Any]]) -> Iterator[Text]:
+    for domain in domains:
+        for hold in domain.get("holds", ()):
+            what = f"hold: {domain['name']} since {seconds_in_words(hold['seconds'])} by `{hold['command']}`"
+            if hold["state"] == "failed":
+                yield Text(printable(f"{what}, which failed: {hold['detail']}"), style=f"bold {Severity.BAD.value}")
+            else:
+                forgotten = ": is it forgotten?" if hold["seconds"] > FORGOTTEN_SECONDS else ""
+                yield Text(printable(f"{what}, process {hold['pid']}{forgotten}"))
 
 
 def _problems(status: dict[str, Any]) -> list[Text]:

@@ -19,11 +19,14 @@ from syncer.admin.commands import Commands
 from syncer.admin.server import serve_admin
 from syncer.config import Settings
 from syncer.errors import StateError, SyncerError
+from syncer.events.journal import EventJournal
 from syncer.model import Mode, Term
 from syncer.node.failover import FailoverSide
 from syncer.node.memory import keep_small
 from syncer.node.production import ProductionSide
+from syncer.replicate.progress import Phase
 from syncer.state.lock import StateLock
+from syncer.state.peers import Peer
 from syncer.state.store import StateStore
 from syncer.state.term import observe_term, read_term
 from syncer.trust import identity
@@ -47,6 +50,7 @@ class Node:
         self.settings = settings
         self.store = store
         self.identity = identity
+        self.events = EventJournal(store, settings.node.name)
         self.production: ProductionSide | None = None
         self.failover: FailoverSide | None = None
         self.listen = ""
@@ -67,8 +71,10 @@ class Node:
         if self.mode is Mode.PRODUCTION:
             if not read_term(self.store).counter:
                 observe_term(self.store, Term(1, self.store.node_id))
-            self.production = ProductionSide(self.settings, self.store, self.identity, self.fail, automatic=automatic)
-        self.failover = FailoverSide(self.settings, self.store)
+            self.production = ProductionSide(
+                self.settings, self.store, self.identity, self.fail, self.events.raise_event, automatic=automatic
+            )
+        self.failover = FailoverSide(self.settings, self.store, self.events.raise_event)
 
     def fail(self, error: BaseException) -> None:
         """A part that must not die died: the node stops loudly."""
@@ -92,7 +98,15 @@ class Node:
         server.add_generic_rpc_handlers(
             (
                 self.failover.handlers(known_peer),
-                pairing_handlers(self.store, self.identity, self.settings.node.name),
+                pairing_handlers(
+                    self.store,
+                    self.identity,
+                    self.settings.node.name,
+                    on_joined=self.joined,
+                    on_refused=lambda address, reason: self.events.record(
+                        "pairing.refused", address=address, reason=reason
+                    ),
+                ),
             )
         )
         credentials = server_credentials(self.identity, lambda: trusted_certificates(self.store))
@@ -108,6 +122,10 @@ class Node:
         self._server = server
         self.listen = f"{host}:{bound or port}"
 
+    def joined(self, peer: Peer) -> None:
+        """Another node was paired with this one, from either side."""
+        self.events.record("pairing.joined", peer=peer.name, peer_id=peer.node_id, fingerprint=peer.fingerprint)
+
     async def drain(self) -> None:
         """Let what was captured arrive, for at most DRAIN_SECONDS."""
         if self.production is None:
@@ -116,7 +134,9 @@ class Node:
         waits = [
             sender.wait_acknowledged(heads[domain])
             for (_, domain), sender in self.production.senders.items()
-            if sender.view().progress.connected and sender.stream.automatic
+            if sender.view().progress.connected
+            and sender.stream.automatic
+            and sender.view().decision.phase is not Phase.SUSPENDED
         ]
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
@@ -132,6 +152,7 @@ class Node:
             await asyncio.to_thread(self.production.stop)
         if self.failover is not None:
             await asyncio.to_thread(self.failover.close)
+        await asyncio.to_thread(self.events.close)
         self.store.close()
 
 

@@ -10,6 +10,7 @@ import grpc.aio
 
 from syncer import __version__
 from syncer.config import Settings
+from syncer.events.catalogue import RecordEvent
 from syncer.model import Mode, Term
 from syncer.node.protected import protected_paths
 from syncer.replicate.destination import Destination
@@ -47,8 +48,9 @@ class FailoverIdentity:
 class FailoverSide:
     """Everything that accepts changes."""
 
-    def __init__(self, settings: Settings, store: StateStore) -> None:
+    def __init__(self, settings: Settings, store: StateStore, record: RecordEvent) -> None:
         """Make a destination for each configured domain."""
+        self._record = record
         self.identity = FailoverIdentity(settings, store)
         self.destinations = {
             domain.name: Destination(
@@ -69,7 +71,7 @@ class FailoverSide:
         self, authorise: Callable[[grpc.aio.ServicerContext[Any, Any]], Awaitable[tuple[str, str]]]
     ) -> grpc.GenericRpcHandler:
         """Return the gRPC handlers of the Sync service."""
-        return sync_handlers(self.receiver, authorise)
+        return sync_handlers(self.receiver, authorise, self._record)
 
     def close(self) -> None:
         """Finish what runs, and release the threads and directories."""

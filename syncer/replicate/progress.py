@@ -66,6 +66,8 @@ class Facts(NamedTuple):
     """Which mount at or below the root came or went; "" where none did, None while the tree is scanned for it."""
     preview: bool = False
     """What is requested changes nothing: a person looks at what waits."""
+    suspended: str = ""
+    """Why nothing is to be sent by a person's word: a suspension, or a hold; "" where it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,14 @@ EMPTIED = (
 
 def decide(progress: Progress, facts: Facts, now: float) -> Decision:
     """Name the next step of a stream at `now` (seconds, monotonic)."""
+    # Before all else, also while the target is away: that may be what it was suspended for.
+    if facts.suspended:
+        return Decision(Step.REFUSE if facts.requested else Step.WAIT, Phase.SUSPENDED, facts.suspended)
+    return _unsuspended(progress, facts, now)
+
+
+def _unsuspended(progress: Progress, facts: Facts, now: float) -> Decision:
+    """Name the next step of a stream that no person has stopped."""
     if not progress.connected:
         return _disconnected(progress)
     if facts.unavailable:

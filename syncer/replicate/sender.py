@@ -23,7 +23,9 @@ from syncer.index.store import IndexStore
 from syncer.model import Head, Problem
 from syncer.replicate import messages as m
 from syncer.replicate.link import Dial
+from syncer.replicate.outcomes import Outcomes
 from syncer.replicate.outgoing import ContentChangedError, ContentSource
+from syncer.replicate.pauses import Cause, Pause
 from syncer.replicate.progress import (
     Facts,
     Progress,
@@ -93,6 +95,7 @@ class Sender:
         self._last_full = before.last_full if before else None
         self._generation = 0
         self._problems: tuple[Problem, ...] = ()
+        self._outcomes = Outcomes(stream.target, stream.domain, production.record)
 
     def view(self) -> StreamView:
         """Return what status shows of this stream."""
@@ -110,6 +113,7 @@ class Sender:
             self._welcome.echoes if self._welcome else 0,
             self._problems,
             self._welcome.node_id if self._welcome else "",
+            vitals.unavailable if vitals else "",
         )
 
     def head_moved(self) -> None:
@@ -123,6 +127,9 @@ class Sender:
 
     def request(self, request: Request) -> None:
         """Queue a full synchronization; it runs between transactions, never beside one."""
+        if not request.dry_run and self._pause().reason:
+            request.fail(RefusedError(self._pause().reason))
+            return
         self._requests.append(request)
         self.hurry()
 
@@ -178,6 +185,7 @@ class Sender:
             while True:
                 await reconnecting(self._run_session, self._hurry, self.stream.retry_min, self.stream.retry_max)
         finally:
+            self._outcomes.end_minute()
             self._thread.shutdown(wait=False, cancel_futures=True)
             for request in self._requests:
                 request.fail(UnreachableError("the agent is stopping"))
@@ -208,6 +216,10 @@ class Sender:
         self._progress = after_loss(
             self._progress, str(failure), refused=refused, malformed=isinstance(failure, PeerProtocolError)
         )
+        # Who suspends a target may well switch it off: that is no news then.
+        if self._pause().cause is not Cause.PERSON:
+            self._outcomes.lost(failure, self._progress.failures, full=not self._progress.trusted)
+        self._outcomes.decided(decide(self._progress, self._facts(), time.monotonic()))
         while self._requests:
             request = self._requests.popleft()
             reason = getattr(failure, "reason", Reason.UNSPECIFIED)
@@ -225,6 +237,7 @@ class Sender:
             self._progress = after_welcome(self._progress, welcome, self.stream.pattern_hash, b"")
             self._welcome = welcome
             self._problems = welcome.problems
+            self._outcomes.has_problems(welcome.problems)
             self._session = session
             self._target_root = None
             await self._announce()
@@ -256,7 +269,9 @@ class Sender:
                 await self._agree(self._requests[0])
             facts = self._facts()
             decision = decide(self._progress, facts, time.monotonic())
-            await self._tell_braking(braking_reason(self._progress, facts, decision))
+            if not self._is_looking() and self._pause().cause is not Cause.HOLD:
+                self._outcomes.decided(decision)
+                await self._tell_braking(braking_reason(self._progress, facts, decision))
             if decision.step is Step.REFUSE:
                 self._requests.popleft().fail(RefusedError(decision.reason, Reason.ROOT_UNAVAILABLE))
             elif decision.step is Step.FULL:
@@ -294,14 +309,18 @@ class Sender:
     async def _synchronize(self, session: Session, *, full: bool) -> None:
         """Send one transaction, and fold the answer in."""
         request = self._requests[0] if full and self._requests else None
+        holds = self._production.holds_begun(self.stream.domain)
         try:
             snapshot, begin = await self._on_thread(lambda: self._prepared(request, full=full))
         except BrakedError as braked:
             self._progress = after_brake(self._progress, str(braked), braked.seq)
             return
-        if not begin.dry_run:
-            self._progress = after_release(self._progress)
         try:
+            # RACE: a hold that began meanwhile may have let its command change what this snapshot shows.
+            if self._production.holds_begun(self.stream.domain) != holds:
+                return
+            if not begin.dry_run:
+                self._progress = after_release(self._progress)
             report = request.report if request else _report_nothing
             unstable = frozenset(path for path, times in self._spoiled.items() if times >= UNSTABLE_AFTER)
             outcome = await session.run(Transaction(begin, snapshot, unstable, report))
@@ -344,8 +363,10 @@ class Sender:
             delay = backoff(self._progress.failures + 1, self.stream.retry_min, self.stream.retry_max)
             self._progress = after_reject(self._progress, outcome, seq, now, delay)
             log.warning("%s, domain %s: %s", self.stream.target, self.stream.domain, outcome.message)
+            self._outcomes.failed(outcome.message, self._progress.failures, full=full)
             return
         self._progress = after_ack(self._progress, outcome)
+        self._outcomes.arrived(outcome, full=full)
         self._last_success = time.time()
         self._last_full = self._last_success if full else self._last_full
         self._generation = outcome.generation
@@ -373,8 +394,16 @@ class Sender:
             bool(self._requests),
             self._session.vitals.unavailable if self._session else "",
             self._brake.trouble(),
-            bool(self._requests) and self._requests[0].dry_run,
+            self._is_looking(),
+            "" if self._is_looking() else self._pause().reason,
         )
+
+    def _is_looking(self) -> bool:
+        """Tell whether what is asked for first changes nothing on the target: that is no sending."""
+        return bool(self._requests) and self._requests[0].dry_run
+
+    def _pause(self) -> Pause:
+        return self._production.pause(self.stream.target, self.stream.domain)
 
     def _heartbeat(self) -> m.Heartbeat:
         """Return what production knows at this moment; its age counts from when the target fell behind."""

@@ -47,6 +47,7 @@ PURE = [
     "capture.settle",
     "index.diff",
     "replicate.brake",
+    "replicate.pauses",
     "replicate.progress",
     "replicate.shape",
     "substitution.rules",

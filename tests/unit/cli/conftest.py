@@ -86,7 +86,18 @@ def agent(config: Path) -> Iterator[FakeAgent]:
     """A running fake agent of `config`'s node, which answers with the documented examples."""
     fake = FakeAgent(config.parent / "state")
     documented = examples()
-    for command in ("status", "snapshot", "approve", "wait", "explain", "invite", "join"):
+    for command in (
+        "status",
+        "snapshot",
+        "approve",
+        "wait",
+        "explain",
+        "invite",
+        "join",
+        "events",
+        "suspend",
+        "resume",
+    ):
         fake.answer(command, documented[command])
     fake.answer("diff", documented["snapshot"])
     fake.answer("target_forget", documented["target-forget"])

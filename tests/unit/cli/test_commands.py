@@ -48,6 +48,11 @@ def person(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
         (["explain", "/etc/x"], "explain", {"path": "/etc/x"}),
         (["invite", "--ttl", "90s"], "invite", {"ttl_seconds": 90.0}),
         (["join", "h:1", "t"], "join", {"address": "h:1", "token": "t"}),
+        (
+            ["events", "--since", "2026-01-31T12:00:00+00:00", "--event", "sync", "--limit", "5"],
+            "events",
+            {"follow": False, "since": 1769860800.0, "names": ["sync"], "limit": 5},
+        ),
     ],
 )
 def test_each_command_sends_what_was_asked_and_prints_what_came(
@@ -67,6 +72,10 @@ def test_each_command_sends_what_was_asked_and_prints_what_came(
         (["explain", "/x"], "dr-a: acknowledged (target at seq 1210)"),
         (["invite"], "syncer join 10.0.2.10:7443 syncer1-…"),
         (["join", "h:1", "t"], "paired with dr-a as target dr-a"),
+        (["events"], "watch.degraded node=prod-a domain=nginx reason=…"),
+        (["suspend", "dr-a"], "dr-a nginx: suspended by a person since"),
+        (["resume", "dr-a"], "dr-a haproxy is still suspended: held since"),
+        (["status"], "hold: nginx since 12 s by `make install`, process 4712"),
         (["wait"], "everything captured so far has arrived"),
         (["target", "forget", "dr-b", "--yes"], "dr-b is forgotten"),
         (["approve", "dr-a", "--yes"], "dr-a nginx: approved 2 deletions and 1 overwrite"),
@@ -243,3 +252,39 @@ def test_consent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
     with pytest.raises(RefusedError, match="as you said"):
         output.confirm("Do it?", yes=False)
+
+
+def test_followed_events_are_a_line_each(agent: Any, run: Run) -> None:
+    event = examples()["events"]["events"][0]
+    agent.progress = [event, event | {"id": 4712}]
+    agent.answer("events", {"exit_code": 0})
+    code, out, _ = run("events", "--follow", "--json")
+    assert (code, [json.loads(line)["id"] for line in out.splitlines()]) == (0, [4711, 4712])
+    assert agent.calls == [("events", {"follow": True, "since": None, "names": [], "limit": 10})]
+    assert len(run("events", "--follow")[1].splitlines()) == 2
+
+
+def test_a_moment_that_is_none_is_a_usage_error(run: Run) -> None:
+    code, _, error = run("events", "--since", "yesterday")
+    assert code == 2
+    assert "neither a duration" in error
+
+
+def test_a_rollback_is_taken_back_only_after_its_plan_was_agreed_to(agent: Any, run: Run) -> None:
+    planned = EQUAL | {"outcome": "planned", "plan_total": 1, "changes": 1}
+    planned |= {"plan": [{"path": "a.conf", "action": "update", "kind": "file", "size": 1}]}
+    empty = {"resumed": [], "holds": [], "still": [], "exit_code": 0}
+    plan = empty | {"rolled_back": [{"name": "dr-a", "domains": [planned]}], "exit_code": 3}
+    done = empty | {"rolled_back": [{"name": "dr-a", "domains": [EQUAL | {"outcome": "applied", "changes": 1}]}]}
+    agent.answer("resume", plan, plan, done)
+    code, _, error = run("resume", "dr-a")
+    assert code == 4
+    assert "update   file      a.conf" in error
+    code, out, _ = run("resume", "dr-a", "--yes")
+    assert (code, "dr-a nginx: applied 1 change" in out) == (0, True)
+    asked = {"target": "dr-a", "domains": []}
+    assert [arguments for _, arguments in agent.calls] == [
+        {**asked, "plan_only": True},
+        {**asked, "plan_only": True},
+        {**asked, "confirmed": True},
+    ]
