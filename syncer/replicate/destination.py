@@ -8,45 +8,27 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from syncer.apply.applier import Applied, Applier, Attempt
 from syncer.capture.ignore import Scope
-from syncer.capture.scan import Scanner
 from syncer.errors import Reason, RefusedError, UnavailableRootError
 from syncer.files import Disk
 from syncer.model import Change, Cursor, Known, Patterns, Problem, shown
 from syncer.replicate.compare import Difference, destroys, overlay, plan_item
 from syncer.replicate.compare import Standing as StandingPath
+from syncer.replicate.edits import BaseTree, Edits
+from syncer.replicate.kept import KeptFiles
 from syncer.replicate.messages import Ack, Approval, Begin, Hello
 from syncer.state.base import Base
-from syncer.state.cursors import Standing, read_standing
+from syncer.state.cursors import Standing, read_standing, write_standing
+from syncer.state.drift import count_drift, read_received_patterns, record_received_patterns
 from syncer.state.store import StateStore
 from syncer.summary import summarize
 
 SAMPLE = 20
 """How many paths of a plan that waits for approval are shown."""
-
-
-class _BaseTree:
-    """The base of one domain, in the form in which a scanner asks for it."""
-
-    def __init__(self, base: Base, domain: str) -> None:
-        self._base = base
-        self._domain = domain
-
-    def children(self, directory: bytes) -> dict[bytes, Known]:
-        """Return name → what was last applied, of one directory."""
-        return self._base.children(self._domain, directory)
-
-    def get(self, path: bytes) -> Known | None:
-        """Return what was last applied at `path`."""
-        return self._base.get(self._domain, path)
-
-    def paths_with_digest(self, digest: bytes) -> list[bytes]:
-        """Return the paths whose content was applied under `digest`."""
-        return self._base.paths_with_digest(self._domain, digest)
 
 
 class Destination:
@@ -60,8 +42,12 @@ class Destination:
         store: StateStore,
         protected: Sequence[bytes],
         disk: Disk | None = None,
+        keep_local: Sequence[str] = (),
     ) -> None:
-        """Take a domain of this node's configuration; `protected` are syncer's own paths below `root`."""
+        """Take a domain of this node's configuration; `protected` are syncer's own paths below `root`.
+
+        `keep_local` are patterns of files that win over what arrives.
+        """
         self.domain = domain
         self.root = root
         self._patterns = patterns
@@ -69,11 +55,22 @@ class Destination:
         self._store = store
         self._disk = disk or Disk()
         self._base = Base(store)
-        self._tree = _BaseTree(self._base, domain)
+        self._tree = BaseTree(self._base, domain)
         self._summary: tuple[Cursor, bytes] | None = None
         self._scopes: dict[Patterns, Scope] = {}
         self._applier = Applier(domain, root, store.node_id, self._tree, self._disk)
-        self.received_patterns = patterns
+        self.received_patterns = read_received_patterns(store, domain) or patterns
+        self.kept = KeptFiles(domain, root, keep_local, store)
+        self.edits = Edits(root, self.scope, self._tree, self.kept.keep)
+        self.drift_count = count_drift(store, domain)
+        """Paths that were edited here since they were applied; for the heartbeats, from any thread."""
+        standing = self.standing()
+        self.wants_full = standing is not None and not standing.resumable
+        self.examined = 0
+        self.is_busy = False
+        """A transaction is open: what stands here may be about to change."""
+        self.after_commit: Callable[[bool], None] = lambda full: None
+        """Called on the worker's thread after each commit."""
 
     def close(self) -> None:
         """Remove the staging areas."""
@@ -168,10 +165,22 @@ class Destination:
         finally:
             os.close(parent)
 
-    def local_edits(self) -> dict[bytes, Known | None]:
-        """Compare the disk with what was last applied; None stands for a path that is gone."""
-        scanner = Scanner(self.root, self.scope(), self._tree)
-        return {finding.path: finding.found for finding in scanner.full()}
+    def local_edits(self, *, reread: bool = False) -> tuple[dict[bytes, Known | None], set[bytes]]:
+        """Compare the disk with what was last applied; see Edits.all."""
+        return self.edits.all(reread=reread)
+
+    def require_full(self) -> None:
+        """Have production put back what was edited here: only a full synchronization does that. Durable."""
+        standing = self.standing()
+        if standing is not None:
+            with self._store.transaction() as writer:
+                write_standing(writer, self.domain, standing._replace(resumable=False))
+            self.wants_full = True
+
+    def receive(self, patterns: Patterns) -> None:
+        """Take note of which paths production synchronizes."""
+        self.received_patterns = patterns
+        record_received_patterns(self._store, self.domain, patterns)
 
     def summary(self) -> bytes:
         """Return the summary of what was last applied (cached until the cursor moves)."""
@@ -189,7 +198,7 @@ class Destination:
 
     def attempt(self, changes: Sequence[Change]) -> Attempt:
         """Open a transaction; nothing becomes visible before its `finish`."""
-        return self._applier.begin(changes, self.scope())
+        return self._applier.begin(changes, self.kept.reach(self.scope()))
 
     def require_approval(self, differences: Sequence[Difference], begin: Begin) -> Approval | None:
         """Return the approval that a first synchronization onto other files still lacks, else None.
@@ -232,7 +241,11 @@ class Destination:
         self._base.commit(self.domain, applied.upserts, applied.deletions, standing, problems)
         if begin.full:
             self._base.forget_approvals(self.domain)
-        return Ack(number, begin.end, applied.changed, applied.bytes, seconds, generation, tuple(problems))
+            self._tree.doubted = ()
+            self.wants_full = False
+        self.after_commit(begin.full)
+        kept = self.kept.paths()
+        return Ack(number, begin.end, applied.changed, applied.bytes, seconds, generation, tuple(problems), kept)
 
 
 def refuse_unless_failover(mode_is_failover: bool, node: str) -> None:

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 
 from syncer.apply.applier import Applied, Attempt
 from syncer.errors import ApplyError, PeerProtocolError, Reason, UnavailableRootError
-from syncer.model import Change, Kind
+from syncer.model import Change, Kind, Known
 from syncer.replicate.checks import require
 from syncer.replicate.compare import Comparison, Difference, plan_item
 from syncer.replicate.destination import Destination
+from syncer.replicate.kept import KeptOut
 from syncer.replicate.messages import (
     Abandon,
     Approval,
@@ -55,6 +56,8 @@ class Incoming:
         self._inline_bytes = 0
         self._comparison: Comparison | None = None
         self._first = False
+        self._kept_out = KeptOut(destination.kept, destination.known)
+        self._kept_here: set[bytes] = set()
         self._adopted: list[BaseRow] = []
         self._vanished: list[bytes] = []
         self._attempt: Attempt | None = None
@@ -112,8 +115,10 @@ class Incoming:
                     "the changes do not start where failover stands: it must be filled anew",
                 )
             return self._take_part(part)
-        self._destination.received_patterns = self._hello.patterns
-        edits = {} if begin.against_base else self._destination.local_edits()
+        self._destination.receive(self._hello.patterns)
+        edits: dict[bytes, Known | None] = {}
+        if not begin.against_base:
+            edits, self._kept_here = self._destination.local_edits(reread=begin.reread)
         if not edits and not self._first and self._destination.summary() == begin.summary:
             return self._nothing_to_do()
         self._vanished = [path for path, known in edits.items() if known is None]
@@ -150,7 +155,7 @@ class Incoming:
         """All entries are here: answer a dry run, wait for a person, or find out what is wanted."""
         if self._comparison is not None:
             require(self._comparison.entries <= self._begin.entries, "more entries than announced")
-            differences = self._comparison.finish()
+            differences = self._kept_out.differences(self._comparison.finish())
             approval = self._destination.require_approval(differences, self._begin) if self._first else None
             if self._begin.dry_run:
                 self.done = True
@@ -165,8 +170,9 @@ class Incoming:
         return self._start_attempt()
 
     def _start_attempt(self) -> list[FromFailover]:
+        changes = self._kept_out.changes(self._changes)
         # What production itself could not read is not touched here; it shows as production's problem.
-        known = [c for c in self._changes if c.entry is None or c.entry.kind is not Kind.UNKNOWN]
+        known = [c for c in changes if c.entry is None or c.entry.kind is not Kind.UNKNOWN]
         self._attempt = self._destination.attempt(known)
         self._changes = []
         missing = []
@@ -201,13 +207,15 @@ class Incoming:
         self._attempt = None
         # The base also learns what was equal already, and forgets what is gone or not synchronized any more.
         applied = applied._replace(
-            upserts=[*self._adopted, *applied.upserts], deletions=[*self._vanished, *applied.deletions]
+            upserts=[*self._adopted, *applied.upserts, *self._kept_out.rows],
+            deletions=[*self._vanished, *applied.deletions, *self._kept_out.forgotten],
         )
         self.done = True
         return self._commit(applied)
 
     def _commit(self, applied: Applied) -> FromFailover:
         seconds = time.monotonic() - self._started
+        self._kept_out.note(self._kept_here, full=self._begin.full)
         return self._destination.commit(applied, self._hello, self._begin, seconds, self.number)
 
     def _reject(self, reason: Reason, message: str, approval: Approval | None = None) -> list[FromFailover]:

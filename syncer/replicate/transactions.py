@@ -53,10 +53,11 @@ class Transactions:
         if self._incoming is not None and not self._incoming.done:
             self._incoming.abandon()
         self._incoming = None
+        self._destination.is_busy = False
 
     async def _on_worker(self, message: m.FromProduction) -> list[m.FromFailover]:
         loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(self._worker, self._take, message)
+        work = loop.run_in_executor(self._worker, self._take_one, message)
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -64,6 +65,12 @@ class Transactions:
             with contextlib.suppress(SyncerError):
                 await work
             raise
+
+    def _take_one(self, message: m.FromProduction) -> list[m.FromFailover]:
+        try:
+            return self._take(message)
+        finally:
+            self._destination.is_busy = self._incoming is not None and not self._incoming.done
 
     def _take(self, message: m.FromProduction) -> list[m.FromFailover]:
         if isinstance(message, m.Part) and message.begin is not None:
