@@ -31,7 +31,7 @@ async def synchronize(
     node: Node, production: ProductionSide, arguments: dict[str, Any], *, dry_run: bool, against_base: bool
 ) -> AsyncIterator[Event]:
     """Run full synchronizations of the chosen targets and domains; yields progress, then the result."""
-    chosen = _choose(node, production, arguments)
+    chosen = choose(node, production, arguments)
     approvals = {
         (str(item["target"]), str(item["domain"])): str(item["id"]) for item in arguments.get("approvals") or []
     }
@@ -59,7 +59,8 @@ async def synchronize(
     yield "result", _result(chosen, results)
 
 
-def _choose(node: Node, production: ProductionSide, arguments: dict[str, Any]) -> list[Sender]:
+def choose(node: Node, production: ProductionSide, arguments: dict[str, Any]) -> list[Sender]:
+    """Return the streams that a command's target and domains name; ConfigurationError where there is none."""
     target = arguments.get("target")
     domains = list(arguments.get("domains") or [])
     names = [settings.name for settings in node.settings.failover]
@@ -104,7 +105,7 @@ async def _one(
     except SyncerError as error:
         return _failed(sender, error, time.monotonic() - started)
     report(Report("done", 1, 1, outcome.bytes if isinstance(outcome, m.Ack) else 0))
-    return _outcome(sender, outcome, time.monotonic() - started)
+    return outcome_of(sender, outcome, time.monotonic() - started)
 
 
 def _empty(sender: Sender, seconds: float) -> dict[str, Any]:
@@ -122,8 +123,13 @@ def _empty(sender: Sender, seconds: float) -> dict[str, Any]:
     }
 
 
+def refusal_of(error: SyncerError) -> str:
+    """Return what the outcome of a synchronization that failed is called."""
+    return {4: "refused", 5: "unreachable"}.get(error.exit_code, "failed")
+
+
 def _failed(sender: Sender, error: SyncerError, seconds: float) -> dict[str, Any]:
-    outcome = {4: "refused", 5: "unreachable"}.get(error.exit_code, "failed")
+    outcome = refusal_of(error)
     assert not isinstance(error, UnreachableError) or outcome == "unreachable", "exit code 5 is unreachable"
     return _empty(sender, seconds) | {
         "outcome": outcome,
@@ -133,7 +139,8 @@ def _failed(sender: Sender, error: SyncerError, seconds: float) -> dict[str, Any
     }
 
 
-def _outcome(sender: Sender, outcome: Outcome, seconds: float) -> dict[str, Any]:
+def outcome_of(sender: Sender, outcome: Outcome, seconds: float) -> dict[str, Any]:
+    """Return a target's answer as docs/json.md describes it."""
     base = _empty(sender, seconds)
     if isinstance(outcome, Planned):
         items = [

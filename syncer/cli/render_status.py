@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -10,6 +11,7 @@ from rich.text import Text
 
 from syncer.cli.exposure import Severity, sentences, stream_severity
 from syncer.cli.output import printable
+from syncer.cli.render_drift import drift_lines, drift_sentence
 from syncer.cli.wording import bytes_in_words, counted, moment_in_words, seconds_in_words
 
 PROBLEMS_SHOWN = 10
@@ -27,7 +29,8 @@ def render_status(status: dict[str, Any]) -> RenderableType:
         parts += [Text(""), _domains(status["domains"])]
     approvals = list(_approvals(status["targets"]))
     problems = list(_problems(status))
-    for lines in (approvals, problems):
+    drift = list(_local_edits(status))
+    for lines in (approvals, problems, drift):
         if lines:
             parts += [Text(""), *lines]
     return Group(*parts)
@@ -113,6 +116,33 @@ def _approvals(targets: list[dict[str, Any]]) -> list[Text]:
                 what = f"{lost} wait for your approval: syncer approve {target['name']}"
                 lines.append(Text(printable(what), style="bold"))
     return lines
+
+
+def _local_edits(status: dict[str, Any]) -> Iterator[Text]:
+    """Yield what was edited on failover and who wins, and what it keeps as its own."""
+    for domain in status["domains"]:
+        found = domain.get("drift")
+        if found and found["count"]:
+            yield Text(printable(drift_sentence(domain["name"], found)), style=Severity.LATE.value)
+            yield from (Text(f"  {line}") for line in drift_lines(found))
+        if domain.get("kept_local"):
+            yield Text(printable(_kept(domain["name"], domain["kept_local"])), style="dim")
+    for target in status["targets"]:
+        for domain in target["domains"]:
+            where = f"{target['name']} {domain['name']}"
+            if domain.get("drift"):
+                edited = (
+                    f"{counted(domain['drift'], 'path')} edited there: `syncer drift` on {target['name']} shows them"
+                )
+                yield Text(printable(f"{where}: {edited}"), style=Severity.LATE.value)
+            if domain.get("kept_local"):
+                yield Text(printable(_kept(where, domain["kept_local"])), style="dim")
+            if domain.get("last_verified"):
+                yield Text(printable(f"{where}: last verified {moment_in_words(domain['last_verified'])}"), style="dim")
+
+
+def _kept(where: str, paths: list[str]) -> str:
+    return f"{where}: {counted(len(paths), 'path')} left alone by keep_local, such as {paths[0]}"
 
 
 def _problems(status: dict[str, Any]) -> list[Text]:

@@ -43,10 +43,12 @@ class Destination:
         protected: Sequence[bytes],
         disk: Disk | None = None,
         keep_local: Sequence[str] = (),
+        verify_rate: int = 0,
     ) -> None:
         """Take a domain of this node's configuration; `protected` are syncer's own paths below `root`.
 
-        `keep_local` are patterns of files that win over what arrives.
+        `keep_local` are patterns of files that win over what arrives; a verification in the background reads at
+        most `verify_rate` bytes a second, 0: as fast as it goes.
         """
         self.domain = domain
         self.root = root
@@ -66,6 +68,7 @@ class Destination:
         """Paths that were edited here since they were applied; for the heartbeats, from any thread."""
         standing = self.standing()
         self.wants_full = standing is not None and not standing.resumable
+        self.verify_rate = verify_rate
         self.examined = 0
         self.is_busy = False
         """A transaction is open: what stands here may be about to change."""

@@ -58,6 +58,8 @@ class Request:
     against_base: bool
     report: Callable[[Report], None]
     approval: str = ""
+    reread: bool = False
+    """Compare with every byte on the target's disk, read again."""
     done: asyncio.Future[Outcome] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def fail(self, error: Exception) -> None:
@@ -86,6 +88,11 @@ class StreamView(NamedTuple):
     echoes: int
     problems: tuple[Problem, ...]
     peer_node_id: str
+    kept_local: tuple[bytes, ...]
+    drift: int | None
+    """Paths that were edited on the target; None while it has not said."""
+    examined: int
+    """Paths that a verification under way has read again on the target."""
 
 
 def hello_of(stream: Stream, production: Production, head: Head) -> m.Hello:
@@ -121,4 +128,5 @@ def opening_of(snapshot: IndexSnapshot, progress: Progress, request: Request | N
         against_base=request.against_base if request else False,
         approval=(request.approval if request else "") or progress.approved,
         on_demand=request is not None,
+        reread=request.reread if request else False,
     )

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from syncer.errors import PeerProtocolError, SyncerError
 from syncer.replicate import messages as m
 from syncer.replicate.destination import Destination
+from syncer.replicate.examination import Examining, begins_examination
 from syncer.replicate.incoming import Incoming
 
 
@@ -30,6 +31,7 @@ class Transactions:
         self._node_name = node_name
         self._send = send
         self._incoming: Incoming | None = None
+        self._examining = Examining(destination, worker, destination.verify_rate, send)
         self._last = 0
 
     async def run(self, queue: asyncio.Queue[m.FromProduction | None]) -> None:
@@ -39,6 +41,9 @@ class Transactions:
                 message = await queue.get()
                 if message is None or isinstance(message, m.Goodbye):
                     return
+                if begins_examination(message):
+                    await self._examining.take(message)
+                    continue
                 for reply in await self._on_worker(message):
                     await self._send(reply)
         finally:
@@ -46,6 +51,7 @@ class Transactions:
             await asyncio.shield(self._give_up())
 
     async def _give_up(self) -> None:
+        await self._examining.stop()
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._worker, self._discard)
 

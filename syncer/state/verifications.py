@@ -59,9 +59,3 @@ def record_verification(store: StateStore, target: str, domain: str, now: float,
             "INSERT OR REPLACE INTO verification VALUES (?, ?, ?, ?, ?, ?)",
             (target, domain, now, now, kept, len(findings)),
         )
-
-
-def forget_verifications(store: StateStore, target: str) -> None:
-    """Forget all verifications of a target."""
-    with store.transaction() as writer:
-        writer.execute("DELETE FROM verification WHERE target = ?", (target,))
