@@ -142,6 +142,7 @@ def _stream(node: Node, view: StreamView) -> dict[str, Any]:
         "echoes": view.echoes,
         "drift": view.drift,
         "kept_local": [shown(path) for path in view.kept_local],
+        "verifying": view.examined > 0,
         "last_verified": _moment(verified.finished if verified else None),
         "problems": [_problem(problem) for problem in view.problems] + _found_by_verification(verified),
         "approval": _approval(node.production.senders[view.target, view.domain].waiting_approval()),

@@ -162,6 +162,8 @@ class Examining:
         if destination.standing() is None or (trouble := destination.trouble()):
             why = "nothing was received yet" if destination.standing() is None else trouble
             raise ApplyError(why, Reason.ROOT_UNAVAILABLE)
+        # Not 0 from the start on: production shows that a verification runs.
+        destination.examined = 1
         reads = FreshReads(rate, self._stopping)
         suspects: list[bytes] = []
         findings = destination.edits.scanner(reread=True, reads=reads).full()
