@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from syncer.drift.shown import PATHS_LISTED, drift_of
+from syncer.drift.shown import PATHS_LISTED, drift_document, drift_of
 from syncer.errors import ConfigurationError, RefusedError
 from syncer.replicate.destination import Destination
-from syncer.state.drift import read_drift, record_drift
+from syncer.state.drift import DriftRow, read_drift
 from syncer.state.store import StateStore
 
 if TYPE_CHECKING:
@@ -32,19 +32,25 @@ def drift(node: Node, domain: str | None) -> dict[str, Any]:
     domains = []
     for settings in chosen:
         destination = node.failover.destinations[settings.name]
-        if not node.is_agent and settings.drift != "ignore":
-            _look_now(destination, node.store)
         monitor = node.failover.monitors.get(settings.name)
-        found = drift_of(node.store, settings.name, settings.drift, PATHS_LISTED)
+        if node.is_agent or settings.drift == "ignore":
+            found = drift_of(node.store, settings.name, settings.drift, PATHS_LISTED)
+        else:
+            rows = _look_now(destination, node.store)
+            found = drift_document(settings.drift, len(rows), rows[:PATHS_LISTED])
         trouble = monitor.state.trouble if monitor is not None else ""
         domains.append({"name": settings.name, **found, "reason": destination.trouble() or trouble})
     return {"domains": domains, "exit_code": 3 if any(found["count"] for found in domains) else 0}
 
 
-def _look_now(destination: Destination, store: StateStore) -> None:
-    """Compare everything with what was applied; nothing is applied meanwhile, since the state lock is ours."""
+def _look_now(destination: Destination, store: StateStore) -> list[DriftRow]:
+    """Compare everything with what was applied; nothing is applied meanwhile, since the state lock is ours.
+
+    Nothing is recorded: the agent, once it runs, raises the event for what it notices first.
+    """
     if destination.standing() is None or destination.trouble():
-        return
+        return read_drift(store, destination.domain)
     found = destination.edits.drifted({item.path: item.found for item in destination.edits.scanner().full()})
-    recorded = {row.path for row in read_drift(store, destination.domain)}
-    record_drift(store, destination.domain, found, recorded - found.keys(), time.time())
+    since = {row.path: row.since for row in read_drift(store, destination.domain)}
+    now = time.time()
+    return [DriftRow(path, what, since.get(path, now)) for path, what in sorted(found.items())]

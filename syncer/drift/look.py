@@ -62,9 +62,9 @@ def look(
     findings = scanner.full() if dirty is None else scanner.paths(dirty, fresh=fresh)
     found: dict[bytes, Known | None] = {}
     for path, known, _ in findings:
-        if len(found) >= MOST_PATHS:
-            break
-        found[path] = known
+        # To the end all the same: what is not entered is not watched.
+        if len(found) < MOST_PATHS:
+            found[path] = known
     looked = destination.edits.drifted(found)
     touched = None if dirty is None else {*dirty, *fresh, *(path for path, known in found.items() if known is None)}
     return Looked(looked, to_confirm(looked, recorded, touched))

@@ -16,12 +16,13 @@ PATHS_LISTED = 10_000
 
 
 def drift_of(store: StateStore, domain: str, policy: str, limit: int = PATHS_IN_STATUS) -> dict[str, Any]:
-    """Return the drift of one domain, with up to `limit` of its paths, as docs/json.md describes it."""
-    return {
-        "policy": policy,
-        "count": count_drift(store, domain),
-        "paths": [_path(row, policy) for row in read_drift(store, domain, limit)],
-    }
+    """Return the recorded drift of one domain, with up to `limit` of its paths, as docs/json.md describes it."""
+    return drift_document(policy, count_drift(store, domain), read_drift(store, domain, limit))
+
+
+def drift_document(policy: str, count: int, rows: list[DriftRow]) -> dict[str, Any]:
+    """Return the drift of one domain as docs/json.md describes it."""
+    return {"policy": policy, "count": count, "paths": [_path(row, policy) for row in rows]}
 
 
 def kept_local_of(destination: Destination) -> list[str]:

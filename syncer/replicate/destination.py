@@ -66,8 +66,8 @@ class Destination:
         self.edits = Edits(root, self.scope, self._tree, self.kept.keep)
         self.drift_count = count_drift(store, domain)
         """Paths that were edited here since they were applied; for the heartbeats, from any thread."""
-        standing = self.standing()
-        self.wants_full = standing is not None and not standing.resumable
+        self.wants_full = False
+        """What was edited here is to be put back; for the heartbeats. A new session hears it from the standing."""
         self.verify_rate = verify_rate
         self.examined = 0
         self.is_busy = False

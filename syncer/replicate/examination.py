@@ -37,6 +37,7 @@ class Asking:
         self._number = m.FIRST_EXAMINATION - 1
         self._answers: asyncio.Queue[m.Plan | m.Reject] = asyncio.Queue()
         self._asking = asyncio.Lock()
+        self._waits = False
 
     def take(self, answer: object) -> bool:
         """Take an answer of the target that belongs to a verification; False: it is none."""
@@ -44,7 +45,8 @@ class Asking:
             return False
         if answer.transaction > self._number:
             raise PeerProtocolError("the peer answered a verification that was never asked for")
-        if answer.transaction == self._number:
+        # What comes for one that was given up, or behind the last piece, is dropped: it must not pile up.
+        if answer.transaction == self._number and self._waits:
             self._answers.put_nowait(answer)
         return True
 
@@ -55,6 +57,7 @@ class Asking:
             number, self._answers = self._number, asyncio.Queue()
             items: list[m.PlanItem] = []
             done = False
+            self._waits = True
             try:
                 await self._send(m.Part(number, begin, (), (), end=True))
                 while not done:
@@ -66,6 +69,7 @@ class Asking:
                     done = answer.last
                 return tuple(items)
             finally:
+                self._waits = False
                 if not done:
                     await self._send(m.Abandon(number, Reason.UNSPECIFIED, "nobody waits for the verification"))
 

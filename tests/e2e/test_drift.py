@@ -94,6 +94,12 @@ def test_drift_survives_a_restart_and_is_found_by_the_scan_at_the_start(tmp_path
         # Other times are left of it.
         expected["main.conf"] = "metadata"
         wait_until(lambda: drift(pair) == expected, SLACK_SECONDS, "the scan at the start found it")
+        assert pair.failover.log.read_text().count("event drift.detected") == 1
+        # What is known already is told no second time.
+        assert pair.failover.stop() == 0
+        pair.failover.start()
+        pair.wait_for(lambda stream: stream["drift"] == len(expected), "production heard it from the new agent")
+        assert pair.failover.log.read_text().count("event drift.detected") == 1
 
 
 def test_production_wins_at_its_next_change_and_the_rest_stays(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from syncer.replicate.progress import (
     Step,
     after_ack,
     after_approval,
+    after_full_wanted,
     after_loss,
     after_reject,
     after_welcome,
@@ -149,3 +150,10 @@ def test_decisions_do_not_change_what_they_look_at() -> None:
     before = replace(progress)
     decide(progress, FACTS, 0.0)
     assert progress == before
+
+
+def test_a_target_that_asks_gets_a_full_synchronization_and_then_the_stream_again() -> None:
+    progress = after_full_wanted(connected(10))
+    assert decide(progress, FACTS, 0.0).step is Step.FULL
+    assert decide(after_ack(progress, ack(10)), FACTS, 0.0) == (Step.WAIT, Phase.STREAMING, "")
+    assert decide(progress, FACTS._replace(automatic=False), 0.0).step is Step.WAIT
