@@ -7,11 +7,12 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from syncer.admin import explain
+from syncer.admin import drift, explain
 from syncer.admin.events import show_events
 from syncer.admin.hold import hold_begin, hold_end, resume, suspend
 from syncer.admin.pairing import invite, join, target_forget
 from syncer.admin.snapshot import synchronize
+from syncer.admin.verify import run_verification
 from syncer.errors import ConfigurationError, RefusedError
 from syncer.status import gravest, node_status
 
@@ -26,7 +27,7 @@ Answer = AsyncIterator[Event]
 class Commands:
     """Runs commands by name; arguments and results are those of docs/json.md."""
 
-    NEEDS_SENDERS: ClassVar[frozenset[str]] = frozenset({"snapshot", "diff"})
+    NEEDS_SENDERS: ClassVar[frozenset[str]] = frozenset({"snapshot", "diff", "verify", "verify_repair"})
     """Commands that talk to targets, so that without an agent the senders must be started for them."""
 
     def __init__(self, node: Node) -> None:
@@ -39,6 +40,9 @@ class Commands:
             "approve": self._approve,
             "wait": self._wait,
             "explain": self._explain,
+            "drift": self._drift,
+            "verify": self._verify,
+            "verify_repair": self._verify_repair,
             "target_forget": self._target_forget,
             "invite": self._invite,
             "join": self._join,
@@ -141,6 +145,17 @@ class Commands:
 
     async def _explain(self, arguments: dict[str, Any]) -> Answer:
         yield "result", await asyncio.to_thread(explain.explain, self._node, str(arguments["path"]))
+
+    async def _drift(self, arguments: dict[str, Any]) -> Answer:
+        yield "result", await asyncio.to_thread(drift.drift, self._node, arguments.get("domain"))
+
+    async def _verify(self, arguments: dict[str, Any], *, repair: bool = False) -> Answer:
+        async for event in run_verification(self._node, self._production("verify"), arguments, repair=repair):
+            yield event
+
+    async def _verify_repair(self, arguments: dict[str, Any]) -> Answer:
+        async for event in self._verify(arguments, repair=True):
+            yield event
 
     async def _target_forget(self, arguments: dict[str, Any]) -> Answer:
         name = str(arguments["name"])

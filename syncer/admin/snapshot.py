@@ -118,7 +118,7 @@ async def _one(
     except SyncerError as error:
         return _failed(sender, error, time.monotonic() - started)
     report(Report("done", 1, 1, outcome.bytes if isinstance(outcome, m.Ack) else 0))
-    return _outcome(sender, outcome, time.monotonic() - started)
+    return outcome_of(sender, outcome, time.monotonic() - started)
 
 
 def _empty(sender: Sender, seconds: float) -> dict[str, Any]:
@@ -136,8 +136,13 @@ def _empty(sender: Sender, seconds: float) -> dict[str, Any]:
     }
 
 
+def refusal_of(error: SyncerError) -> str:
+    """Return what the outcome of a synchronization that failed is called."""
+    return {4: "refused", 5: "unreachable"}.get(error.exit_code, "failed")
+
+
 def _failed(sender: Sender, error: SyncerError, seconds: float) -> dict[str, Any]:
-    outcome = {4: "refused", 5: "unreachable"}.get(error.exit_code, "failed")
+    outcome = refusal_of(error)
     assert not isinstance(error, UnreachableError) or outcome == "unreachable", "exit code 5 is unreachable"
     return _empty(sender, seconds) | {
         "outcome": outcome,
@@ -147,7 +152,8 @@ def _failed(sender: Sender, error: SyncerError, seconds: float) -> dict[str, Any
     }
 
 
-def _outcome(sender: Sender, outcome: Outcome, seconds: float) -> dict[str, Any]:
+def outcome_of(sender: Sender, outcome: Outcome, seconds: float) -> dict[str, Any]:
+    """Return a target's answer as docs/json.md describes it."""
     base = _empty(sender, seconds)
     if isinstance(outcome, Planned):
         items = [

@@ -25,6 +25,8 @@ COMMANDS = {
     "status": Deferred("syncer.cli.status", "Show what failing over now would lose, and every target's state."),
     "snapshot": Deferred("syncer.cli.snapshot", "Make failover an exact copy now."),
     "diff": Deferred("syncer.cli.diff", "Show what differs on failover, from the indexes."),
+    "verify": Deferred("syncer.cli.verify", "Read every byte again on both sides, and say what differs."),
+    "drift": Deferred("syncer.cli.drift", "On failover: show what was edited there, and who wins."),
     "wait": Deferred("syncer.cli.wait", "Return when the agent serves, or all has arrived."),
     "explain": Deferred("syncer.cli.explain", "Say whether and why a path is synchronized, and where it is."),
     "approve": Deferred("syncer.cli.approve", "Let a synchronization pass that waits for a person."),

@@ -81,6 +81,12 @@ class Node:
         if not self._failure.done():
             self._failure.set_exception(error)
 
+    def fail_from_any_thread(self, error: BaseException) -> None:
+        """Stop the node loudly, from a thread that is not the event loop's."""
+        loop = self._failure.get_loop()
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(self.fail, error)
+
     async def failed(self) -> None:
         """Wait until a part dies; raises what killed it."""
         await self._failure
@@ -182,6 +188,8 @@ async def run_agent(settings: Settings) -> None:
         async with serve_admin(settings.node.state, commands.run):
             if node.production is not None:
                 node.production.start()
+            elif node.failover is not None and node.mode is Mode.FAILOVER:
+                node.failover.watch_for_drift(node.fail_from_any_thread)
             log.info("%s runs as %s, listening on %s", settings.node.name, node.mode.value, node.listen)
             notify_systemd("READY=1")
             # What was imported and built so far stays: the collector need not look at it again and again.

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import grpc
 import grpc.aio
 
 from syncer import __version__
+from syncer.capture.watch import Watcher
 from syncer.config import Settings
+from syncer.drift.monitor import DriftMonitor, forget_what_is_not_watched
 from syncer.events.catalogue import RecordEvent
 from syncer.model import Mode, Term
 from syncer.node.protected import protected_paths
@@ -62,10 +65,16 @@ class FailoverSide:
                 owners=domain.owners,
                 brake=domain.brake,
                 name=settings.node.name,
+                keep_local=domain.keep_local,
+                verify_rate=domain.verify_rate,
             )
             for domain in settings.domains
         }
         self.receiver = Receiver(self.identity, self.destinations, settings.node.peer_timeout)
+        self.monitors: dict[str, DriftMonitor] = {}
+        self._settings = settings
+        self._store = store
+        self._watcher: Watcher | None = None
 
     def handlers(
         self, authorise: Callable[[grpc.aio.ServicerContext[Any, Any]], Awaitable[tuple[str, str]]]
@@ -73,8 +82,32 @@ class FailoverSide:
         """Return the gRPC handlers of the Sync service."""
         return sync_handlers(self.receiver, authorise, self._record)
 
+    def watch_for_drift(self, on_failure: Callable[[BaseException], None]) -> None:
+        """Begin to notice local edits in the domains that ask for it; `on_failure` may be called on any thread."""
+        self._watcher = Watcher(on_failure)
+        for domain in self._settings.domains:
+            destination = self.destinations[domain.name]
+            if domain.drift == "ignore":
+                forget_what_is_not_watched(destination, self._store)
+                continue
+            monitor = self.monitors[domain.name] = DriftMonitor(
+                destination,
+                self._store,
+                self._watcher,
+                partial(self.receiver.on_worker, domain.name),
+                policy=domain.drift,
+                rescan=self._settings.node.rescan,
+                record=self._record,
+                on_failure=on_failure,
+            )
+            monitor.start()
+
     def close(self) -> None:
         """Finish what runs, and release the threads and directories."""
+        for monitor in self.monitors.values():
+            monitor.stop()
+        if self._watcher is not None:
+            self._watcher.close()
         self.receiver.close()
         for destination in self.destinations.values():
             destination.close()

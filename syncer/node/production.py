@@ -23,6 +23,8 @@ from syncer.model import Head, RootShape, Term
 from syncer.node.capture_events import CaptureEvents
 from syncer.node.pauses import Pauses
 from syncer.node.protected import protected_paths
+from syncer.procedures.background import BackgroundVerification
+from syncer.procedures.verify import Domain
 from syncer.replicate.link import Link
 from syncer.replicate.link import Stream as Call
 from syncer.replicate.messages import Ack
@@ -79,6 +81,7 @@ class ProductionSide:
         self._store = store
         self._identity = identity
         self._loop = asyncio.get_running_loop()
+        self._automatic = automatic
         self._recorded: dict[tuple[str, str], float] = {}
         self._watcher = Watcher(on_failure=lambda error: self._post(on_failure, error))
         self._capture_events = {domain.name: CaptureEvents(domain.name, record) for domain in settings.domains}
@@ -101,6 +104,8 @@ class ProductionSide:
     async def run(self) -> None:
         """Send until cancelled."""
         async with asyncio.TaskGroup() as tasks:
+            if self._automatic:
+                tasks.create_task(self._background().run())
             for sender in self.senders.values():
                 tasks.create_task(sender.run())
             tasks.create_task(self.pauses.run())
@@ -183,6 +188,19 @@ class ProductionSide:
         view = self.senders[key].view()
         progress = TargetProgress(stream.target, stream.domain, ack.cursor, view.last_success, "", view.last_full)
         self._loop.run_in_executor(None, record_progress, self._store, progress)
+
+    def to_verify(self, domain: str, *, paced: bool = False) -> Domain:
+        """Return what a verification reads of a domain, `paced` at the configured rate."""
+        settings = next(found for found in self._settings.domains if found.name == domain)
+        scope = Scope(settings.patterns, protected_paths(self._settings, settings.path))
+        return Domain(domain, settings.path, scope, settings.verify_rate if paced else 0)
+
+    def _background(self) -> BackgroundVerification:
+        domains = {
+            found.name: (self.to_verify(found.name, paced=True), found.verify) for found in self._settings.domains
+        }
+        senders = list(self.senders.values())
+        return BackgroundVerification(self, self._store, domains, senders, record=self.record)
 
     def _capturer(self, domain: DomainSettings, on_failure: Callable[[BaseException], None]) -> Capturer:
         return Capturer(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from syncer.apply.applier import Applied, Applier, Attempt
@@ -17,19 +17,21 @@ from syncer.apply.journal import Opening, StateJournal
 from syncer.apply.owners import Owners, same_here
 from syncer.capture.ignore import Scope
 from syncer.capture.root_shape import ShapeWatch
-from syncer.capture.scan import Scanner
 from syncer.config.settings import BrakeSettings
 from syncer.errors import ApplyError, Reason, RefusedError, UnavailableRootError
 from syncer.files import Disk
 from syncer.model import Change, Cursor, Entry, Known, Patterns, Problem, shown
 from syncer.replicate.compare import Difference, destroys, overlay, plan_item
 from syncer.replicate.compare import Standing as StandingPath
+from syncer.replicate.edits import BaseTree, Edits
+from syncer.replicate.kept import KeptFiles
 from syncer.replicate.messages import Ack, Approval, Begin, Hello
 from syncer.replicate.receiving_brake import ReceivingBrake
 from syncer.replicate.shape import shape_change
 from syncer.state.base import Base, BaseRow
 from syncer.state.brake import BrakeStore
-from syncer.state.cursors import Standing, read_standing
+from syncer.state.cursors import Standing, read_standing, write_standing
+from syncer.state.drift import count_drift, read_received_patterns, record_received_patterns
 from syncer.state.store import StateStore
 from syncer.summary import summarize
 
@@ -37,30 +39,6 @@ log = logging.getLogger(__name__)
 
 SAMPLE = 20
 """How many paths of a plan that waits for approval are shown."""
-
-
-class _BaseTree:
-    """The base of one domain, in the form in which a scanner asks for it."""
-
-    def __init__(self, base: Base, domain: str) -> None:
-        self._base = base
-        self._domain = domain
-
-    def children(self, directory: bytes) -> dict[bytes, Known]:
-        """Return name → what was last applied, of one directory."""
-        return self._base.children(self._domain, directory)
-
-    def get(self, path: bytes) -> Known | None:
-        """Return what was last applied at `path`."""
-        return self._base.get(self._domain, path)
-
-    def paths_with_digest(self, digest: bytes) -> list[bytes]:
-        """Return the paths whose content was applied under `digest`."""
-        return self._base.paths_with_digest(self._domain, digest)
-
-    def names_of_link(self, link: int) -> list[Known]:
-        """Return what was applied under this link number: names of one file on production."""
-        return self._base.names_of_link(self._domain, link)
 
 
 class Destination:
@@ -79,10 +57,14 @@ class Destination:
         brake: BrakeSettings | None = None,
         name: str = "failover",
         watch: ShapeWatch | None = None,
+        keep_local: Sequence[str] = (),
+        verify_rate: int = 0,
     ) -> None:
         """Take a domain of the configuration of node `name`; `protected` are syncer's own paths below `root`.
 
-        `owners` tells what names of users and groups of production are called here.
+        `owners` tells what names of users and groups of production are called here. `keep_local` are patterns of
+        files that win over what arrives; a verification in the background reads at most `verify_rate` bytes a
+        second, 0: as fast as it goes.
         """
         self.domain = domain
         self.root = root
@@ -91,13 +73,25 @@ class Destination:
         self._store = store
         self._disk = disk or Disk()
         self._base = Base(store)
-        self._tree = _BaseTree(self._base, domain)
+        self._tree = BaseTree(self._base, domain)
         self._owners = Owners(renamed=owners)
         self._summary: tuple[Cursor, bytes] | None = None
         self._scopes: dict[Patterns, Scope] = {}
         self._journal = StateJournal(store, domain, self._tree)
         self._applier = Applier(domain, root, store.node_id, self._tree, self._disk, self._owners, self._journal)
-        self.received_patterns = patterns
+        self.received_patterns = read_received_patterns(store, domain) or patterns
+        self.kept = KeptFiles(domain, root, keep_local, store)
+        self.edits = Edits(root, self.scope, self._tree, self.kept.keep, Owners(renamed=owners))
+        self.drift_count = count_drift(store, domain)
+        """Paths that were edited here since they were applied; for the heartbeats, from any thread."""
+        self.wants_full = False
+        """What was edited here is to be put back; for the heartbeats. A new session hears it from the standing."""
+        self.verify_rate = verify_rate
+        self.examined = 0
+        self.is_busy = False
+        """A transaction is open: what stands here may be about to change."""
+        self.after_commit: Callable[[bool], None] = lambda full: None
+        """Called on the worker's thread after each commit."""
         remembered = BrakeStore(store, domain)
         self.brake = ReceivingBrake(domain, root, brake or BrakeSettings(), self._base, remembered, name)
         self._remembered = remembered
@@ -214,10 +208,22 @@ class Destination:
         finally:
             os.close(parent)
 
-    def local_edits(self) -> dict[bytes, Known | None]:
-        """Compare the disk with what was last applied; None stands for a path that is gone."""
-        scanner = Scanner(self.root, self.scope(), self._tree)
-        return {finding.path: finding.found for finding in scanner.full()}
+    def local_edits(self, *, reread: bool = False) -> tuple[dict[bytes, Known | None], set[bytes]]:
+        """Compare the disk with what was last applied; see Edits.all."""
+        return self.edits.all(reread=reread)
+
+    def require_full(self) -> None:
+        """Have production put back what was edited here: only a full synchronization does that. Durable."""
+        standing = self.standing()
+        if standing is not None:
+            with self._store.transaction() as writer:
+                write_standing(writer, self.domain, standing._replace(resumable=False))
+            self.wants_full = True
+
+    def receive(self, patterns: Patterns) -> None:
+        """Take note of which paths production synchronizes."""
+        self.received_patterns = patterns
+        record_received_patterns(self._store, self.domain, patterns)
 
     def summary(self) -> bytes:
         """Return the summary of what was last applied (cached until the cursor moves)."""
@@ -239,7 +245,7 @@ class Destination:
 
     def attempt(self, changes: Sequence[Change]) -> Attempt:
         """Open a transaction; nothing becomes visible before its `finish`."""
-        return self._applier.begin(changes, self.scope())
+        return self._applier.begin(changes, self.kept.reach(self.scope()))
 
     def finish(self, attempt: Attempt, opening: Opening) -> Applied:
         """Make a transaction visible and durable; raises as Attempt.finish."""
@@ -257,7 +263,7 @@ class Destination:
         if intent is None:
             self._has_intent, self.half_applied = False, ""
             return False
-        scope = self._scope_of(intent.patterns)
+        scope = self.kept.reach(self._scope_of(intent.patterns))
         try:
             applied = self._applier.recover(intent, scope)
             self._record(applied, intent.standing, full=intent.full, settle_shape=False)
@@ -334,9 +340,8 @@ class Destination:
         """
         standing = opening.standing._replace(generation=applied.generation)
         problems = self._record(applied, standing, full=opening.full, settle_shape=settle_shape)
-        return Ack(
-            number, standing.cursor, applied.changed, applied.bytes, seconds, applied.generation, tuple(problems)
-        )
+        changed, sent, kept = applied.changed, applied.bytes, self.kept.paths()
+        return Ack(number, standing.cursor, changed, sent, seconds, applied.generation, tuple(problems), kept)
 
     def _record(self, applied: Applied, standing: Standing, *, full: bool, settle_shape: bool) -> list[Problem]:
         problems = list(applied.problems)
@@ -353,6 +358,9 @@ class Destination:
         self._has_intent = False
         if full:
             self._base.forget_approvals(self.domain)
+            self._tree.doubted = ()
+            self.wants_full = False
+        self.after_commit(full)
         return problems
 
     def _settle_shape(self, *, always: bool) -> None:

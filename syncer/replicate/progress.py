@@ -258,6 +258,11 @@ def after_root_change(progress: Progress) -> Progress:
     return replace(progress, approval=None, approval_needed="", approved="", rejected_seq=-1, error="")
 
 
+def after_full_wanted(progress: Progress) -> Progress:
+    """The target asks for a full synchronization: someone edited its tree, and that is to be put back."""
+    return replace(progress, trusted=False)
+
+
 def after_approval(progress: Progress, emptied_seq: int) -> Progress:
     """Fold a person's agreement in: to the plan that waits, or to emptying the target at this head seq."""
     approved = progress.approval.id if progress.approval else ""

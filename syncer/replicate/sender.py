@@ -22,6 +22,7 @@ from syncer.index.snapshot import IndexSnapshot
 from syncer.index.store import IndexStore
 from syncer.model import Head, Problem
 from syncer.replicate import messages as m
+from syncer.replicate.examination import Examination
 from syncer.replicate.link import Dial
 from syncer.replicate.outcomes import Outcomes
 from syncer.replicate.outgoing import ContentChangedError, ContentSource
@@ -33,6 +34,7 @@ from syncer.replicate.progress import (
     after_ack,
     after_approval,
     after_brake,
+    after_full_wanted,
     after_loss,
     after_reject,
     after_release,
@@ -96,6 +98,7 @@ class Sender:
         self._generation = 0
         self._problems: tuple[Problem, ...] = ()
         self._outcomes = Outcomes(stream.target, stream.domain, production.record)
+        self._kept_local: tuple[bytes, ...] = ()
 
     def view(self) -> StreamView:
         """Return what status shows of this stream."""
@@ -114,6 +117,9 @@ class Sender:
             self._problems,
             self._welcome.node_id if self._welcome else "",
             vitals.unavailable if vitals else "",
+            self._kept_local,
+            vitals.drift if vitals else None,
+            vitals.examined if vitals else 0,
         )
 
     def head_moved(self) -> None:
@@ -168,6 +174,16 @@ class Sender:
             self._progress = after_root_change(self._progress)
         self._target_root = self._session.vitals.unavailable if self._session else None
         self._wake.set()
+
+    def require_full(self) -> None:
+        """Build upon the target's cursor no more: what comes next is a full synchronization."""
+        self._progress = after_full_wanted(self._progress)
+        self._wake.set()
+
+    def examination(self) -> Examination:
+        """Return how to have the target verify itself; UnreachableError where it is not connected."""
+        asking = self._session.verification if self._session is not None else None
+        return Examination.on(self.stream.target, asking, self._running)
 
     def _has_reached(self, head: Head) -> bool:
         cursor = self._progress.cursor
@@ -228,7 +244,13 @@ class Sender:
     async def _connected(self) -> None:
         stream = self._dial()
         session = Session(
-            stream, self._source, self._on_thread, self.stream.timeout, self.stream.target, self._root_changed
+            stream,
+            self._source,
+            self._on_thread,
+            self.stream.timeout,
+            self.stream.target,
+            self._root_changed,
+            self.require_full,
         )
         try:
             welcome = await session.handshake(
@@ -238,6 +260,7 @@ class Sender:
             self._welcome = welcome
             self._problems = welcome.problems
             self._outcomes.has_problems(welcome.problems)
+            self._kept_local = welcome.kept_local
             self._session = session
             self._target_root = None
             await self._announce()
@@ -371,6 +394,7 @@ class Sender:
         self._last_full = self._last_success if full else self._last_full
         self._generation = outcome.generation
         self._problems = outcome.problems
+        self._kept_local = outcome.kept_local
         self._spoiled.clear()
         for path in unstable:
             self._production.content_changed(self.stream.domain, path)

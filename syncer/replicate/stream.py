@@ -70,6 +70,8 @@ class Request:
     approval: str = ""
     resume: bool = False
     """A person has looked at a domain that was rolled back on the target, and wants production's state there."""
+    reread: bool = False
+    """Compare with every byte on the target's disk, read again."""
     done: asyncio.Future[Outcome] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def fail(self, error: Exception) -> None:
@@ -100,6 +102,11 @@ class StreamView(NamedTuple):
     peer_node_id: str
     target_root: str | None
     """Why the target's root must not be written to, in its own words."""
+    kept_local: tuple[bytes, ...]
+    drift: int | None
+    """Paths that were edited on the target; None while it has not said."""
+    examined: int
+    """Paths that a verification under way has read again on the target."""
 
 
 def hello_of(stream: Stream, production: Production, head: Head) -> m.Hello:
@@ -149,4 +156,5 @@ def opening_of(
         on_demand=request is not None,
         deletions_approved=approved,
         resume=request is not None and request.resume,
+        reread=request.reread if request else False,
     )

@@ -100,6 +100,9 @@ def agent(config: Path) -> Iterator[FakeAgent]:
     ):
         fake.answer(command, documented[command])
     fake.answer("diff", documented["snapshot"])
+    fake.answer("verify", documented["verify"])
+    fake.answer("verify_repair", documented["verify"])
+    fake.answer("drift", documented["drift"])
     fake.answer("target_forget", documented["target-forget"])
     with served(fake):
         yield fake

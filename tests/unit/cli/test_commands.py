@@ -45,6 +45,8 @@ def person(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
             {"target": "dr-a", "domains": ["a", "b"]},
         ),
         (["snapshot", "--dry-run"], "snapshot", {"target": None, "domains": [], "dry_run": True}),
+        (["verify", "dr-a", "--domain", "a"], "verify", {"target": "dr-a", "domains": ["a"]}),
+        (["drift", "a"], "drift", {"domain": "a"}),
         (["explain", "/etc/x"], "explain", {"path": "/etc/x"}),
         (["invite", "--ttl", "90s"], "invite", {"ttl_seconds": 90.0}),
         (["join", "h:1", "t"], "join", {"address": "h:1", "token": "t"}),
@@ -288,3 +290,33 @@ def test_a_rollback_is_taken_back_only_after_its_plan_was_agreed_to(agent: Any, 
         {**asked, "plan_only": True},
         {**asked, "confirmed": True},
     ]
+
+
+def test_a_repair_shows_what_was_found_and_asks(agent: Any, run: Run, person: Callable[[str], None]) -> None:
+    code, out, err = run("verify", "--repair")
+    assert (code, out) == (4, "")
+    assert "edited     on failover   nginx.conf" in err
+    assert [command for command, _ in agent.calls] == ["verify"]
+    person("y")
+    code, out, _ = run("verify", "--repair")
+    assert code == 3
+    assert "1 path not as recorded" in out
+    assert [command for command, _ in agent.calls][1:] == ["verify", "verify_repair"]
+
+
+def test_nothing_found_is_nothing_to_repair(agent: Any, run: Run) -> None:
+    answer = examples()["verify"]
+    answer["targets"][0]["domains"][0].update(outcome="equal", findings=[], findings_total=0, exit_code=0)
+    agent.answer("verify", answer | {"exit_code": 0})
+    code, out, _ = run("verify", "--repair", "--yes")
+    assert code == 0
+    assert "every byte is as it was recorded" in out
+    assert [command for command, _ in agent.calls] == ["verify"]
+
+
+def test_drift_says_who_wins(agent: Any, run: Run) -> None:
+    code, out, _ = run("drift")
+    assert code == 3
+    assert "1 path edited here: each stays until production changes its path" in out
+    assert "edited     nginx.conf" in out
+    assert "overwritten by the next full synchronization" in out
