@@ -134,7 +134,7 @@ def test_a_paused_stream_takes_no_request_but_to_look(index: IndexStore, brake: 
         looking = Request(dry_run=True, against_base=False, report=lambda _: None)
         sender.request(looking)
         assert not looking.done.done()
-        assert sender._facts().suspended == ""
+        assert sender._state.facts().suspended == ""
 
     asyncio.run(run())
 
