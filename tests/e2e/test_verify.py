@@ -152,5 +152,5 @@ def test_the_background_finds_tells_and_repairs_nothing(tmp_path: Path) -> None:
         pair.wait_for(lambda stream: stream["problems"], "the rot was found by itself")
         assert pair.production.stream()["problems"][0]["path"] == "7.conf"
         pair.production.cli("status", check=3)
-        wait_until(lambda: "verify.failed" in pair.production.log.read_text(), 5.0, "the event was raised")
+        wait_until(lambda: pair.production.raised("verify.failed"), 5.0, "the event was raised")
         assert (pair.failover.root / "7.conf").read_text().startswith("ROTTEN")
