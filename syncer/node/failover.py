@@ -12,10 +12,12 @@ import grpc
 import grpc.aio
 
 from syncer import __version__
+from syncer.capture.watch import Watcher
 from syncer.config import Settings
+from syncer.drift.monitor import DriftMonitor, forget_what_is_not_watched
 from syncer.errors import SyncerError
+from syncer.events.catalogue import RecordEvent
 from syncer.model import Mode, Term
-from syncer.node.events import RecordEvent, log_event
 from syncer.node.protected import protected_paths
 from syncer.replicate.destination import Destination
 from syncer.replicate.receiver import Receiver
@@ -60,8 +62,9 @@ class FailoverIdentity:
 class FailoverSide:
     """Everything that accepts changes."""
 
-    def __init__(self, settings: Settings, store: StateStore, record: RecordEvent = log_event) -> None:
-        """Make a destination for each configured domain; failures of its commands are recorded as events."""
+    def __init__(self, settings: Settings, store: StateStore, record: RecordEvent) -> None:
+        """Make a destination for each configured domain."""
+        self._record = record
         self.identity = FailoverIdentity(settings, store)
         self._trouble: dict[str, str] = {}
         self._runner = CommandRunner()
@@ -82,16 +85,42 @@ class FailoverSide:
                 rollback=partial(self._bring_back, domain.name),
                 limits=domain.history,
                 record=record,
+                keep_local=domain.keep_local,
+                verify_rate=domain.verify_rate,
             )
             for domain in settings.domains
         }
         self.receiver = Receiver(self.identity, self.destinations, settings.node.peer_timeout)
+        self.monitors: dict[str, DriftMonitor] = {}
+        self._settings = settings
+        self._store = store
+        self._watcher: Watcher | None = None
 
     def handlers(
         self, authorise: Callable[[grpc.aio.ServicerContext[Any, Any]], Awaitable[tuple[str, str]]]
     ) -> grpc.GenericRpcHandler:
         """Return the gRPC handlers of the Sync service."""
-        return sync_handlers(self.receiver, authorise)
+        return sync_handlers(self.receiver, authorise, self._record)
+
+    def watch_for_drift(self, on_failure: Callable[[BaseException], None]) -> None:
+        """Begin to notice local edits in the domains that ask for it; `on_failure` may be called on any thread."""
+        self._watcher = Watcher(on_failure)
+        for domain in self._settings.domains:
+            destination = self.destinations[domain.name]
+            if domain.drift == "ignore":
+                forget_what_is_not_watched(destination, self._store)
+                continue
+            monitor = self.monitors[domain.name] = DriftMonitor(
+                destination,
+                self._store,
+                self._watcher,
+                partial(self.receiver.submit, domain.name),
+                policy=domain.drift,
+                rescan=self._settings.node.rescan,
+                record=self._record,
+                on_failure=on_failure,
+            )
+            monitor.start()
 
     def start(self) -> None:
         """Do what a crash has left to do, before anything new is applied; returns at once."""
@@ -110,7 +139,15 @@ class FailoverSide:
                 await self._tend(domain, destination)
 
     def _bring_back(self, domain: str, generation: int) -> None:
-        bring_back(self.destinations[domain], generation)
+        done = bring_back(self.destinations[domain], generation)
+        if done is not None:
+            by = "the check, which failed"
+            made: dict[str, str | int | float | bool] = {
+                "domain": domain,
+                "generation": done.generation,
+                "to": generation,
+            }
+            self._record("rolled_back", {**made, "by": by})
 
     async def _tend(self, domain: str, destination: Destination) -> None:
         try:
@@ -127,6 +164,10 @@ class FailoverSide:
     def close(self) -> None:
         """Finish what runs, and release the threads and directories."""
         self.end_commands()
+        for monitor in self.monitors.values():
+            monitor.stop()
+        if self._watcher is not None:
+            self._watcher.close()
         self.receiver.close()
         for services in self.services.values():
             services.close()
