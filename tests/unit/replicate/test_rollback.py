@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -235,9 +236,19 @@ def test_what_a_late_check_refuses_is_brought_back_and_production_goes_on(core: 
         rollback.bring_back(destination, 99)
 
 
+def access_lists(core: Core) -> list[bytes]:
+    found = (
+        subprocess.run(["getfacl", "-n", core.root / name], capture_output=True, check=True) for name in ("a", "d/x")
+    )
+    return [done.stdout for done in found]
+
+
+@pytest.mark.needs("setfacl")
 def test_attributes_that_somebody_set_here_come_back(core: Core) -> None:
     os.setxattr(core.root / "a", "user.comment", b"mine")
     os.setxattr(core.root / "d/x", "user.comment", b"mine too")
+    subprocess.run(["setfacl", "-m", "u:daemon:rw", core.root / "a", core.root / "d/x"], check=True)
+    before = access_lists(core)
     destination = destination_of(core)
     apply_known(destination, core, "a", b"one")
     apply_known(destination, core, "d/x", b"newer")
@@ -247,6 +258,7 @@ def test_attributes_that_somebody_set_here_come_back(core: Core) -> None:
     assert os.getxattr(core.root / "a", "user.comment") == b"mine"
     assert os.getxattr(core.root / "d/x", "user.comment") == b"mine too"
     assert contents(core)["d/x"] == b"old"
+    assert access_lists(core) == before
 
 
 def apply_known(destination: Destination, core: Core, name: str, data: bytes) -> None:
