@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 
 GATHER_SECONDS = 1.0
 """How long hints gather before they are looked at: drift is no race, and own transactions give hints, too."""
+QUIET_SECONDS = 0.1
+PATIENCE_SECONDS = 1.0
+"""How long a look waits at most for this long a pause between transactions."""
 TICK_SECONDS = 2.0
 """How often files are looked at that are written without being closed."""
 AGAIN_SECONDS = 5.0
@@ -118,6 +121,7 @@ class DriftMonitor(threading.Thread):
         self._watch.note_open_files()
         if self._watch.is_waiting() and time.monotonic() < self._full_at:
             self._stopping.wait(max(self._watch.span[0] + GATHER_SECONDS - time.monotonic(), 0.0))
+            self._let_transactions_pass()
         if self._stopping.is_set():
             return
         try:
@@ -135,6 +139,13 @@ class DriftMonitor(threading.Thread):
                 log.warning("drift of %s cannot be watched: %s", self._destination.domain, error)
             self.state = DriftState(self.state.looks, str(error))
             self._full_at = time.monotonic() + AGAIN_SECONDS
+
+    def _let_transactions_pass(self) -> None:
+        """Wait, not for long, until nothing arrives: a look would slow it down, and finds what arrives as well."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < until and not self._destination.is_quiet(QUIET_SECONDS):
+            if self._stopping.wait(QUIET_SECONDS / 5):
+                return
 
     def _next_due(self) -> float:
         return self._full_at if self._restore_at is None else min(self._full_at, self._restore_at)

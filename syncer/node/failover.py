@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -32,6 +33,10 @@ log = logging.getLogger(__name__)
 
 TEND_EVERY = 1.0
 """Seconds between two looks at what waits for the history; a burst of changes is taken in behind it."""
+QUIET_SECONDS = 0.5
+"""How long nothing must have arrived before the history is tended, so that it holds up no change of a burst."""
+TEND_AT_LEAST_EVERY = 10.0
+"""Seconds after which it is tended all the same, so that what was put aside does not pile up."""
 
 
 class FailoverIdentity:
@@ -67,6 +72,7 @@ class FailoverSide:
         self._record = record
         self.identity = FailoverIdentity(settings, store)
         self._trouble: dict[str, str] = {}
+        self._tended: dict[str, float] = {}
         self._runner = CommandRunner()
         self.services = {
             domain.name: DomainServices(settings.node.name, domain, self._runner, record) for domain in settings.domains
@@ -136,7 +142,10 @@ class FailoverSide:
         while True:
             await asyncio.sleep(TEND_EVERY)
             for domain, destination in self.destinations.items():
-                await self._tend(domain, destination)
+                now = time.monotonic()
+                if destination.is_quiet(QUIET_SECONDS) or now - self._tended.get(domain, 0.0) >= TEND_AT_LEAST_EVERY:
+                    await self._tend(domain, destination)
+                    self._tended[domain] = now
 
     def _bring_back(self, domain: str, generation: int) -> None:
         done = bring_back(self.destinations[domain], generation)

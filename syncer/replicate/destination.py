@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import time
 from collections.abc import Sequence
 
 from syncer.apply.applier import Applied, Attempt
@@ -185,6 +186,7 @@ class Destination(DestinationState):
                 self.rolled_back.release(writer)
             if opening is not None and opening.promise is not None and not self._promised:
                 opening.promise(writer, standing, changed=False)
+        self.committed_at = time.monotonic()
         self._has_intent = self._promised = False
         self._summary = None
         self.rolled_back.refresh()

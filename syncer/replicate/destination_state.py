@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -44,6 +45,8 @@ class DestinationState:
     """Paths that a verification has read so far."""
     is_busy: bool = False
     """A transaction is open: what stands here may be about to change."""
+    committed_at: float = 0.0
+    """When the last transaction was committed, on the monotonic clock; for any thread."""
 
     def __init__(
         self,
@@ -123,6 +126,10 @@ class DestinationState:
         finally:
             # An open descriptor would keep another mount from being unmounted.
             self._areas.close()
+
+    def is_quiet(self, seconds: float) -> bool:
+        """Tell whether no transaction is open, nor was committed within the last `seconds`; for any thread."""
+        return not self.is_busy and time.monotonic() - self.committed_at >= seconds
 
     def known(self, path: bytes) -> Known | None:
         """Return what was last applied at `path`."""
