@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple, Protocol
 
 from syncer.apply.plan import Action, Found, Plan, Step, Survey, beneath_any
-from syncer.apply.values import BaseReader
-from syncer.model import Entry, Kind
+from syncer.model import Entry, Kind, Known, name_of, parent_of
 from syncer.state.generations import Displaced
+
+TOGETHER = 32
+"""Changed paths of one directory from which on its rows are read at once."""
+
+
+class AppliedRows(Protocol):
+    """What was last applied in the domain."""
+
+    def get(self, path: bytes) -> Known | None:
+        """Return what was applied at `path`."""
+
+    def children(self, directory: bytes) -> dict[bytes, Known]:
+        """Return name → what was applied, of one directory."""
+
+
+class _Displacement(NamedTuple):
+    """Something that stands at a path and goes, or becomes another."""
+
+    path: bytes
+    found: Found
+    place: bytes
+    equal: Entry | None = None
+    """The entry whose content stands there already."""
 
 
 def displaced_rows(
-    plan: Plan, survey: Survey, base: BaseReader, places: Mapping[bytes, bytes], asides: Mapping[bytes, bytes]
+    plan: Plan, survey: Survey, base: AppliedRows, places: Mapping[bytes, bytes], asides: Mapping[bytes, bytes]
 ) -> Iterator[Displaced]:
     """Yield a row for each path that the plan changes.
 
@@ -19,6 +43,7 @@ def displaced_rows(
     removed is put.
     """
     replaced: set[bytes] = set()
+    standing: list[_Displacement] = []
     for step in plan.steps:
         path, found = step.path, step.found
         if step.action is Action.RECORD:
@@ -30,12 +55,33 @@ def displaced_rows(
         moved = step.action is Action.PLACE
         if moved and found.kind is Kind.DIRECTORY:
             replaced.add(path)
-        yield _row(path, found, base, places.get(path, b"") if moved else b"", step.entry if found.same else None)
+        place = places.get(path, b"") if moved else b""
+        standing.append(_Displacement(path, found, place, step.entry if found.same else None))
     removed = {removal.path for removal in plan.removals}
     for path in plan.deletions:
         found = survey.found.get(path)
         if found is not None and (path in removed or (replaced and beneath_any(path, replaced))):
-            yield _row(path, found, base, asides.get(path, b""))
+            standing.append(_Displacement(path, found, asides.get(path, b"")))
+    known = _Known(base, Counter(parent_of(one.path) for one in standing))
+    for one in standing:
+        yield _row(one, known.at(one.path))
+
+
+class _Known:
+    """Asks for rows one by one where few of a directory are needed, and for all of them where many are."""
+
+    def __init__(self, base: AppliedRows, needed: Mapping[bytes, int]) -> None:
+        self._base = base
+        self._needed = needed
+        self._directories: dict[bytes, dict[bytes, Known]] = {}
+
+    def at(self, path: bytes) -> Known | None:
+        parent = parent_of(path)
+        if not path or self._needed[parent] < TOGETHER:
+            return self._base.get(path)
+        if parent not in self._directories:
+            self._directories[parent] = self._base.children(parent)
+        return self._directories[parent].get(name_of(path))
 
 
 def makes_generation(plan: Plan) -> bool:
@@ -55,9 +101,8 @@ def _only_mtime(found: Found | None, step: Step) -> bool:
     return found is not None and found.mode == entry.mode and found.uid == uid and found.gid == gid
 
 
-def _row(path: bytes, found: Found, base: BaseReader, place: bytes, equal: Entry | None = None) -> Displaced:
-    """`equal`: the entry whose content stands there already."""
-    known = base.get(path)
+def _row(displaced: _Displacement, known: Known | None) -> Displaced:
+    path, found, place, equal = displaced
     if known is not None and known.identity == found.identity and known.entry.kind is found.kind:
         return Displaced(path, known.entry, False, place)
     size = found.identity.size if found.kind is Kind.FILE else 0
