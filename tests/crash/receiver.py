@@ -1,0 +1,228 @@
+"""The one place where the crash harness touches syncer: how a receiver is opened, applies, and is looked at."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import blake3
+
+from syncer.errors import ApplyError, StateError
+from syncer.files import Disk, Observer
+from syncer.model import Cursor, Patterns, Term
+from syncer.replicate.destination import Destination
+from syncer.replicate.incoming import Incoming
+from syncer.replicate.messages import Ack, Begin, Content, Contents, FromFailover, Hello, Part, Reject, Want
+from syncer.state.base import Base
+from syncer.state.store import StateStore
+from tests.crash.transactions import Step, Transaction
+from tests.crash.trees import difference, read_tree
+
+DOMAIN = "tree"
+PIECE_BYTES = 64 * 1024
+INLINE_BYTES = 4096
+STAGING = ".syncer"
+HIDDEN = "lost+found"
+"""Excluded from the domain: the power model keeps there what was removed on a mount below the root."""
+
+_PATTERNS = Patterns(("**",), (f"/mnt/{HIDDEN}/",))
+_HELLO = Hello(1, "test", "production-id", "prod-a", Term(1, "production-id"), DOMAIN, Cursor("index", "run", 9),
+               _PATTERNS, b"patterns", b"", ("production-id",))  # fmt: skip  # one word of production
+
+
+class Place(NamedTuple):
+    """A folder with everything of one case: `root`, `state`, and what syncer puts beside the root."""
+
+    folder: Path
+
+    @property
+    def root(self) -> Path:
+        """The domain's tree."""
+        return self.folder / "root"
+
+    @property
+    def state(self) -> Path:
+        """Where node.db lies."""
+        return self.folder / "state"
+
+
+class Receiver(Protocol):
+    """What the harness needs of a receiver; opening one is its recovery."""
+
+    def apply(self, step: Step) -> None:
+        """Apply a transaction and commit it; on return it is acknowledged. Raises SyncerError."""
+
+    def cursor(self) -> int:
+        """Return the seq that was acknowledged last, 0 before the first."""
+
+    def flaws(self, transaction: Transaction) -> list[str]:
+        """Say what is wrong apart from the tree: base, leftovers, history."""
+
+    def excused(self) -> set[bytes]:
+        """Return paths that the last acknowledgement named as problems: they may hold either state."""
+
+    def close(self) -> None:
+        """Stop as the agent stops."""
+
+
+Opener = Callable[[Place, Disk, Observer], Receiver]
+
+
+class ObservedStore(StateStore):
+    """node.db that announces each commit as it announces operations of the disk: before it and after it."""
+
+    observer: Observer = staticmethod(lambda name, path: None)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Run a durable transaction, with "commit" just before it counts and "committed" just after."""
+        if self._depth:
+            with super().transaction() as writer:
+                yield writer
+            return
+        with super().transaction() as writer:
+            yield writer
+            try:
+                self.observer("commit", b"")
+            except OSError as error:
+                # As the store itself says it where the disk below SQLite refuses.
+                raise StateError(f"{self.path}: cannot be written ({error.strerror})") from error
+        self.observer("committed", b"")
+
+
+class SyncerReceiver:
+    """The real one: a Destination, fed with messages as a session feeds it."""
+
+    def __init__(self, place: Place, disk: Disk, observer: Observer) -> None:
+        self._place = place
+        self._problems: set[bytes] = set()
+        store = ObservedStore.open(place.state, create=True)
+        assert isinstance(store, ObservedStore), "open makes what it is called on"
+        self._store = store
+        store.observer = observer
+        try:
+            self._destination = Destination(DOMAIN, place.root, _PATTERNS, store, (), disk)
+            # Where recovery is a step of its own, it comes before anything else.
+            getattr(self._destination, "recover", lambda: None)()
+        except BaseException:
+            store.close()
+            raise
+
+    def apply(self, step: Step) -> None:
+        """Send one transaction; a Reject is an ApplyError."""
+        start = None if step.full else Cursor("index", "run", step.number - 1)
+        begin = Begin(step.full, start, Cursor("index", "run", step.number), entries=len(step.changes))
+        total = sum(len(data) for data in step.contents.values())
+        inline = step.contents.items() if total <= INLINE_BYTES else ()
+        part = Part(
+            step.number,
+            begin,
+            tuple(step.changes),
+            tuple(Content(digest, data) for digest, data in inline),
+            end=True,
+        )
+        incoming = Incoming(self._destination, _HELLO, "dr-a", part)
+        replies = _accepted(incoming.open(part))
+        wanted = [digest for reply in replies if isinstance(reply, Want) for digest in reply.digests]
+        pieces = [piece for digest in wanted for piece in _pieces(digest, step.contents[digest])]
+        for number, piece in enumerate(pieces):
+            replies = _accepted(incoming.take_contents(Contents(step.number, (piece,), number == len(pieces) - 1)))
+        [ack] = replies
+        assert isinstance(ack, Ack), ack
+        self._problems = {problem.path for problem in ack.problems}
+
+    def cursor(self) -> int:
+        """Return the seq of the standing."""
+        standing = self._destination.standing()
+        return 0 if standing is None else standing.cursor.seq
+
+    def excused(self) -> set[bytes]:
+        """Return the paths of the last acknowledgement's problems."""
+        return self._problems
+
+    def flaws(self, transaction: Transaction) -> list[str]:
+        """Compare the base with the disk, and look into the staging areas."""
+        rows = {known.entry.path: known.entry._replace(owner="", group="") for known in Base(self._store).rows(DOMAIN)}
+        found = read_tree(self._place.root)[0]
+        found = {path: entry for path, entry in found.items() if not _is_hidden(path)}
+        wrong = difference(found, rows)
+        return [
+            *([f"the base is not what stands on the disk: {wrong}"] if wrong and not self._problems else []),
+            *(f"left over: {path}" for path in leftovers(self._place)),
+            *history_flaws(self._place, transaction, self.cursor()),
+        ]
+
+    def close(self) -> None:
+        """Close as the node does when it stops."""
+        try:
+            self._destination.close()
+        finally:
+            self._store.close()
+
+
+def rows_of_state(place: Place) -> dict[str, list[tuple[object, ...]]]:
+    """Return all that node.db says, by table; no receiver may be open."""
+    with contextlib.closing(sqlite3.connect(place.state / "node.db")) as connection:
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {name: sorted(connection.execute(f"SELECT * FROM {name}").fetchall(), key=repr) for name in tables}
+
+
+def staging_areas(place: Place) -> list[Path]:
+    """Return every `.syncer` that there is beside and in the tree."""
+    return [Path(parent) / STAGING for parent, names, _ in os.walk(place.folder) if STAGING in names]
+
+
+def leftovers(place: Place) -> list[str]:
+    """Return what lies in a staging area and belongs to no generation of the history."""
+    kept = {"history"}
+    rows = rows_of_state(place)
+    if "generation" in rows:
+        with contextlib.closing(sqlite3.connect(place.state / "node.db")) as connection:
+            kept |= {os.fsdecode(stage) for (stage,) in connection.execute("SELECT stage FROM generation") if stage}
+    found = []
+    for area in staging_areas(place):
+        for own in area.iterdir():
+            found += [str(item.relative_to(place.folder)) for item in own.iterdir() if item.name not in kept]
+    return found
+
+
+def history_flaws(place: Place, transaction: Transaction, cursor: int) -> list[str]:
+    """Say which displaced content lies nowhere any more; nothing where this syncer keeps no history.
+
+    Contents are looked for by digest wherever a staging area holds a file: how the history is laid out is its own
+    affair, that nothing is lost is ours.
+    """
+    if "generation" not in rows_of_state(place):
+        return []
+    kept = set()
+    for area in staging_areas(place):
+        for parent, _, names in os.walk(area):
+            kept |= {blake3.blake3((Path(parent) / name).read_bytes()).digest()
+                     for name in names if not (Path(parent) / name).is_symlink()}  # fmt: skip  # one set
+    kept |= set(read_tree(place.root)[1])
+    steps = transaction.steps()
+    due = set(steps[0].contents)
+    if cursor >= steps[2].number:
+        due |= {entry.digest for entry in transaction.before.entries.values() if entry.size}
+    lost = due - kept
+    return [f"{len(lost)} displaced contents are neither in the tree nor in the history"] if lost else []
+
+
+def _is_hidden(path: bytes) -> bool:
+    return os.fsencode(HIDDEN) in path.split(b"/")
+
+
+def _pieces(digest: bytes, data: bytes) -> Iterator[Content]:
+    for offset in range(0, max(len(data), 1), PIECE_BYTES):
+        yield Content(digest, data[offset : offset + PIECE_BYTES], offset, offset + PIECE_BYTES < len(data))
+
+
+def _accepted(replies: list[FromFailover]) -> list[FromFailover]:
+    for reply in replies:
+        if isinstance(reply, Reject):
+            raise ApplyError(reply.message, reply.reason)
+    return replies

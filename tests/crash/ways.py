@@ -1,0 +1,305 @@
+"""The ways in which a transaction is stopped at one of its operations, and what must hold afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from syncer.errors import SyncerError
+from syncer.files import Disk
+from tests.crash.receiver import HIDDEN, Opener, Place, Receiver, rows_of_state
+from tests.crash.recording import RecordingDisk
+from tests.crash.transactions import MOUNT, Transaction
+from tests.crash.trees import difference, read_tree
+
+ERRNOS = {name: getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EIO", "EROFS", "EACCES")}
+GROWING = frozenset(
+    ("create_file", "write", "copy_range", "make_directory", "make_symlink", "link", "set_attribute", "commit")
+)
+"""What a full disk refuses; renames, removals, metadata and flushes still work there."""
+
+MILESTONES = frozenset(("intent", "applied", "committed"))
+"""Points that are no operation of the disk: nothing can fail there, but everything can end there."""
+
+
+class Operation(NamedTuple):
+    """One announced operation of an undisturbed run."""
+
+    name: str
+    path: bytes
+
+
+class PowerCutError(BaseException):
+    """The power failed: nobody catches this, and the disk does nothing any more."""
+
+
+class Counter:
+    """An observer that lists the operations."""
+
+    def __init__(self) -> None:
+        self.operations: list[Operation] = []
+
+    def __call__(self, name: str, path: bytes) -> None:
+        """Take one."""
+        self.operations.append(Operation(name, path))
+
+
+class Failing:
+    """An observer under which one operation fails, or that one and all later ones, or all that need space."""
+
+    def __init__(self, point: int, number: int, lasting: str = "") -> None:
+        """Fail at the operation `point` with errno `number`; `lasting`: "", "all" or "growing"."""
+        self.is_on = True
+        self.has_failed = False
+        self._left = point
+        self._number = number
+        self._lasting = lasting
+
+    def __call__(self, name: str, path: bytes) -> None:
+        """Let pass, or fail."""
+        self._left -= 1
+        due = self._left == -1 or (self._lasting and self._left < 0)
+        if not self.is_on or not due or name in MILESTONES:
+            return
+        if self._lasting == "growing" and name not in GROWING:
+            return
+        self.has_failed = True
+        raise OSError(self._number, os.strerror(self._number), path)
+
+
+class Ending:
+    """An observer that ends this very process, as kill -9 does, at one operation."""
+
+    def __init__(self, point: int) -> None:
+        self._left = point
+
+    def __call__(self, name: str, path: bytes) -> None:
+        """Let pass, or die."""
+        self._left -= 1
+        if self._left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Cutting:
+    """An observer that cuts the power at one operation."""
+
+    def __init__(self, point: int) -> None:
+        self.is_cut = False
+        self._left = point
+
+    def __call__(self, name: str, path: bytes) -> None:
+        """Let pass, cut, or refuse everything because the power is gone."""
+        if self.is_cut:
+            raise OSError(errno.EIO, "the power is gone", path)
+        self._left -= 1
+        if self._left < 0:
+            self.is_cut = True
+            raise PowerCutError
+
+
+class Bench:
+    """Runs cases of one receiver, each in a folder of its own below `folder`."""
+
+    def __init__(self, folder: Path, opener: Opener) -> None:
+        self._folder = folder
+        self._opener = opener
+        self._number = 0
+
+    @contextlib.contextmanager
+    def prepared(self, transaction: Transaction) -> Iterator[Place]:
+        """Make a place where the transaction's `before` was applied and the receiver was closed."""
+        self._number += 1
+        place = Place(self._folder / f"case-{self._number}")
+        place.root.mkdir(parents=True)
+        mount = place.root / os.fsdecode(MOUNT)
+        if transaction.mounted:
+            mount.mkdir()
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", mount], check=True)
+        try:
+            receiver = self._opener(place, Disk(), _ignore)
+            try:
+                for step in transaction.steps()[:2]:
+                    receiver.apply(step)
+            finally:
+                receiver.close()
+            assert not difference(_tree(place), transaction.before.entries), "the start was not reached"
+            yield place
+        finally:
+            if transaction.mounted:
+                subprocess.run(["umount", mount], check=True)
+            shutil.rmtree(place.folder)
+
+    def operations(self, transaction: Transaction) -> list[Operation]:
+        """List what an undisturbed run does, and make sure that it reaches the new tree."""
+        counter = Counter()
+        with self.prepared(transaction) as place:
+            receiver = self._opener(place, Disk(counter), counter)
+            receiver.apply(transaction.steps()[2])
+            found = difference(_tree(place), transaction.after.entries)
+            receiver.close()
+        assert not found, f"{transaction.kind}, undisturbed: {found}"
+        return counter.operations
+
+    def fails(self, transaction: Transaction, point: int, number: int, lasting: str = "") -> str:
+        """Let an operation fail; the process lives on. Return what is wrong, "" where nothing is."""
+        failing = Failing(point, number, lasting)
+        with self.prepared(transaction) as place, _descriptors_closed():
+            flaw, receiver = "", None
+            try:
+                receiver = self._opener(place, Disk(failing), failing)
+                receiver.apply(transaction.steps()[2])
+            except SyncerError as error:
+                flaw = "" if str(error) else "an error without a word"
+            if receiver is not None:
+                flaw = flaw or self._while_it_fails(place, transaction, receiver, lasting)
+            failing.is_on = False
+            if receiver is None:
+                receiver = self._opener(place, Disk(failing), failing)
+            if not flaw and receiver.cursor() != transaction.steps()[2].number:
+                receiver.apply(transaction.steps()[2])
+                flaw = difference(_tree(place), transaction.after.entries)
+                flaw = flaw and f"applied again once nothing failed: {flaw}"
+            receiver.close()
+            return flaw or self._look(place, transaction, receiver.excused())
+
+    def dies(self, transaction: Transaction, point: int, again: int | None = None) -> str:
+        """Kill a real process there, and with `again` another one while it recovers; return what is wrong."""
+        with self.prepared(transaction) as place:
+            flaw = self._in_child(place, transaction, Ending(point), apply=True)
+            if not flaw and again is not None:
+                flaw = self._in_child(place, transaction, Ending(again), apply=False)
+            return flaw or self._look(place, transaction, set())
+
+    def loses_power(self, transaction: Transaction, point: int, seed: int, most: int) -> Iterator[str]:
+        """Cut the power there; yield what is wrong for each wreck that may be found afterwards."""
+        number, count = 0, 1
+        while number < count:
+            # A wreck is made of the very inodes, so each one needs a run of its own.
+            with self.prepared(transaction) as place, _descriptors_closed():
+                cutting = Cutting(point)
+                disk = RecordingDisk(place, cutting)
+                self._run_into_cut(place, transaction, disk, cutting)
+                wrecks = list(disk.model.wrecks(seed, most))
+                count = len(wrecks)
+                # From one run to the next only the order of sets could differ, and that is fixed in a process.
+                disk.strew(wrecks[number])
+                for hidden in (place.folder / "pool", place.root / os.fsdecode(MOUNT) / HIDDEN):
+                    shutil.rmtree(hidden, ignore_errors=True)
+                if transaction.mounted:
+                    top = place.root / os.fsdecode(MOUNT)
+                    here = wrecks[number].metadata[(top.stat().st_dev, top.stat().st_ino)]
+                    os.utime(top, ns=(here.atime_ns, here.mtime_ns))
+                yield self._look(place, transaction, set())
+            number += 1
+
+    def _run_into_cut(self, place: Place, transaction: Transaction, disk: Disk, cutting: Cutting) -> None:
+        receiver: Receiver | None = None
+        with contextlib.suppress(PowerCutError):
+            receiver = self._opener(place, disk, cutting)
+            receiver.apply(transaction.steps()[2])
+            receiver.close()
+        cutting.is_cut = True
+        if receiver is not None:
+            with contextlib.suppress(SyncerError, OSError):
+                receiver.close()
+
+    def _while_it_fails(self, place: Place, transaction: Transaction, receiver: Receiver, lasting: str) -> str:
+        """Look at the tree before the failure ends: whole, or (where nothing at all works) not acknowledged."""
+        cursor = receiver.cursor()
+        is_new = cursor == transaction.steps()[2].number
+        flaw = _wrong(_tree(place), transaction, is_new, receiver.excused() if is_new else set())
+        if flaw and lasting == "all" and not is_new:
+            return ""
+        return flaw and f"while it fails: {flaw}"
+
+    def _in_child(self, place: Place, transaction: Transaction, ending: Ending, *, apply: bool) -> str:
+        pid = os.fork()
+        if pid == 0:
+            code = 3
+            try:
+                receiver = self._opener(place, Disk(ending), ending)
+                if apply:
+                    receiver.apply(transaction.steps()[2])
+                receiver.close()
+                code = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(code)
+        status = os.waitpid(pid, 0)[1]
+        ended = os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+        return "" if ended else "the process failed instead of being killed"
+
+    def _look(self, place: Place, transaction: Transaction, excused: set[bytes]) -> str:
+        """Open the receiver anew, twice, and say what is wrong with what it finds and leaves."""
+        try:
+            flaw, is_new = self._look_once(place, transaction, excused)
+            if flaw:
+                return flaw
+            rows, tree = rows_of_state(place), _tree(place)
+            flaw, _ = self._look_once(place, transaction, excused)
+            if flaw or rows_of_state(place) != rows or _tree(place) != tree:
+                return f"a second recovery changed something ({flaw or 'rows of node.db'})"
+            if not is_new:
+                receiver = self._opener(place, Disk(), _ignore)
+                receiver.apply(transaction.steps()[2])
+                receiver.close()
+                flaw = difference(_tree(place), transaction.after.entries)
+            return flaw and f"applied again after recovery: {flaw}"
+        except SyncerError as error:
+            return f"recovery failed: {error}"
+
+    def _look_once(self, place: Place, transaction: Transaction, excused: set[bytes]) -> tuple[str, bool]:
+        receiver = self._opener(place, Disk(), _ignore)
+        try:
+            is_new = receiver.cursor() == transaction.steps()[2].number
+            wrong = _wrong(_tree(place), transaction, is_new, excused)
+            flaws = [wrong] if wrong else receiver.flaws(transaction)
+            strange = {item.name for item in place.folder.iterdir()} - {"root", "state", ".syncer", "pool"}
+            flaws += [f"beside the root: {sorted(strange)}"] if strange else []
+            return "; ".join(flaws[:3]), is_new
+        finally:
+            receiver.close()
+
+
+def _wrong(tree: dict[bytes, object], transaction: Transaction, is_new: bool, excused: set[bytes]) -> str:
+    """Say how a tree is not the whole state that node.db tells of."""
+    wanted = transaction.after.entries if is_new else transaction.before.entries
+    other = transaction.before.entries if is_new else transaction.after.entries
+    # A path that was named as a problem holds what it held; its neighbours must be exact.
+    left = [path for path in tree.keys() | wanted.keys() if tree.get(path) != wanted.get(path)]
+    left = [path for path in left if path not in excused]
+    if not left:
+        return ""
+    wrong = difference({p: tree[p] for p in tree if p not in excused},
+                       {p: wanted[p] for p in wanted if p not in excused})  # type: ignore[arg-type]  # fmt: skip  # entries
+    if not difference(tree, other):  # type: ignore[arg-type]  # entries
+        wrong = "it is the other state"
+    return f"the cursor says {'new' if is_new else 'old'}, but: {wrong}"
+
+
+def _tree(place: Place) -> dict[bytes, object]:
+    hidden = os.fsencode(HIDDEN)
+    return {path: entry for path, entry in read_tree(place.root)[0].items() if hidden not in path.split(b"/")}
+
+
+def _ignore(name: str, path: bytes) -> None:
+    """Observe nothing."""
+
+
+@contextlib.contextmanager
+def _descriptors_closed() -> Iterator[None]:
+    """Close afterwards what the body left open, as the end of a process does."""
+    before = set(os.listdir("/proc/self/fd"))
+    yield
+    for descriptor in set(os.listdir("/proc/self/fd")) - before:
+        with contextlib.suppress(OSError):
+            os.close(int(descriptor))
