@@ -29,6 +29,12 @@ STAGING = ".syncer"
 HIDDEN = "lost+found"
 """Excluded from the domain: the power model keeps there what was removed on a mount below the root."""
 
+PROBLEMS_EXCUSE_A_PATH = True
+"""A path that cannot be replaced by itself (EACCES, EPERM) is a named problem, and the rest is acknowledged.
+
+False asks for more: then such a transaction must be undone as a whole.
+"""
+
 _PATTERNS = Patterns(("**",), (f"/mnt/{HIDDEN}/",))
 _HELLO = Hello(1, "test", "production-id", "prod-a", Term(1, "production-id"), DOMAIN, Cursor("index", "run", 9),
                _PATTERNS, b"patterns", b"", ("production-id",))  # fmt: skip  # one word of production
@@ -142,7 +148,7 @@ class SyncerReceiver:
 
     def excused(self) -> set[bytes]:
         """Return the paths of the last acknowledgement's problems."""
-        return self._problems
+        return self._problems if PROBLEMS_EXCUSE_A_PATH else set()
 
     def flaws(self, transaction: Transaction) -> list[str]:
         """Compare the base with the disk, and look into the staging areas."""

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from syncer.errors import SyncerError
 from syncer.files import Disk
+from syncer.model import Entry, Kind
 from tests.crash.receiver import HIDDEN, Opener, Place, Receiver, rows_of_state
 from tests.crash.recording import RecordingDisk
 from tests.crash.transactions import MOUNT, Transaction
@@ -152,23 +153,29 @@ class Bench:
         """Let an operation fail; the process lives on. Return what is wrong, "" where nothing is."""
         failing = Failing(point, number, lasting)
         with self.prepared(transaction) as place, _descriptors_closed():
-            flaw, receiver = "", None
             try:
-                receiver = self._opener(place, Disk(failing), failing)
-                receiver.apply(transaction.steps()[2])
+                return self._fail_and_go_on(place, transaction, failing, lasting)
             except SyncerError as error:
-                flaw = "" if str(error) else "an error without a word"
-            if receiver is not None:
-                flaw = flaw or self._while_it_fails(place, transaction, receiver, lasting)
-            failing.is_on = False
-            if receiver is None:
-                receiver = self._opener(place, Disk(failing), failing)
-            if not flaw and receiver.cursor() != transaction.steps()[2].number:
-                receiver.apply(transaction.steps()[2])
-                flaw = difference(_tree(place), transaction.after.entries)
-                flaw = flaw and f"applied again once nothing failed: {flaw}"
-            receiver.close()
-            return flaw or self._look(place, transaction, receiver.excused())
+                return f"it did not go on once nothing failed: {error}"
+
+    def _fail_and_go_on(self, place: Place, transaction: Transaction, failing: Failing, lasting: str) -> str:
+        flaw, receiver = "", None
+        try:
+            receiver = self._opener(place, Disk(failing), failing)
+            receiver.apply(transaction.steps()[2])
+        except SyncerError as error:
+            flaw = "" if str(error) else "an error without a word"
+        if receiver is not None:
+            flaw = flaw or self._while_it_fails(place, transaction, receiver, lasting)
+        failing.is_on = False
+        if receiver is None:
+            receiver = self._opener(place, Disk(failing), failing)
+        if not flaw and receiver.cursor() != transaction.steps()[2].number:
+            receiver.apply(transaction.steps()[2])
+            flaw = difference(_tree(place), transaction.after.entries)
+            flaw = flaw and f"applied again once nothing failed: {flaw}"
+        receiver.close()
+        return flaw or self._look(place, transaction, receiver.excused())
 
     def dies(self, transaction: Transaction, point: int, again: int | None = None) -> str:
         """Kill a real process there, and with `again` another one while it recovers; return what is wrong."""
@@ -270,23 +277,31 @@ class Bench:
             receiver.close()
 
 
-def _wrong(tree: dict[bytes, object], transaction: Transaction, is_new: bool, excused: set[bytes]) -> str:
+def _wrong(tree: dict[bytes, Entry], transaction: Transaction, is_new: bool, excused: set[bytes]) -> str:
     """Say how a tree is not the whole state that node.db tells of."""
-    wanted = transaction.after.entries if is_new else transaction.before.entries
-    other = transaction.before.entries if is_new else transaction.after.entries
-    # A path that was named as a problem holds what it held; its neighbours must be exact.
-    left = [path for path in tree.keys() | wanted.keys() if tree.get(path) != wanted.get(path)]
-    left = [path for path in left if path not in excused]
-    if not left:
-        return ""
-    wrong = difference({p: tree[p] for p in tree if p not in excused},
-                       {p: wanted[p] for p in wanted if p not in excused})  # type: ignore[arg-type]  # fmt: skip  # entries
-    if not difference(tree, other):  # type: ignore[arg-type]  # entries
+    before, after = transaction.before.entries, transaction.after.entries
+    wanted, other = (after, before) if is_new else (before, after)
+    wrong = difference(_without(tree, excused), _without(wanted, excused))
+    if wrong and not difference(tree, other):
         wrong = "it is the other state"
-    return f"the cursor says {'new' if is_new else 'old'}, but: {wrong}"
+    for path in excused:
+        # Named as a problem: it holds what it held, or its new content where only metadata was refused.
+        here, new = tree.get(path), after.get(path)
+        content = here is not None and new is not None and _content(here) == _content(new)
+        if not content and here != before.get(path) and here != new:
+            wrong = wrong or f"the problem {path!r} holds neither state"
+    return wrong and f"the cursor says {'new' if is_new else 'old'}, but: {wrong}"
 
 
-def _tree(place: Place) -> dict[bytes, object]:
+def _without(tree: dict[bytes, Entry], paths: set[bytes]) -> dict[bytes, Entry]:
+    return {path: entry for path, entry in tree.items() if path not in paths}
+
+
+def _content(entry: Entry) -> tuple[Kind, bytes, bytes]:
+    return entry.kind, entry.digest, entry.link_target
+
+
+def _tree(place: Place) -> dict[bytes, Entry]:
     hidden = os.fsencode(HIDDEN)
     return {path: entry for path, entry in read_tree(place.root)[0].items() if hidden not in path.split(b"/")}
 
