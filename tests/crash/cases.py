@@ -67,13 +67,11 @@ def in_private_mounts(body: Callable[[], Result]) -> Result:
         os.close(reading)
         code = 1
         try:
-            if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNS) != 0:
-                raise OSError(ctypes.get_errno(), "unshare")
-            subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+            _unshare_mounts()
             with os.fdopen(writing, "wb") as pipe:
                 pickle.dump(body(), pipe)
             code = 0
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - a child must not run on as its parent
             traceback.print_exc()
             sys.stderr.flush()
         finally:
@@ -84,6 +82,12 @@ def in_private_mounts(body: Callable[[], Result]) -> Result:
     assert os.waitpid(pid, 0)[1] == 0, "what ran with its own mounts failed: see above"
     result: Result = pickle.loads(data)
     return result
+
+
+def _unshare_mounts() -> None:
+    if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNS) != 0:
+        raise OSError(ctypes.get_errno(), "mounts cannot be unshared")
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
 
 
 def _suits(way: str, operation: Operation) -> bool:
@@ -111,5 +115,4 @@ def _run(
         seed = chance.randrange(1 << 30)
         flaws = bench.loses_power(transaction, point, seed, 3 if is_sample else WRECKS)
         for number, flaw in enumerate(flaws):
-
             yield f", wreck {number} of seed {seed}", flaw

@@ -4,7 +4,7 @@ It is more hostile than ext4, XFS or btrfs, so that nothing rests on the habits 
 
 - A name (made, removed, renamed, swapped) is durable once one of its directories is flushed, or its file system.
   Until then each operation is lost or kept by itself, in any combination in which what it needs is there: nothing
-  is renamed that was never made. An operation is atomic: a renamed thing is at one of its two names, not at both or none.
+  is renamed that was never made. An operation is atomic: a renamed thing is at one of its names, not at both or none.
 - Bytes are durable once the file is flushed, or its file system. Until then the file holds any earlier state of
   them, nothing at all, or zeros of the new length.
 - Mode, owner, times and attributes are durable as the bytes are (of a directory with its names). Until then they
@@ -128,8 +128,8 @@ class Durable:
         """Yield what may be found after a power failure now: all states where they are few, else `most` of them."""
         soft_data = [inode for inode, node in self.nodes.items() if len(node.possible_data()) > 1]
         soft_metadata = [inode for inode, node in self.nodes.items() if len(node.metadata) > 1]
-        ranges = [
-            *([False, True] for _ in self.pending),
+        ranges: list[list[int]] = [
+            *([0, 1] for _ in self.pending),
             *(list(range(len(self.nodes[inode].possible_data()))) for inode in soft_data),
             *(list(range(len(self.nodes[inode].metadata))) for inode in soft_metadata),
         ]
@@ -186,7 +186,7 @@ def _touches(operation: Operation, directory: Inode) -> bool:
     return any(change.directory == directory for change in operation)
 
 
-def _picks(ranges: list[list[int] | list[bool]], chance: random.Random, most: int) -> Iterator[tuple[int, ...]]:
+def _picks(ranges: list[list[int]], chance: random.Random, most: int) -> Iterator[tuple[int, ...]]:
     """Yield combinations: all where they are few, else the extremes and a sample, each once."""
     count = 1
     for choices in ranges:

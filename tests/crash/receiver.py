@@ -20,7 +20,7 @@ from syncer.replicate.messages import Ack, Begin, Content, Contents, FromFailove
 from syncer.state.base import Base
 from syncer.state.store import StateStore
 from tests.crash.transactions import Step, Transaction
-from tests.crash.trees import difference, read_tree
+from tests.crash.trees import difference, read_tree, without
 
 DOMAIN = "tree"
 PIECE_BYTES = 64 * 1024
@@ -66,7 +66,10 @@ class Receiver(Protocol):
         """Return the seq that was acknowledged last, 0 before the first."""
 
     def flaws(self, transaction: Transaction) -> list[str]:
-        """Say what is wrong apart from the tree: base, leftovers, history."""
+        """Say what is wrong apart from the tree: base and history."""
+
+    def leftovers(self) -> list[str]:
+        """Tidy up as in a quiet moment, and say what lies in the staging areas and belongs to no history."""
 
     def excused(self) -> set[bytes]:
         """Return paths that the last acknowledgement named as problems: they may hold either state."""
@@ -112,14 +115,16 @@ class SyncerReceiver:
         store.observer = observer
         try:
             self._destination = Destination(DOMAIN, place.root, _PATTERNS, store, (), disk)
-            # Where recovery is a step of its own, it comes before anything else.
-            getattr(self._destination, "recover", lambda: None)()
+            self._recover()
         except BaseException:
             store.close()
             raise
 
     def apply(self, step: Step) -> None:
-        """Send one transaction; a Reject is an ApplyError."""
+        """Send one transaction as a new session would, which first hears where failover stands; a Reject raises."""
+        self._recover()
+        if self.cursor() >= step.number:
+            return
         start = None if step.full else Cursor("index", "run", step.number - 1)
         begin = Begin(step.full, start, Cursor("index", "run", step.number), entries=len(step.changes))
         total = sum(len(data) for data in step.contents.values())
@@ -141,6 +146,10 @@ class SyncerReceiver:
         assert isinstance(ack, Ack), ack
         self._problems = {problem.path for problem in ack.problems}
 
+    def _recover(self) -> None:
+        # Where recovery is a step of its own, it comes before anything else.
+        getattr(self._destination, "recover", lambda: None)()
+
     def cursor(self) -> int:
         """Return the seq of the standing."""
         standing = self._destination.standing()
@@ -151,16 +160,21 @@ class SyncerReceiver:
         return self._problems if PROBLEMS_EXCUSE_A_PATH else set()
 
     def flaws(self, transaction: Transaction) -> list[str]:
-        """Compare the base with the disk, and look into the staging areas."""
+        """Compare the base with the disk, and look for what was displaced."""
         rows = {known.entry.path: known.entry._replace(owner="", group="") for known in Base(self._store).rows(DOMAIN)}
         found = read_tree(self._place.root)[0]
         found = {path: entry for path, entry in found.items() if not _is_hidden(path)}
-        wrong = difference(found, rows)
+        named = {problem.path for problem in self._destination.problems()}
+        wrong = difference(without(found, named), without(rows, named))
         return [
-            *([f"the base is not what stands on the disk: {wrong}"] if wrong and not self._problems else []),
-            *(f"left over: {path}" for path in leftovers(self._place)),
+            *([f"the base is not what stands on the disk: {wrong}"] if wrong else []),
             *history_flaws(self._place, transaction, self.cursor()),
         ]
+
+    def leftovers(self) -> list[str]:
+        """Tidy up, where that is a step of its own, and list what is left."""
+        getattr(self._destination, "tidy", lambda: None)()
+        return leftovers(self._place)
 
     def close(self) -> None:
         """Close as the node does when it stops."""
@@ -192,7 +206,12 @@ def leftovers(place: Place) -> list[str]:
     found = []
     for area in staging_areas(place):
         for own in area.iterdir():
-            found += [str(item.relative_to(place.folder)) for item in own.iterdir() if item.name not in kept]
+            # An empty directory waits for the next transaction.
+            found += [
+                f"left over: {item.relative_to(place.folder)}"
+                for item in own.iterdir()
+                if item.name not in kept and (not item.is_dir() or any(item.iterdir()))
+            ]
     return found
 
 

@@ -57,7 +57,7 @@ def create(disk: Disk, root: int, name: bytes = b"new", *, flush: bool) -> None:
     os.close(descriptor)
 
 
-def contents(place: Place, act: Act, name: str) -> set[bytes | None | str]:
+def contents(place: Place, act: Act, name: str) -> set[bytes | str | None]:
     return {tree.get(name, "absent") for tree in wrecks(place, act)}
 
 
@@ -129,7 +129,11 @@ def test_a_lost_removal_brings_the_same_inode_back(place: Place) -> None:
         if (place.root / "old").exists():
             kept += 1
             after = (place.root / "old").stat()
-            assert (after.st_ino, after.st_mtime_ns, after.st_mode) == (before.st_ino, before.st_mtime_ns, before.st_mode)
+            assert (after.st_ino, after.st_mtime_ns, after.st_mode) == (
+                before.st_ino,
+                before.st_mtime_ns,
+                before.st_mode,
+            )
     assert kept > 0
     os.close(root)
 

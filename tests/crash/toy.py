@@ -72,8 +72,12 @@ class Toy:
         return int(self._row()[0])
 
     def flaws(self, _: Transaction) -> list[str]:
-        """Tell of leftovers; there is no base and no history."""
-        return [f"left over: {path}" for path in leftovers(self._place)]
+        """Find none: there is no base and no history."""
+        return []
+
+    def leftovers(self) -> list[str]:
+        """List what is staged still."""
+        return leftovers(self._place)
 
     def excused(self) -> set[bytes]:
         """Name no problem, ever."""

@@ -33,14 +33,18 @@ class Transaction(NamedTuple):
     after: Tree
     mounted: bool = False
 
+    def later(self) -> Tree:
+        """Return what the transaction after this one makes."""
+        return self.after.copy().file(b"later", b"what comes later")
+
     def steps(self) -> list[Step]:
-        """Return the three transactions: the first filling, the one that makes `before`, the one that is stopped."""
+        """Return the first filling, the one that makes `before`, the one that is stopped, and one that follows."""
         first = Tree().file(b"earlier", b"the first content of earlier")
         if self.mounted:
             first.directory(MOUNT)
-        trees = [Tree(), first, self.before, self.after]
+        trees = [Tree(), first, self.before, self.after, self.later()]
         steps = []
-        for number in (1, 2, 3):
+        for number in range(1, len(trees)):
             old, new = trees[number - 1], trees[number]
             changes = changes_between({} if number == 1 else old.entries, new.entries)
             steps.append(Step(number, changes, new.contents, full=number == 1))

@@ -82,9 +82,8 @@ class Tree:
         here = self.entries.get(path)
         if here is not None and here.kind is not kind:
             self.remove(path)
-        if here is None or here.kind is not kind:
-            if path:
-                self.touch(parent_of(path))
+        if path and (here is None or here.kind is not kind):
+            self.touch(parent_of(path))
         self._now += TICK_NS
         digest = blake3.blake3(data).digest() if kind is Kind.FILE else b""
         if digest:
@@ -107,10 +106,16 @@ def difference(found: dict[bytes, Entry], wanted: dict[bytes, Entry]) -> str:
         if here is None or there is None:
             said.append(f"{path!r} {'missing' if here is None else 'too much'}")
         else:
-            fields = [
-                name
-                for name, one, other in zip(Entry._fields, here, there, strict=True)
-                if one != other
-            ]
+            fields = [name for name, one, other in zip(Entry._fields, here, there, strict=True) if one != other]
             said.append(f"{path!r} {'+'.join(fields)}")
     return ", ".join(said[:6])
+
+
+def without(tree: dict[bytes, Entry], tops: set[bytes]) -> dict[bytes, Entry]:
+    """Return a tree less what lies at or below some paths."""
+    return {
+        path: entry
+        for path, entry in tree.items()
+        # Everything lies below the root: a problem with it is one with the root alone.
+        if path not in tops and not any(is_beneath(path, top) for top in tops if top)
+    }
