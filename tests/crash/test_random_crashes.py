@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from syncer.model import Kind, is_beneath
+from tests.conftest import MEMORY
 from tests.crash.cases import WAYS, verdicts
-from tests.crash.conftest import MEMORY
 from tests.crash.receiver import SyncerReceiver
 from tests.crash.transactions import Transaction, start
 from tests.crash.trees import Tree
