@@ -81,6 +81,26 @@ class RecordingDisk(Disk):
         super().remove_attribute(descriptor, attribute, path)
         self._note_metadata(descriptor)
 
+    def set_size(self, descriptor: int, size: int, path: bytes = b"") -> None:
+        """Change, and note the bytes."""
+        super().set_size(descriptor, size, path)  # type: ignore[misc,unused-ignore]  # young
+        self._note_data(descriptor)
+
+    def set_attribute(self, descriptor: int, attribute: str, value: bytes, path: bytes = b"") -> None:
+        """Change, and note."""
+        super().set_attribute(descriptor, attribute, value, path)  # type: ignore[misc,unused-ignore]  # young
+        self._note_metadata(descriptor)
+
+    def set_attribute_at(self, directory: int, name: bytes, attribute: str, value: bytes, path: bytes = b"") -> None:
+        """Change, and note."""
+        super().set_attribute_at(directory, name, attribute, value, path)  # type: ignore[misc,unused-ignore]  # young
+        self._note_metadata_at(directory, name)
+
+    def remove_attribute_at(self, directory: int, name: bytes, attribute: str, path: bytes = b"") -> None:
+        """Change, and note."""
+        super().remove_attribute_at(directory, name, attribute, path)  # type: ignore[misc,unused-ignore]  # young
+        self._note_metadata_at(directory, name)
+
     def set_owner_at(self, directory: int, name: bytes, uid: int, gid: int, path: bytes = b"") -> None:
         """Change, and note."""
         super().set_owner_at(directory, name, uid, gid, path)
