@@ -71,7 +71,8 @@ def _exit_code(
         received = production["domains"] if production is not None else []
         late = any((domain["oldest_seconds"] or 0.0) > node.settings.node.behind_after for domain in received)
         never = any(domain["cursor_seq"] is None for domain in received)
-        return 3 if never or late or any(domain["problems"] for domain in domains) else 0
+        flawed = any(domain["problems"] or domain["state"] == "failing" for domain in domains)
+        return 3 if never or late or flawed else 0
     codes = [_target_code(target, node.settings.node.behind_after) for target in targets]
     codes += [4 for domain in domains if domain["state"] == "unavailable"]
     return gravest(codes)
@@ -153,14 +154,22 @@ def _domains(node: Node) -> list[dict[str, Any]]:
             {
                 "name": domain.name,
                 "path": str(domain.path),
-                "state": "unavailable" if trouble else "receiving" if standing else "waiting",
-                "reason": trouble or ("" if standing else "nothing was received yet"),
+                "state": _received_state(trouble, destination.failure, received=standing is not None),
+                "reason": trouble or destination.failure or ("" if standing else "nothing was received yet"),
                 "entries": destination.count(),
                 "generation": standing.generation if standing else 0,
                 "problems": [_problem(problem) for problem in destination.problems()],
             }
         )
     return found
+
+
+def _received_state(trouble: str, failure: str, *, received: bool) -> str:
+    if trouble:
+        return "unavailable"
+    if failure:
+        return "failing"
+    return "receiving" if received else "waiting"
 
 
 def _captured(node: Node, name: str, path: str) -> dict[str, Any]:

@@ -74,6 +74,8 @@ class Destination:
         self._scopes: dict[Patterns, Scope] = {}
         self._applier = Applier(domain, root, store.node_id, self._tree, self._disk)
         self.received_patterns = patterns
+        self.failure = ""
+        """Why the disk refused the last transaction; "" once one was applied. For any thread."""
 
     def close(self) -> None:
         """Remove the staging areas."""
@@ -230,6 +232,7 @@ class Destination:
             problems += [old for old in self._base.problems(self.domain) if old.path not in touched]
         # CRASH: everything on disk is flushed before this commit, and the ack leaves after it.
         self._base.commit(self.domain, applied.upserts, applied.deletions, standing, problems)
+        self.failure = ""
         if begin.full:
             self._base.forget_approvals(self.domain)
         return Ack(number, begin.end, applied.changed, applied.bytes, seconds, generation, tuple(problems))
