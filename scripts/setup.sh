@@ -20,6 +20,10 @@ find_python() {
 install_tools() {
     missing=
     command -v rsync >/dev/null || missing="$missing rsync"
+    command -v nginx >/dev/null || missing="$missing nginx-light"
+    command -v setfacl >/dev/null || missing="$missing acl"
+    command -v setfattr >/dev/null || missing="$missing attr"
+    command -v setcap >/dev/null || missing="$missing libcap2-bin"
     [ -n "$missing" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 0
     echo "setup: installing$missing" >&2
     # shellcheck disable=SC2086 # a list of packages

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import NamedTuple
 
 
 class Reason(Enum):
@@ -28,6 +29,17 @@ class Reason(Enum):
     CONTENT_CHANGED = 17
     CHECK_FAILED = 18
     ROLLED_BACK = 19
+
+
+class CommandFailure(NamedTuple):
+    """How a configured command failed: what was run, how it ended, after how many seconds, what it printed."""
+
+    command: str = ""
+    exit: str = ""
+    """An exit code in digits, or words: a signal, the time limit, or why it was not started."""
+    seconds: float = 0.0
+    output: str = ""
+    """Bounded and redacted."""
 
 
 class SyncerError(Exception):
@@ -114,6 +126,26 @@ class ApplyError(SyncerError):
     def __init__(self, message: str, reason: Reason = Reason.IO) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class HalfAppliedError(ApplyError):
+    """A transaction could neither be finished nor taken back: only recovery may touch the domain."""
+
+
+class CheckFailedError(ApplyError):
+    """A domain's check refused a transaction; the last good generation stands."""
+
+    def __init__(self, message: str, failure: CommandFailure) -> None:
+        super().__init__(message, Reason.CHECK_FAILED)
+        self.failure = failure
+
+
+class CommandError(SyncerError):
+    """A configured command could not be started."""
+
+
+class ViewError(CommandError):
+    """A candidate tree cannot be shown before it stands: not root, or the kernel refuses the overlay."""
 
 
 class BeneathRootError(ApplyError):

@@ -51,7 +51,11 @@ class Entry(NamedTuple):
     link_target: bytes
     """Where a symlink points, as stored; b"" for all other kinds."""
     note: str = ""
-    """For UNKNOWN: why, in words for the operator."""
+    """For UNKNOWN: why, in words for the operator; else what of it could not be captured."""
+    attributes: bytes = b""
+    """Extended attributes and access lists in the encoding of syncer/attributes.py; b"": none."""
+    link: int = 0
+    """Of a file: 0 where it has one name, else a number equal for all names of the same file (below 2**63)."""
 
 
 class DiskIdentity(NamedTuple):
@@ -102,6 +106,25 @@ class Problem(NamedTuple):
     domain: str
     path: bytes
     reason: str
+
+
+class Mount(NamedTuple):
+    """A file system that is seen at or below a root; nothing in it changes with a reboot."""
+
+    point: bytes
+    """Mount point relative to the root; b"" for the file system that holds the root itself."""
+    source: str
+    """"UUID=…" where the file system has one, else its type and source."""
+    inside: bytes
+    """Which directory of the file system stands there."""
+
+
+class RootShape(NamedTuple):
+    """What a root's place is made of; another one may show other files without anybody having deleted any."""
+
+    is_link: bool
+    """The root's own path is a symlink."""
+    mounts: frozenset[Mount]
 
 
 class Patterns(NamedTuple):

@@ -7,6 +7,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from syncer.errors import CommandFailure
 from syncer.model import Cursor, Mode, Problem, shown
 from syncer.replicate.messages import Approval
 from syncer.replicate.progress import Phase
@@ -16,6 +17,7 @@ from syncer.state.term import read_term
 
 if TYPE_CHECKING:
     from syncer.node.agent import Node
+    from syncer.services.domain import DomainServices
 
 GRAVITY = {4: 0, 5: 1, 1: 2, 3: 3, 0: 4}
 """Exit codes by gravity, the gravest first: with several targets it is the one that counts."""
@@ -71,8 +73,11 @@ def _exit_code(
         received = production["domains"] if production is not None else []
         late = any((domain["oldest_seconds"] or 0.0) > node.settings.node.behind_after for domain in received)
         never = any(domain["cursor_seq"] is None for domain in received)
-        flawed = any(domain["problems"] or domain["state"] == "failing" for domain in domains)
-        return 3 if never or late or flawed else 0
+        lacking = any(
+            domain["problems"] or domain["check"] or domain["reload"] or domain["state"] == "failing"
+            for domain in domains
+        )
+        return 3 if never or late or lacking else 0
     codes = [_target_code(target, node.settings.node.behind_after) for target in targets]
     codes += [4 for domain in domains if domain["state"] == "unavailable"]
     return gravest(codes)
@@ -137,6 +142,7 @@ def _stream(node: Node, view: StreamView) -> dict[str, Any]:
         "generation": view.generation,
         "echoes": view.echoes,
         "problems": [_problem(problem) for problem in view.problems],
+        "limits": list(view.limits),
         "approval": _approval(node.production.senders[view.target, view.domain].waiting_approval()),
     }
 
@@ -150,15 +156,21 @@ def _domains(node: Node) -> list[dict[str, Any]]:
         destination = node.failover.destinations[domain.name]
         standing = destination.standing()
         trouble = destination.trouble()
+        services = node.failover.services[domain.name]
         found.append(
             {
                 "name": domain.name,
                 "path": str(domain.path),
                 "state": _received_state(trouble, destination.failure, received=standing is not None),
-                "reason": trouble or destination.failure or ("" if standing else "nothing was received yet"),
+                "reason": trouble
+                or destination.failure
+                or _service_trouble(services)
+                or ("" if standing else "nothing was received yet"),
                 "entries": destination.count(),
                 "generation": standing.generation if standing else 0,
                 "problems": [_problem(problem) for problem in destination.problems()],
+                "check": _failure(services.check_failure),
+                "reload": _failure(services.reload_failure),
             }
         )
     return found
@@ -170,6 +182,15 @@ def _received_state(trouble: str, failure: str, *, received: bool) -> str:
     if failure:
         return "failing"
     return "receiving" if received else "waiting"
+
+
+def _service_trouble(services: DomainServices) -> str:
+    """Say which of the domain's commands failed last."""
+    for what, failure in (("check", services.check_failure), ("reload", services.reload_failure)):
+        if failure is not None:
+            first = failure.output.partition("\n")[0]
+            return f"the {what} failed ({failure.command}: {failure.exit}): {first}"
+    return ""
 
 
 def _captured(node: Node, name: str, path: str) -> dict[str, Any]:
@@ -229,6 +250,10 @@ def _production(node: Node) -> dict[str, Any] | None:
 
 def _problem(problem: Problem) -> dict[str, str]:
     return {"path": shown(problem.path), "reason": problem.reason}
+
+
+def _failure(failure: CommandFailure | None) -> dict[str, Any] | None:
+    return failure._asdict() if failure is not None else None
 
 
 def _approval(approval: Approval | None) -> dict[str, Any] | None:

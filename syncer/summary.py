@@ -10,7 +10,7 @@ from blake3 import blake3
 
 from syncer.model import Entry, Kind
 
-_FIXED = struct.Struct(">IBHQQqQIIII")
+_FIXED = struct.Struct(">IBHQQqQIIIIIQ")
 """Lengths and numbers of one entry; the variable fields follow in the order of their lengths."""
 
 _ENTRIES_AT_ONCE = 1000
@@ -31,10 +31,11 @@ def summarize(entries: Iterable[Entry]) -> bytes:
 
 def _packed(entry: Entry) -> bytes:
     """Return an entry as bytes that no other entry has: each variable field is preceded by its length."""
-    path, kind, mode, uid, gid, owner, group, mtime_ns, size, digest, link_target, _ = entry
+    path, kind, mode, uid, gid, owner, group, mtime_ns, size, digest, link_target, _, attributes, link = entry
     user = owner.encode("utf-8", "surrogatepass")
     team = group.encode("utf-8", "surrogatepass")
     fixed = _FIXED.pack(
-        len(path), kind, mode, uid, gid, mtime_ns, size, len(user), len(team), len(digest), len(link_target)
-    )
-    return b"".join((fixed, path, user, team, digest, link_target))
+        len(path), kind, mode, uid, gid, mtime_ns, size, len(user), len(team), len(digest), len(link_target),
+        len(attributes), link,
+    )  # fmt: skip  # the order of the format
+    return b"".join((fixed, path, user, team, digest, link_target, attributes))

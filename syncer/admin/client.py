@@ -15,7 +15,9 @@ from syncer.config import Settings
 from syncer.errors import ConfigurationError, RefusedError, StateError, SyncerError, UnreachableError
 from syncer.state.lock import holder_of
 
-WITHOUT_AGENT = frozenset({"snapshot", "diff", "status", "explain", "target_forget", "invite", "join"})
+WITHOUT_AGENT = frozenset(
+    {"snapshot", "diff", "status", "explain", "target_forget", "invite", "join", "history", "rollback"}
+)
 """Commands that do their work under the state lock where no agent runs.
 
 Not approve: an approval lives in the stream that waits for it, and `snapshot` asks by itself.

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from syncer.admin import explain
+from syncer.admin import history as admin_history
 from syncer.admin.pairing import invite, join, target_forget
 from syncer.admin.snapshot import synchronize
 from syncer.errors import ConfigurationError, RefusedError
@@ -40,6 +41,8 @@ class Commands:
             "target_forget": self._target_forget,
             "invite": self._invite,
             "join": self._join,
+            "history": self._history,
+            "rollback": self._rollback,
         }
 
     async def run(self, command: str, arguments: dict[str, Any]) -> Answer:
@@ -80,8 +83,9 @@ class Commands:
             waiting = await asyncio.to_thread(sender.waiting_approval)
             if waiting is None or (seen is not None and waiting.id not in seen):
                 continue
+            reason = sender.view().decision.reason
             if not arguments.get("plan_only"):
-                sender.approve()
+                sender.approve(waiting.id)
             approved.append(
                 {
                     "target": name,
@@ -89,6 +93,7 @@ class Commands:
                     "id": waiting.id,
                     "deletions": waiting.deletions,
                     "overwrites": waiting.overwrites,
+                    "reason": reason,
                 }
             )
         if not approved:
@@ -142,6 +147,12 @@ class Commands:
 
     async def _join(self, arguments: dict[str, Any]) -> Answer:
         yield "result", await join(self._node, str(arguments["address"]), str(arguments["token"]))
+
+    async def _history(self, arguments: dict[str, Any]) -> Answer:
+        yield "result", await asyncio.to_thread(admin_history.history, self._node, arguments)
+
+    async def _rollback(self, arguments: dict[str, Any]) -> Answer:
+        yield "result", await admin_history.rollback(self._node, arguments)
 
     def _production(self, command: str) -> ProductionSide:
         if self._node.production is None:

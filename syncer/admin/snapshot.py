@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from syncer.errors import ConfigurationError, Reason, SyncerError, UnreachableError
 from syncer.model import shown
 from syncer.replicate import messages as m
+from syncer.replicate.progress import first_lines
 from syncer.replicate.sender import Sender
 from syncer.replicate.session import Outcome, Planned, Report
 from syncer.replicate.stream import Request
@@ -160,10 +161,11 @@ def _outcome(sender: Sender, outcome: Outcome, seconds: float) -> dict[str, Any]
             "approval": needs,
         }
     if isinstance(outcome, m.Reject):
-        refused = outcome.reason in (Reason.APPROVAL_REQUIRED, Reason.ROOT_UNAVAILABLE)
+        asked = (Reason.APPROVAL_REQUIRED, Reason.ROOT_UNAVAILABLE, Reason.CHECK_FAILED, Reason.ROLLED_BACK)
+        refused = outcome.reason in asked
         return base | {
             "outcome": "refused" if refused else "failed",
-            "error": outcome.message,
+            "error": "; ".join([outcome.message, *first_lines(outcome.failure.output)]),
             "exit_code": 4 if refused else 1,
             "approval": _approval(outcome.approval),
         }

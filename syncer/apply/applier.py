@@ -1,9 +1,10 @@
-"""Opens one domain's transactions, and keeps its staging area clean.
+"""Opens one domain's transactions, carries interrupted ones to their end, and keeps the staging areas clean.
 
-The order is the promise: survey, plan, stage, verify, flush, then a short burst of renames and removals, then
-metadata with the mtimes of directories last, then flush. Only after that the caller commits base and cursor.
-A crash in the burst leaves the cursor where it was: the same changes come again, and because what stands on
-the disk decides what is done, applying them twice ends the same.
+The order is the promise: survey, plan, stage, verify, flush, then the intent into the journal, then a short burst of
+renames that put what stands there into the stage, then metadata with the mtimes of directories last, then flush.
+Only after that the caller commits base, cursor, generation and the end of the intent at once. A crash before the
+intent leaves nothing visible; after it, recovery takes the steps that are missing. Where the disk refuses a step,
+those before it are taken back, and where it refuses that too, recovery goes on as after a crash.
 """
 
 from __future__ import annotations
@@ -12,15 +13,21 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from syncer.apply.area import Area, remove_empty_areas
 from syncer.apply.attempt import Attempt
+from syncer.apply.candidate import Check
 from syncer.apply.check import in_order
-from syncer.apply.leftovers import clear_leftovers, remove_stages
-from syncer.apply.metadata import Owners
+from syncer.apply.journal import Journal
+from syncer.apply.leftovers import Leftovers, remove_leftovers
+from syncer.apply.owners import Owners
+from syncer.apply.preflight import Preflight
+from syncer.apply.recovery import recover
 from syncer.apply.stage import Stages
 from syncer.apply.values import Applied, BaseReader, Reach
-from syncer.errors import ApplyError, UnavailableRootError
+from syncer.errors import ApplyError, Reason, UnavailableRootError
 from syncer.files import Disk, Root
 from syncer.model import Change
+from syncer.state.intents import Intent
 
 __all__ = ["Applied", "Applier", "Attempt"]
 
@@ -28,37 +35,103 @@ __all__ = ["Applied", "Applier", "Attempt"]
 class Applier:
     """Where one domain's transactions land; used by one thread, one attempt at a time."""
 
-    def __init__(self, domain: str, root: Path, node_id: str, base: BaseReader, disk: Disk) -> None:
-        """Apply below `root`, and remove what a crash left staged; DiskError where that fails."""
+    def __init__(
+        self, domain: str, root: Path, node_id: str, base: BaseReader, disk: Disk, owners: Owners, journal: Journal
+    ) -> None:
+        """Apply below `root`; nothing is touched yet."""
         self._domain = domain
         self._root = root
         self._node_id = node_id
-        self._owners = Owners()
+        self._owners = owners
         self._stages = Stages(root, domain, node_id, disk)
         self._base = base
+        self._preflight = Preflight(root, self._stages, owners, disk)
         self._disk = disk
-        clear_leftovers(root, domain, node_id, disk)
+        self._journal = journal
+        # What an earlier life left is not known yet.
+        self._may_have_leftovers = True
 
-    def begin(self, changes: Sequence[Change], reach: Reach) -> Attempt:
+    def begin(self, changes: Sequence[Change], reach: Reach, check: Check | None = None) -> Attempt:
         """Check the changes, decide, and stage what needs no content; nothing becomes visible.
+
+        `check` looks at the tree as it would be, before any of it stands.
 
         Raises PeerProtocolError for changes that cannot be, UnavailableRootError where the root is gone,
         ApplyError where the disk refuses (CURSOR_MISMATCH where a directory was removed here).
         """
         ordered = in_order(changes)
+        root = self._open_root()
+        self._owners.refresh()
+        self._stages.begin(root)
         try:
-            root = Root(self._root)
+            leftovers = self._leftovers(root) if self._may_have_leftovers else None
+        except BaseException:
+            root.close()
+            raise
+        # Until it is finished, what it staged is a leftover for the next one.
+        self._may_have_leftovers = True
+        try:
+            return Attempt(
+                self._domain, ordered, root, self._stages, self._base, reach, self._disk, self._owners,
+                self._journal, leftovers, check,
+            )  # fmt: skip  # one argument list
+        except ApplyError as error:
+            self._make_room(error)
+            raise
+
+    def recover(self, intent: Intent, reach: Reach) -> Applied:
+        """Carry a journalled transaction to its end; raises as `begin`, and may be called again then."""
+        root = self._open_root()
+        self._owners.refresh()
+        try:
+            applied = recover(self._domain, intent, root, self._stages, self._base, reach, self._disk, self._owners)
+            return applied._replace(generation=intent.standing.generation)
+        finally:
+            root.close()
+
+    def tidy(self) -> None:
+        """After a transaction: remove what earlier attempts left, and make the next one's stage ready."""
+        with self._open_root() as root:
+            if self._may_have_leftovers:
+                for area in self._stages.areas(root):
+                    remove_leftovers(area, {*self._journal.stages_in_use(), self._stages.name})
+                self._may_have_leftovers = False
+            self._stages.make_ready(root)
+
+    def limits(self, users: tuple[str, ...], groups: tuple[str, ...], *, may_probe: bool) -> list[str]:
+        """Return a sentence for each thing that cannot be held here of what production may send."""
+        return self._preflight.limits(users, groups, may_probe=may_probe)
+
+    def areas(self) -> list[Area]:
+        """Return the domain's private directories, that of the root's own mount first."""
+        with self._open_root() as root:
+            return self._stages.areas(root)
+
+    def close(self) -> None:
+        """Close the areas, and remove those with nothing in them, as far as the disk lets us."""
+        with contextlib.suppress(ApplyError, OSError):
+            self._stages.close()
+            remove_empty_areas(self._root, self._domain, self._node_id, self._disk)
+
+    def _leftovers(self, root: Root) -> Leftovers:
+        """Keep the newest attempt's staging for its contents, and remove older ones."""
+        areas = self._stages.areas(root)
+        needed = {*self._journal.stages_in_use(), self._stages.name}
+        for area in areas:
+            remove_leftovers(area, needed, keep=1)
+        return Leftovers(areas, needed)
+
+    def _make_room(self, error: ApplyError) -> None:
+        """On a full disk, what is staged for later is in the way."""
+        if error.reason is Reason.DISK_FULL:
+            with contextlib.suppress(ApplyError, OSError):
+                self.tidy()
+
+    def _open_root(self) -> Root:
+        try:
+            return Root(self._root)
         except OSError as error:
             raise UnavailableRootError(
                 f"the root {self._root} of domain {self._domain} cannot be opened ({error.strerror}): "
                 "mount or create it"
             ) from error
-        self._owners.refresh()
-        self._stages.begin(root)
-        return Attempt(self._domain, ordered, root, self._stages, self._base, reach, self._disk, self._owners)
-
-    def close(self) -> None:
-        """Remove the staging area, as far as the disk lets us; what stays is removed at the next start."""
-        with contextlib.suppress(ApplyError, OSError):
-            self._stages.close()
-            remove_stages(self._root, self._domain, self._node_id, self._disk)

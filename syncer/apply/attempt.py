@@ -1,28 +1,32 @@
-"""One transaction being applied: staged and verified while nothing shows, then one short burst."""
+"""One transaction being applied: staged and verified while nothing shows, then made visible as a whole."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from syncer.apply.access import Access
-from syncer.apply.build import FLUSHED_ONE_BY_ONE, Builder
+from syncer.apply.build import FLUSHED_ONE_BY_ONE, Builder, Place
 from syncer.apply.burst import Burst
+from syncer.apply.candidate import CandidateView, Check, alters
 from syncer.apply.contents import Contents
-from syncer.apply.metadata import Owners
-from syncer.apply.plan import Action, Plan, Step, Survey, beneath_any, make_plan
+from syncer.apply.execution import Execution, Work
+from syncer.apply.journal import Journal, Opening
+from syncer.apply.leftovers import Leftovers
+from syncer.apply.links import HardLinks
+from syncer.apply.owners import Owners
+from syncer.apply.plan import Action, Plan, Survey, make_plan
 from syncer.apply.reuse import LocalContents
+from syncer.apply.space import require_space
 from syncer.apply.stage import Stages
-from syncer.apply.survey import Surveyor
+from syncer.apply.survey import Surveyor, identity_of
 from syncer.apply.values import Applied, BaseReader, Reach
-from syncer.errors import ApplyError, InvariantError
+from syncer.errors import ApplyError, HalfAppliedError, InvariantError, Reason, StateError
 from syncer.files import Disk, DiskError, Root
-from syncer.model import Change, DiskIdentity, Kind, Problem
-from syncer.state.base import BaseRow
+from syncer.model import Change, DiskIdentity, Kind, join, name_of, parent_of
 
-_NOWHERE = DiskIdentity(0, 0, 0, 0, 0)
 _STAGED = (Action.PLACE, Action.BUILD)
 
 
@@ -39,16 +43,23 @@ class Attempt:
         reach: Reach,
         disk: Disk,
         owners: Owners,
+        journal: Journal,
+        leftovers: Leftovers | None,
+        check: Check | None = None,
     ) -> None:
         """Use Applier.begin; this takes over `root` and `stages`, and closes them at the end."""
         self._domain = domain
         self._root = root
         self._stages = stages
         self._base = base
+        self._reach = reach
         self._disk = disk
         self._owners = owners
+        self._journal = journal
+        self._leftovers = leftovers
+        self._check = check
         self._access = Access(root, disk)
-        self._burst = Burst(root, disk, reach, self._access)
+        self._links = HardLinks(root, base, disk)
         self._survey = Survey({}, {}, {})
         self._plan = Plan([], [], [], {})
         self._contents: Contents | None = None
@@ -60,11 +71,12 @@ class Attempt:
         """Return the digests that must come from the peer, each once, in the order of need.
 
         What is on this disk already is verified and staged instead, unless the peer has sent it along
-        (`available`). Raises ApplyError where the disk refuses.
+        (`available`). Raises ApplyError where the disk refuses, or has no room for what is wanted.
         """
         contents = self._open_contents()
         with self._given_up_on_error():
             self._local.supply(contents, available)
+            require_space(self._root, contents.needs())
         return contents.wanted()
 
     def write(self, digest: bytes, data: bytes, offset: int, more: bool) -> None:
@@ -77,29 +89,29 @@ class Attempt:
         with self._given_up_on_error():
             contents.write(digest, data, offset, more)
 
-    def finish(self) -> Applied:
+    def finish(self, opening: Opening) -> Applied:
         """Make the transaction visible and durable; returns what the caller commits.
 
-        Raises PeerProtocolError while contents are missing, ApplyError where the disk refuses; the same
-        changes may then be applied anew, whatever had become visible.
+        Raises PeerProtocolError while contents are missing, ApplyError where the disk refuses: then all is as it
+        was before, but for HalfAppliedError, after which only recovery may touch the domain.
         """
         contents = self._open_contents()
         with self._given_up_on_error():
             contents.require_complete()
             self._builder.finish_directories()
             self._local.require_unchanged()
+            self._links.require_unchanged()
             self._builder.flush()
-            # CRASH: until here nothing is visible, from here on everything is staged and durable.
-            # The intent journal writes its record at this milestone.
+            self._require_passed()
+            work = self._work()
+        if not self._is_visible(work, opening):
+            return self._execute(work, opening)
+        with self._given_up_on_error():
+            generation = self._journal.begin(opening, work, self._survey, self._stages.name)
+            # CRASH: until the journal's commit nothing is visible, and what is staged is thrown away after a
+            # crash; from here on all of it is durable, and recovery carries it to its end.
             self._disk.milestone("intent")
-            self._rename_and_remove()
-            kept = self._settle()
-            self._burst.flush()
-            # CRASH: the caller's commit of base and cursor follows; all that it says is durable by now.
-            self._disk.milestone("applied")
-            applied = self._result(kept)
-            self._end()
-            return applied
+        return self._execute(work, opening, generation)
 
     def discard(self) -> None:
         """Give up before `finish`: nothing visible has changed. May be called again, and after an error."""
@@ -109,142 +121,190 @@ class Attempt:
         with contextlib.ExitStack() as stack:
             stack.callback(self._root.close)
             stack.callback(self._stages.end)
-            stack.callback(self._burst.close)
-            stack.callback(self._empty_stages)
             stack.callback(self._access.restore)
             stack.callback(self._restore_disturbed)
             if self._contents is not None:
                 stack.callback(self._contents.close)
 
     def _prepare(self, changes: Sequence[Change], reach: Reach) -> None:
-        self._survey = Surveyor(self._root, self._base, reach, self._access).run(changes)
-        self._plan = make_plan(changes, self._survey, reach, self._owners.local)
+        self._survey = Surveyor(self._root, self._base, reach, self._access, self._owners).run(changes)
+        self._plan = make_plan(changes, self._survey, reach, self._owners.local, self._owners.attributes)
+        self._plan = self._links.join(self._plan, self._survey)
         staged = [step for step in self._plan.steps if step.action in _STAGED]
         flush_each = len(staged) <= FLUSHED_ONE_BY_ONE and not any(step.entry.kind is Kind.SYMLINK for step in staged)
         self._builder = Builder(self._disk, self._stages, flush_each=flush_each)
+        self._links.share(self._builder)
         contents = self._contents = Contents(self._builder, self._disk)
         for step in staged:
             place = self._builder.prepare(step)
             if place is None or step.entry.kind is not Kind.FILE:
+                continue
+            if self._links.stage(place, step, self._builder):
                 continue
             if step.entry.size == 0:
                 self._builder.write_file(place, step, b"")
             else:
                 contents.need(place, step)
         self._local = LocalContents(
-            self._root, self._base, self._builder, self._disk, self._vanishing(), flush_each=flush_each
+            self._root,
+            self._base,
+            self._builder,
+            self._disk,
+            self._vanishing(),
+            self._leftovers,
+            flush_each=flush_each,
         )
+
+    def _require_passed(self) -> None:
+        """Have the check look at what the tree would become; it raises where that must not stand."""
+        if self._check is not None and alters(self._plan):
+            view = CandidateView(self._root, self._stages, self._disk, self._base, self._survey, self._builder)
+            view.show(self._plan, self._check)
 
     def _vanishing(self) -> set[bytes]:
-        """Return the files whose names go or are replaced in this transaction."""
-        gone = {removal.path for removal in self._plan.removals if not removal.is_directory}
-        gone.update(step.path for step in self._plan.steps if step.action is Action.PLACE and step.found is not None)
-        return gone
+        """Return the files whose names go in this transaction.
 
-    def _rename_and_remove(self) -> None:
-        places, dropped = self._builder.places, self._builder.dropped
-        for step in self._plan.steps:
-            if step.action is Action.PLACE and step.path not in dropped:
-                self._burst.place(step, places[step.path])
-        for removal in reversed(self._plan.removals):
-            self._burst.remove(removal)
-
-    def _settle(self) -> list[BaseRow]:
-        """Set metadata of what is there already, mtimes of directories last and deepest first.
-
-        Returns the rows of directories that are not in the changes but were touched all the same.
+        Those that are replaced are not among them: they are put aside, and a file that is kept has one name.
         """
-        steps = [step for step in self._plan.steps if self._is_applied(step.path)]
-        for step in steps:
-            if step.action is Action.ADJUST and step.entry.kind is not Kind.DIRECTORY:
-                self._burst.adjust(step)
-            elif step.action is Action.PLACE or step.path in self._local.linked:
-                # Removals and renames are over: ctime moves no more.
-                self._burst.note_identity(step.path)
-        gone = {*self._burst.removed, *(step.path for step in steps if step.entry.kind is not Kind.DIRECTORY)}
-        touched = (*self._survey.parents, *self._stages.disturbed)
-        directories: dict[bytes, Step | None] = {path: None for path in touched if not beneath_any(path, gone)}
-        for step in steps:
-            if step.entry.kind is Kind.DIRECTORY and step.action is not Action.BUILD:
-                directories[step.path] = step
-        kept: list[BaseRow] = []
-        deleted = set(self._plan.deletions)
-        for path in sorted(directories, key=lambda path: path.count(b"/") + bool(path), reverse=True):
-            step_here = directories[path]
-            if step_here is not None:
-                self._burst.settle(step_here)
-            else:
-                row = self._keep(path)
-                kept += [row] if row is not None and path not in deleted else []
-        self._access.restore()
-        return kept
+        return {removal.path for removal in self._plan.removals if not removal.is_directory}
 
-    def _keep(self, path: bytes) -> BaseRow | None:
-        """Give a directory back the mtime that production has, as the base says, or that it had before."""
-        self._access.restore_one(path)
-        known = self._base.get(path)
-        before = self._survey.parents.get(path)
-        if known is not None and known.entry.kind is Kind.DIRECTORY:
-            entry = known.entry
-            # CRASH: an attempt that died has left it open for us, and nobody else remembers its mode.
-            if before is not None and before.mode != entry.mode and self._access.was_left_open(before.mode, entry.mode):
-                self._burst.keep_mode(path, entry.mode)
-            atime_ns = before.atime_ns if before is not None else entry.mtime_ns
-            identity = self._burst.keep_times(path, atime_ns, entry.mtime_ns)
-            return BaseRow(entry, identity) if identity != known.identity else None
-        if path in self._stages.disturbed:
-            here = self._stages.disturbed[path]
-            self._burst.keep_times(path, here.st_atime_ns, here.st_mtime_ns)
-        elif before is not None:
-            self._burst.keep_times(path, before.atime_ns, before.identity.mtime_ns)
-        return None
-
-    def _is_applied(self, path: bytes) -> bool:
-        return not (self._lost and beneath_any(path, self._lost))
-
-    @property
-    def _lost(self) -> set[bytes]:
-        return self._builder.dropped | self._burst.dropped
-
-    def _result(self, kept: list[BaseRow]) -> Applied:
-        lost = self._lost
-        steps = [step for step in self._plan.steps if not (lost and beneath_any(step.path, lost))]
-        upserts = [BaseRow(step.entry, self._identity(step)) for step in steps]
-        problems = {**self._plan.problems, **self._builder.problems, **self._burst.problems}
-        changed = sum(1 for step in steps if step.action is not Action.RECORD) + len(self._burst.removed)
-        return Applied(
-            upserts + kept,
-            self._plan.deletions,
-            changed,
-            self._builder.bytes_written,
-            [Problem(self._domain, path, reason) for path, reason in problems.items()],
+    def _work(self) -> Work:
+        """Decide how what goes is put aside, and gather all that the visible part needs."""
+        builder, plan = self._builder, self._plan
+        identities = dict(builder.identities)
+        linked = {*self._local.linked, *builder.linked}
+        for step in plan.steps:
+            path = step.path
+            if path in builder.dropped or path in identities:
+                continue
+            if step.action is Action.PLACE or path in linked:
+                identities[path] = self._staged_identity(path)
+        burst = Burst(self._root, self._disk, self._reach, self._access, self._stages)
+        unlinks = self._surviving({path: identities[path] for path in linked if path in identities})
+        doomed = {removal.path for removal in plan.removals if removal.path not in unlinks}
+        wholes: set[bytes] = set()
+        asides: dict[bytes, bytes] = {}
+        inside: set[bytes] = set()
+        for removal in plan.removals:
+            path = removal.path
+            parent = parent_of(path)
+            if parent in inside and path:
+                if removal.is_directory:
+                    inside.add(path)
+                continue
+            if path in unlinks:
+                continue
+            # Opened now, since nothing new may be made any more once the intent is written.
+            self._stages.for_directory(parent)
+            asides[path] = b"r%d" % len(asides)
+            if removal.is_directory and burst.holds_only(path, doomed):
+                wholes.add(path)
+                inside.add(path)
+        return Work(
+            plan,
+            {path: builder.places[path] for path in identities if path in builder.places},
+            asides,
+            wholes,
+            self._survey.parents,
+            identities,
+            builder.dropped,
+            {**self._strangers(), **builder.problems},
+            dict(unlinks),
+            frozenset((*self._local.linked, *builder.linked)),
+            builder.bytes_written,
         )
 
-    def _identity(self, step: Step) -> DiskIdentity:
-        path = step.path
-        settled = self._burst.identities.get(path)
-        if settled is not None:
-            return settled
-        if step.action is Action.BUILD:
-            return self._builder.identities[path]
-        return step.found.identity if step.found is not None else _NOWHERE
+    def _strangers(self) -> dict[bytes, str]:
+        """Return the paths whose owner or access list names somebody whom nobody knows here: path → sentence."""
+        named = ((step.path, self._owners.strangers(step.entry)) for step in self._plan.steps)
+        return {path: sentence for path, sentence in named if sentence}
 
-    def _end(self) -> None:
-        """Remove what directories were swapped against, and close everything."""
+    def _staged_identity(self, path: bytes) -> DiskIdentity:
+        place = self._builder.places.get(path)
+        if place is None:
+            parent = self._builder.places[parent_of(path)]
+            place = Place(parent.stage, join(parent.path, name_of(path)))
+        here = place.stage.root.lstat(place.path)
+        assert here is not None, "what is staged is there: nobody else enters the stage"
+        return identity_of(here)
+
+    def _surviving(self, linked: Mapping[bytes, DiskIdentity]) -> dict[bytes, bytes]:
+        """Return the names that go while their file stands under another path: path → the other one.
+
+        Keeping such a name aside would keep nothing, and would be one name too many for the file.
+        """
+        found = self._survey.found
+        gone = {removal.path for removal in self._plan.removals}
+        staged = {(here.device, here.inode): path for path, here in linked.items()}
+        survivors = {}
+        for path in gone:
+            here = found.get(path)
+            if here is None or here.kind is not Kind.FILE or (not staged and here.links == 1):
+                continue
+            other = staged.get((here.identity.device, here.identity.inode))
+            known = self._base.get(path) if here.links > 1 else None
+            if other is None and known is not None and known.entry.link:
+                names = self._base.names_of_link(known.entry.link)
+                standing = [name.entry.path for name in names if name.identity.inode == here.identity.inode]
+                other = next((name for name in standing if name not in gone and name not in linked), None)
+            if other is not None:
+                survivors[path] = other
+        return survivors
+
+    def _is_visible(self, work: Work, opening: Opening) -> bool:
+        """Tell whether anything on the disk is going to change: where nothing is, nothing can be torn."""
+        return bool(work.plan.removals) or any(step.action is not Action.RECORD for step in work.plan.steps)
+
+    def _execute(self, work: Work, opening: Opening, generation: int | None = None) -> Applied:
+        """Carry the work out; where the disk refuses, put everything back as it was."""
+        execution = Execution(
+            self._domain, work, self._root, self._stages, self._base, self._reach, self._access, self._disk,
+            self._links,
+        )  # fmt: skip  # one argument list
+        try:
+            applied = execution.run()
+        except (ApplyError, OSError) as error:
+            self._undo(execution, error, journalled=generation is not None)
+            raise _as_disk_error(error) from error
+        finally:
+            execution.close()
+        filled = self._end()
+        made = opening.standing.generation if generation is None else generation
+        return applied._replace(generation=made, fills_stage=filled)
+
+    def _undo(self, execution: Execution, error: Exception, *, journalled: bool) -> None:
+        """Take back what is visible; HalfAppliedError where the disk does not let us."""
+        try:
+            execution.undo()
+            if journalled:
+                self._journal.cancel()
+        except (ApplyError, OSError, StateError) as second:
+            # CRASH: the intent stays in the journal: recovery goes on from there, in this process or the next.
+            self._abandon()
+            raise HalfAppliedError(
+                f"{_as_disk_error(error)}; and what was done already could not be taken back ({second}): "
+                "it is carried to its end as soon as the disk allows it, and nothing else is applied before",
+                getattr(error, "reason", Reason.IO),
+            ) from error
+        self.discard()
+
+    def _abandon(self) -> None:
+        """Let go of everything, as it is."""
         self._ended = True
-        self._empty_stages()
-        self._burst.close()
         self._stages.end()
         self._root.close()
 
-    def _empty_stages(self) -> None:
-        for stage in self._stages.opened():
-            stage.root.forget(b"")
-            stage.clear()
+    def _end(self) -> bool:
+        self._ended = True
+        filled = self._stages.end()
+        self._root.close()
+        return filled
 
     def _restore_disturbed(self) -> None:
         for path, here in self._stages.disturbed.items():
-            self._burst.keep_times(path, here.st_atime_ns, here.st_mtime_ns)
+            descriptor = self._root.directory(path)
+            if os.fstat(descriptor).st_mtime_ns != here.st_mtime_ns:
+                self._disk.set_times(descriptor, here.st_atime_ns, here.st_mtime_ns, path)
 
     def _open_contents(self) -> Contents:
         if self._contents is None or self._ended:
@@ -257,9 +317,16 @@ class Attempt:
         try:
             yield
         except BaseException as error:
-            # The first error is what matters; what stays staged now, the next attempt removes.
+            # The first error is what matters; what stays staged now, the next attempt uses or removes.
             with contextlib.suppress(ApplyError, OSError):
                 self.discard()
             if isinstance(error, OSError):
-                raise DiskError("apply", os.fsencode(error.filename or b""), error) from error
+                raise _as_disk_error(error) from error
             raise
+
+
+def _as_disk_error(error: Exception) -> ApplyError:
+    if isinstance(error, ApplyError):
+        return error
+    assert isinstance(error, OSError), "nothing else is caught"
+    return DiskError("apply", os.fsencode(error.filename or b""), error)

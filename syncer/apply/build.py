@@ -6,16 +6,20 @@ import errno
 import os
 from typing import NamedTuple
 
+from syncer.apply.groups import file_of
 from syncer.apply.metadata import set_link_metadata, set_metadata
 from syncer.apply.plan import Action, Step
+from syncer.apply.sparse import data_ranges, write_sparse
 from syncer.apply.stage import Stage, Stages
 from syncer.apply.survey import UNHOLDABLE, identity_of
 from syncer.files import Disk, DiskError
-from syncer.model import DiskIdentity, Kind, join, name_of, parent_of
+from syncer.model import DiskIdentity, Entry, Kind, join, name_of, parent_of
 
 FLUSHED_ONE_BY_ONE = 16
 """Up to so many paths are flushed each by itself; more cost less with one flush of the file system."""
 
+NO_LINK = frozenset((errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOENT, errno.EOPNOTSUPP, errno.EACCES))
+"""What keeps a file from getting another name; it is copied instead."""
 _NO_COPY = frozenset((errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM))
 _COPIED_AT_ONCE = 1 << 30
 _PIECE = 1 << 20
@@ -40,6 +44,11 @@ class Builder:
         self.dropped: set[bytes] = set()
         """Paths that could not be built; nothing is placed for them nor below them."""
         self.bytes_written = 0
+        self.shared: set[Entry] = set()
+        """Files of which several names are staged, as groups.file_of tells them: each is built once."""
+        self.linked: set[bytes] = set()
+        """Paths that were staged as names of one file: their identity is known only once all are."""
+        self._first_names: dict[Entry, tuple[bytes, Place]] = {}
         self._disk = disk
         self._stages = stages
         self._flush_each = flush_each
@@ -69,24 +78,28 @@ class Builder:
 
     def write_file(self, place: Place, step: Step, data: bytes) -> None:
         """Stage a whole file whose verified content is in memory."""
+        if self._is_linked(place, step):
+            return
         descriptor = self.create(place, step)
         if descriptor < 0:
             return
         try:
             if data:
-                self._disk.write(descriptor, data, step.path)
-            self.seal(descriptor, step)
+                write_sparse(self._disk, descriptor, data, step.path)
+            self.seal(descriptor, step, place)
         finally:
             os.close(descriptor)
 
     def copy_file(self, source: int, place: Place, step: Step) -> None:
         """Stage a file with the content of an opened one; the caller vouches for the content."""
+        if self._is_linked(place, step):
+            return
         descriptor = self.create(place, step)
         if descriptor < 0:
             return
         try:
             self.copy(source, descriptor, step)
-            self.seal(descriptor, step)
+            self.seal(descriptor, step, place)
         finally:
             os.close(descriptor)
 
@@ -105,7 +118,7 @@ class Builder:
             self._drop_unholdable(step, error)
             return -1
 
-    def seal(self, descriptor: int, step: Step) -> None:
+    def seal(self, descriptor: int, step: Step, place: Place) -> None:
         """Give a complete staged file its metadata, flush it where that is due, and note its identity."""
         disk, entry, path = self._disk, step.entry, step.path
         mtime_ns = entry.mtime_ns
@@ -118,27 +131,68 @@ class Builder:
             or here.st_mode & 0o7777 != entry.mode
             or here.st_uid != step.uid
             or here.st_gid != step.gid
+            or step.attributes
         ):
-            here, reason = set_metadata(disk, descriptor, here, entry, step.uid, step.gid, mtime_ns)
+            here, reason = set_metadata(disk, descriptor, here, step, mtime_ns, fresh=True)
             if reason:
-                self.problems[path] = reason
+                self._add_problem(path, reason)
         if self._flush_each:
             disk.flush_file(descriptor, path)
         self.bytes_written += here.st_size
         self.identities[path] = identity_of(here)
+        if entry.link and file_of(entry) in self.shared:
+            self._first_names.setdefault(file_of(entry), (path, place))
+
+    def _is_linked(self, place: Place, step: Step) -> bool:
+        """Stage a path as another name of a file that is staged already; False where it needs a file of its own."""
+        first = self._first_names.get(file_of(step.entry)) if step.entry.link and self.shared else None
+        if first is None:
+            return False
+        path, there = first
+        try:
+            self._disk.link(
+                there.stage.root.directory(parent_of(there.path)),
+                name_of(there.path),
+                place.stage.root.directory(parent_of(place.path)),
+                name_of(place.path),
+                step.path,
+            )
+        except DiskError as error:
+            if error.number not in NO_LINK:
+                # A name that cannot be held here is found out again, and told, where it is created.
+                if error.number in UNHOLDABLE:
+                    return False
+                raise
+            self.problems[step.path] = copied_because(error.number)
+            return False
+        self.linked.update((path, step.path))
+        return True
 
     def copy(self, source: int, target: int, step: Step) -> None:
-        """Copy all of `source` to the end of `target`, within the kernel where the file system can."""
-        os.lseek(source, 0, os.SEEK_SET)
+        """Copy all of `source` into the empty `target`, holes as holes, within the kernel where it can."""
+        here = os.fstat(source)
+        if here.st_blocks * 512 >= here.st_size:
+            os.lseek(source, 0, os.SEEK_SET)
+            self._copy_some(source, target, here.st_size, step)
+            return
+        for start, end in data_ranges(source, here.st_size):
+            os.lseek(source, start, os.SEEK_SET)
+            os.lseek(target, start, os.SEEK_SET)
+            self._copy_some(source, target, end - start, step)
+        self._disk.set_size(target, here.st_size, step.path)
+
+    def _copy_some(self, source: int, target: int, count: int, step: Step) -> None:
+        """Copy `count` bytes, less where the file ends before, from where both stand."""
         try:
-            while self._disk.copy_range(source, target, _COPIED_AT_ONCE, step.path):
-                pass
+            while count and (copied := self._disk.copy_range(source, target, min(count, _COPIED_AT_ONCE), step.path)):
+                count -= copied
         except DiskError as error:
             if error.number not in _NO_COPY:
                 raise
             # Both stand where the kernel stopped, so this goes on from there.
-            while piece := os.read(source, _PIECE):
+            while count and (piece := os.read(source, min(count, _PIECE))):
                 self._disk.write(target, piece, step.path)
+                count -= len(piece)
 
     def finish_directories(self) -> None:
         """Give new directories their metadata, deepest first, now that nothing more is made in them."""
@@ -151,10 +205,9 @@ class Builder:
                     self._disk,
                     descriptor,
                     os.fstat(descriptor),
-                    step.entry,
-                    step.uid,
-                    step.gid,
+                    step,
                     step.entry.mtime_ns,
+                    fresh=True,
                 )
                 if reason:
                     self.problems[step.path] = reason
@@ -163,10 +216,12 @@ class Builder:
                 self._disk.flush_directory(descriptor, step.path)
 
     def flush(self) -> None:
-        """Make durable what was not flushed one by one."""
-        if not self._flush_each:
-            for stage in self._stages.opened():
+        """Make durable what was not flushed one by one, and the names of what was."""
+        for stage in self._stages.opened():
+            if not self._flush_each:
                 self._disk.flush_filesystem(stage.descriptor, b"")
+            elif self.places or self.identities:
+                self._disk.flush_directory(stage.descriptor, b"")
 
     def _make_directory(self, place: Place, step: Step) -> None:
         try:
@@ -186,11 +241,15 @@ class Builder:
         except DiskError as error:
             self._drop_unholdable(step, error)
             return
-        here, reason = set_link_metadata(self._disk, directory, name, step.entry, step.uid, step.gid)
+        here, reason = set_link_metadata(self._disk, directory, name, step, fresh=True)
         if reason:
             self.problems[step.path] = reason
         self.identities[step.path] = identity_of(here)
         self.places[step.path] = place
+
+    def _add_problem(self, path: bytes, reason: str) -> None:
+        before = self.problems.get(path)
+        self.problems[path] = f"{before}; {reason}" if before else reason
 
     def _drop_unholdable(self, step: Step, error: DiskError) -> None:
         if error.number not in UNHOLDABLE:
@@ -200,3 +259,8 @@ class Builder:
         self.problems[step.path] = (
             f"cannot be held by the file system here ({os.strerror(error.number)}): rename it on production"
         )
+
+
+def copied_because(number: int) -> str:
+    """Return the problem of a name that got a copy."""
+    return f"is a copy here, not another name of the same file as on production ({os.strerror(number)})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from syncer.attributes import flaw_of
 from syncer.errors import PeerProtocolError
 from syncer.model import DIGEST_SIZE, Change, Entry, Kind, parent_of, path_flaw, shown
 
@@ -55,6 +56,11 @@ def _require_sound_entry(path: bytes, entry: Entry, sizes: dict[bytes, int]) -> 
         raise PeerProtocolError(f"the peer sent a mode or an owner of {_quoted(path)} that cannot be")
     if not (-_INT64 <= entry.mtime_ns < _INT64 and 0 <= entry.size < _INT64):
         raise PeerProtocolError(f"the peer sent a time or a size of {_quoted(path)} that cannot be")
+    flaw = flaw_of(entry.attributes)
+    if flaw is not None:
+        raise PeerProtocolError(f"the peer sent {_quoted(path)}, which {flaw}")
+    if not 0 <= entry.link < _INT64 or (entry.link and entry.kind is not Kind.FILE):
+        raise PeerProtocolError(f"the peer sent a number of hard links of {_quoted(path)} that cannot be")
     if entry.kind is Kind.FILE:
         _require_sound_content(path, entry, sizes)
     elif entry.kind is Kind.SYMLINK and (not entry.link_target or b"\0" in entry.link_target):

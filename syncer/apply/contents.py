@@ -9,6 +9,7 @@ import blake3
 
 from syncer.apply.build import Builder, Place
 from syncer.apply.plan import Step
+from syncer.apply.sparse import write_sparse
 from syncer.errors import ApplyError, PeerProtocolError, Reason
 from syncer.files import Disk
 from syncer.model import shown
@@ -120,7 +121,7 @@ class Contents:
             raise mismatch(need)
         arriving.hasher.update(data)
         if data and arriving.descriptor >= 0:
-            self._disk.write(arriving.descriptor, data, need.files[arriving.owner][1].path)
+            write_sparse(self._disk, arriving.descriptor, data, need.files[arriving.owner][1].path)
         if not more:
             if arriving.hasher.digest() != need.want.digest:
                 raise mismatch(need)
@@ -129,7 +130,8 @@ class Contents:
     def _complete(self, arriving: _Arriving) -> None:
         need = arriving.need
         if arriving.descriptor >= 0:
-            self._builder.seal(arriving.descriptor, need.files[arriving.owner][1])
+            owner_place, owner_step = need.files[arriving.owner]
+            self._builder.seal(arriving.descriptor, owner_step, owner_place)
             for place, step in need.files[arriving.owner + 1 :]:
                 self._builder.copy_file(arriving.descriptor, place, step)
         self.close()

@@ -1,74 +1,77 @@
-"""Removes staging areas: what a crash left in them at the start, and themselves at the end."""
+"""Stages that belong to no generation: contents that an interrupted transaction had staged, used again by digest."""
 
 from __future__ import annotations
 
-import errno
 import os
-from pathlib import Path
+import stat
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
 
-from syncer.apply.stage import DIRECTORY_FLAGS, ELSEWHERE, NAME, Stage, stage_name
-from syncer.files import Disk, DiskError
-from syncer.model import join
+from syncer.apply.area import Area
+from syncer.apply.survey import digest_of
+from syncer.files import Disk
+from syncer.model import join, name_of, parent_of
 
 
-def clear_leftovers(root: Path, domain: str, node_id: str, disk: Disk) -> None:
-    """Remove what a crash left in this domain's stages beside and directly below `root`."""
-    real = Path(os.path.realpath(root))
-    own = stage_name(domain, node_id)
-    for place in {real.parent, real}:
+class Left(NamedTuple):
+    """A staged file of an earlier attempt: `path` is relative to the area."""
+
+    area: Area
+    path: bytes
+
+
+def remove_leftovers(area: Area, needed: Collection[bytes], keep: int = 0) -> None:
+    """Remove the stages of an area whose names are not `needed`, but for the `keep` newest of them."""
+    found = [name for name in area.stages() if name not in needed]
+    found.sort(key=lambda name: os.stat(name, dir_fd=area.descriptor).st_ctime_ns)
+    for name in found[: len(found) - keep]:
+        area.remove_tree(name)
+
+
+class Leftovers:
+    """What earlier attempts left in the areas; looked through at the first question, by size and digest."""
+
+    def __init__(self, areas: list[Area], needed: Collection[bytes]) -> None:
+        """Look in the stages of `areas` whose names are not `needed` by anyone."""
+        self._stages = [(area, name) for area in areas for name in area.stages() if name not in needed]
+        self._by_digest: dict[bytes, Left] | None = None
+
+    def take(self, digest: bytes, sizes: Collection[int], disk: Disk, directory: int, name: bytes) -> bool:
+        """Move a file with this content to `name` in `directory`; False where none of these has it.
+
+        `sizes` are all that this transaction needs, so that nothing else is read. The content was read in the
+        moment before: nobody else can enter the area.
+        """
+        if self._by_digest is None:
+            self._by_digest = {}
+            for area, stage in self._stages:
+                for path, found in _files(area, stage):
+                    if found.st_size in sizes and found.st_nlink == 1:
+                        self._note(area, path)
+        left = self._by_digest.pop(digest, None)
+        if left is None:
+            return False
+        disk.rename_new(left.area.root.directory(parent_of(left.path)), name_of(left.path), directory, name, left.path)
+        return True
+
+    def _note(self, area: Area, path: bytes) -> None:
+        assert self._by_digest is not None, "looked through at the first question"
+        descriptor = area.root.open_file(path)
         try:
-            descriptor = _open_owned(place, own)
-        except OSError as error:
-            # Nothing was ever staged there, or not by this user.
-            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ELOOP):
-                continue
-            raise DiskError("open_stage", own, error) from error
-        Stage(descriptor, disk).close()
-
-
-def remove_stages(root: Path, domain: str, node_id: str, disk: Disk) -> None:
-    """Remove this domain's stages beside and below `root`, and `.syncer` where nobody else uses it."""
-    clear_leftovers(root, domain, node_id, disk)
-    real = Path(os.path.realpath(root))
-    for place in {real.parent, real}:
-        try:
-            holder = os.open(place, DIRECTORY_FLAGS)
-        except FileNotFoundError:
-            continue
-        try:
-            _remove_stage(holder, stage_name(domain, node_id), disk, keep_times=place == real)
+            self._by_digest.setdefault(digest_of(descriptor), Left(area, path))
         finally:
-            os.close(holder)
+            os.close(descriptor)
 
 
-def _remove_stage(holder: int, own: bytes, disk: Disk, *, keep_times: bool) -> None:
-    before = os.fstat(holder)
-    try:
-        shared = os.open(NAME, DIRECTORY_FLAGS, dir_fd=holder)
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ELOOP):
-            return
-        raise
-    try:
-        for directory, name in ((shared, own), (holder, NAME)):
-            try:
-                disk.remove_directory(directory, name, join(NAME, own))
-            except DiskError as error:
-                # Another domain stages there too, or nothing was staged: that is not ours.
-                if error.number not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST, *ELSEWHERE):
-                    raise
-    finally:
-        os.close(shared)
-    if keep_times and os.fstat(holder).st_mtime_ns != before.st_mtime_ns:
-        disk.set_times(holder, before.st_atime_ns, before.st_mtime_ns, NAME)
-
-
-def _open_owned(place: Path, own: bytes) -> int:
-    """Open a domain's stage in `place`; OSError where it is missing, a link, or in someone else's hands."""
-    shared = os.open(place / os.fsdecode(NAME), DIRECTORY_FLAGS)
-    try:
-        if os.fstat(shared).st_uid != os.geteuid():
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        return os.open(own, DIRECTORY_FLAGS, dir_fd=shared)
-    finally:
-        os.close(shared)
+def _files(area: Area, stage: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
+    waiting = [stage]
+    while waiting:
+        directory = waiting.pop()
+        for name, is_directory in area.root.entries(directory):
+            path = join(directory, name)
+            if is_directory:
+                waiting.append(path)
+                continue
+            found = area.root.lstat(path)
+            if found is not None and stat.S_ISREG(found.st_mode):
+                yield path, found

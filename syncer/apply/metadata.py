@@ -1,73 +1,29 @@
-"""Owner, mode and mtime of what is applied: resolved by name, set in the right order, verified."""
+"""Owner, mode, attributes and mtime of what is applied: set in the right order, and verified."""
 
 from __future__ import annotations
 
 import errno
-import grp
 import os
-import pwd
-import time
 from collections.abc import Callable
 
+from syncer.apply.attributes import access_list_of, named, opened, set_attributes, without_access_list
+from syncer.apply.plan import Step
 from syncer.files import Disk, DiskError
 from syncer.model import Entry, Kind
 
 _REFUSED = frozenset((errno.EPERM, errno.EACCES, errno.EINVAL))
 _SET_ID_BITS = 0o6000
 
-FORGET_AFTER = 5.0
-"""Seconds; accounts change rarely."""
-
-
-class Owners:
-    """This node's numbers for owners and groups that come with names; believed for FORGET_AFTER seconds."""
-
-    def __init__(
-        self,
-        user: Callable[[str], int] = lambda name: pwd.getpwnam(name).pw_uid,
-        group: Callable[[str], int] = lambda name: grp.getgrnam(name).gr_gid,
-    ) -> None:
-        """Look names up with `user` and `group`, which raise KeyError for those they do not know."""
-        self._user = user
-        self._group = group
-        self._local: dict[tuple[int, int, str, str], tuple[int, int]] = {}
-        self._since = time.monotonic()
-
-    def refresh(self) -> None:
-        """Forget old answers; called once a transaction, so that one sees the same accounts throughout."""
-        now = time.monotonic()
-        if now - self._since > FORGET_AFTER:
-            self._local.clear()
-            self._since = now
-
-    def local(self, entry: Entry) -> tuple[int, int]:
-        """Return uid and gid here: by name where it exists here too, else the sender's number."""
-        key = entry[3:7]
-        pair = self._local.get(key)
-        if pair is None:
-            pair = (_number(self._user, entry.owner, entry.uid), _number(self._group, entry.group, entry.gid))
-            self._local[key] = pair
-        return pair
-
-
-def _number(look_up: Callable[[str], int], name: str, number: int) -> int:
-    if not name:
-        return number
-    try:
-        return look_up(name)
-    # ValueError: a name with a NUL or an unpaired surrogate is nobody's here.
-    except (KeyError, ValueError):
-        return number
-
 
 def set_metadata(
-    disk: Disk, descriptor: int, here: os.stat_result, entry: Entry, uid: int, gid: int, atime_ns: int
+    disk: Disk, descriptor: int, here: os.stat_result, step: Step, atime_ns: int, *, fresh: bool = False
 ) -> tuple[os.stat_result, str]:
-    """Give what is opened its owner, mode and mtime where they differ from `here`.
+    """Give what is opened its owner, mode, attributes and mtime where they differ from `here`.
 
-    Returns what fstat says afterwards, and why something could not be set ("": all is as wanted).
+    What is `fresh` has no attributes yet. Returns what fstat says afterwards, and why something could not be
+    set ("": all is as wanted).
     """
-    path = entry.path
+    entry, uid, gid, path = step.entry, step.uid, step.gid, step.path
     reasons: list[str] = []
     mode = entry.mode
     # chown clears setuid and setgid, so the mode comes after it.
@@ -79,6 +35,13 @@ def set_metadata(
             mode &= ~_SET_ID_BITS
         here = os.fstat(descriptor)
     reasons += _attempt("mode", lambda: disk.set_mode(descriptor, mode, path), here.st_mode & 0o7777 != mode)
+    if step.attributes or not fresh:
+        # After owner and mode: chown clears capabilities, and chmod changes an access list's mask.
+        refused, lacks_access_list = set_attributes(opened(disk, descriptor, path), step.attributes)
+        reasons += refused
+        if lacks_access_list:
+            mode = without_access_list(mode, access_list_of(step.attributes))
+            reasons += _attempt("mode", lambda: disk.set_mode(descriptor, mode, path), needed=True)
     reasons += _attempt(
         "mtime",
         lambda: disk.set_times(descriptor, atime_ns, entry.mtime_ns, path),
@@ -91,10 +54,10 @@ def set_metadata(
 
 
 def set_link_metadata(
-    disk: Disk, directory: int, name: bytes, entry: Entry, uid: int, gid: int
+    disk: Disk, directory: int, name: bytes, step: Step, *, fresh: bool = False
 ) -> tuple[os.stat_result, str]:
-    """Give a symbolic link its owner and mtime; it has no mode. Returns as `set_metadata` does."""
-    path = entry.path
+    """Give a symbolic link its owner, attributes and mtime; it has no mode. Returns as `set_metadata` does."""
+    entry, uid, gid, path = step.entry, step.uid, step.gid, step.path
     here = os.stat(name, dir_fd=directory, follow_symlinks=False)
     reasons: list[str] = []
     if here.st_uid != uid or here.st_gid != gid:
@@ -102,6 +65,8 @@ def set_link_metadata(
             lambda user, group: disk.set_owner_at(directory, name, user, group, path), here, entry, uid, gid
         )
         reasons += [missing] if missing else []
+    if step.attributes or not fresh:
+        reasons += set_attributes(named(disk, directory, name, path), step.attributes).reasons
     if here.st_mtime_ns != entry.mtime_ns:
         atime_ns = here.st_atime_ns
         reasons += _attempt(

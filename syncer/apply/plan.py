@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple
 
@@ -24,6 +24,10 @@ class Found(NamedTuple):
     """It already has the bytes, or the link target, that the change asks for."""
     blocker: str = ""
     """Of a directory that something else is to replace: why it must stay, or ""."""
+    same_attributes: bool = True
+    """It already has the extended attributes that the change asks for; known only where `same` holds."""
+    attributes: bytes = b""
+    """What it has instead of them, with this node's numbers, where they are not the same."""
 
 
 class Survey(NamedTuple):
@@ -58,6 +62,8 @@ class Step(NamedTuple):
     found: Found | None
     uid: int
     gid: int
+    attributes: Mapping[bytes, bytes] = {}
+    """As this node's kernel takes them."""
 
     @property
     def swaps_directory(self) -> bool:
@@ -95,12 +101,13 @@ def content_known(entry: Entry, found: DiskIdentity, known: Known | None) -> boo
 
 
 def metadata_equal(entry: Entry, found: Found, uid: int, gid: int) -> bool:
-    """Tell whether mode, owner and mtime are already as wanted (links have no mode)."""
+    """Tell whether mode, owner, attributes and mtime are already as wanted (links have no mode)."""
     return (
         found.identity.mtime_ns == entry.mtime_ns
         and (found.mode == entry.mode or entry.kind is Kind.SYMLINK)
         and found.uid == uid
         and found.gid == gid
+        and found.same_attributes
     )
 
 
@@ -109,18 +116,26 @@ def make_plan(
     survey: Survey,
     reach: Reach,
     owners: Callable[[Entry], tuple[int, int]],
+    attributes: Callable[[Entry], Mapping[bytes, bytes]],
 ) -> Plan:
     """Decide on every change, in order; what cannot be done is a problem, and skipped with all below."""
-    return _Planner(survey, reach, owners).run(changes)
+    return _Planner(survey, reach, owners, attributes).run(changes)
 
 
 class _Planner:
     """What earlier changes of a transaction mean for later ones."""
 
-    def __init__(self, survey: Survey, reach: Reach, owners: Callable[[Entry], tuple[int, int]]) -> None:
+    def __init__(
+        self,
+        survey: Survey,
+        reach: Reach,
+        owners: Callable[[Entry], tuple[int, int]],
+        attributes: Callable[[Entry], Mapping[bytes, bytes]],
+    ) -> None:
         self._survey = survey
         self._reach = reach
         self._owners = owners
+        self._attributes = attributes
         self._new: set[bytes] = set()
         self._replaced: set[bytes] = set()
         self._skipped: set[bytes] = set()
@@ -159,10 +174,11 @@ class _Planner:
         if here is None:
             action = Action.BUILD if path and parent_of(path) in self._new else Action.PLACE
         elif here.kind is entry.kind and here.same:
-            if metadata_equal(entry, here, uid, gid):
+            shared = here.links > 1 and entry.kind is Kind.FILE
+            if metadata_equal(entry, here, uid, gid) and (entry.link or not shared):
                 action = Action.RECORD
-            elif here.links > 1 and entry.kind is Kind.FILE:
-                # Another name of the file, perhaps outside the root, would change with it.
+            elif shared:
+                # Another name of the file, perhaps outside the root, would change with it; or it is to have one name.
                 action = Action.PLACE
             else:
                 action = Action.ADJUST
@@ -172,7 +188,7 @@ class _Planner:
                 self._replaced.add(path)
         if entry.kind is Kind.DIRECTORY and action in (Action.PLACE, Action.BUILD):
             self._new.add(path)
-        self.plan.steps.append(Step(action, path, entry, here, uid, gid))
+        self.plan.steps.append(Step(action, path, entry, here, uid, gid, self._attributes(entry)))
 
     def _delete(self, path: bytes, here: Found | None) -> None:
         self.plan.deletions.append(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -10,19 +9,19 @@ from collections.abc import Set as AbstractSet
 
 import blake3
 
-from syncer.apply.build import Builder, Place
+from syncer.apply.build import NO_LINK, Builder, Place
 from syncer.apply.contents import Contents, Need
+from syncer.apply.leftovers import Leftovers
+from syncer.apply.owners import same_attributes
 from syncer.apply.plan import Step
 from syncer.apply.survey import digest_of, identity_of
 from syncer.apply.values import BaseReader
 from syncer.errors import ApplyError, BeneathRootError, Reason
-from syncer.files import Disk, DiskError, Root
+from syncer.files import Disk, DiskError, Root, raw_attributes
 from syncer.model import DiskIdentity, name_of, parent_of, shown
 
 SMALL = 1 << 16
 """Bytes up to which a content is read into memory at once."""
-
-_NO_LINK = frozenset((errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOENT, errno.EOPNOTSUPP, errno.EACCES))
 
 
 class LocalContents:
@@ -35,15 +34,20 @@ class LocalContents:
         builder: Builder,
         disk: Disk,
         vanishing: AbstractSet[bytes],
+        leftovers: Leftovers | None,
         *,
         flush_each: bool,
     ) -> None:
-        """Read below `root` what `base` says is there; `vanishing` files go with this transaction."""
+        """Read below `root` what `base` says is there; `vanishing` names go with this transaction.
+
+        `leftovers` are what an interrupted attempt had staged.
+        """
         self._root = root
         self._base = base
         self._builder = builder
         self._disk = disk
         self._vanishing = vanishing
+        self._leftovers = leftovers
         self._flush_each = flush_each
         self._looked_for: set[bytes] = set()
         self.linked: dict[bytes, tuple[Place, DiskIdentity]] = {}
@@ -51,12 +55,14 @@ class LocalContents:
 
     def supply(self, contents: Contents, available: AbstractSet[bytes]) -> None:
         """Stage every needed content that is found here, but those the peer has sent already."""
-        for need in contents.needs():
+        needs = contents.needs()
+        sizes = {need.want.size for need in needs} if self._leftovers is not None else set()
+        for need in needs:
             digest = need.want.digest
             if digest in available or digest in self._looked_for:
                 continue
             self._looked_for.add(digest)
-            if self._supply_one(need):
+            if self._supply_one(need) or self._take_leftover(need, sizes):
                 contents.supplied(need)
 
     def require_unchanged(self) -> None:
@@ -88,6 +94,28 @@ class LocalContents:
                 os.close(descriptor)
         return False
 
+    def _take_leftover(self, need: Need, sizes: AbstractSet[int]) -> bool:
+        """Take over a file that an interrupted attempt had staged."""
+        place, step = need.files[0]
+        if self._leftovers is None or place.stage.area.top:
+            return False
+        directory, name = place.stage.root.directory(parent_of(place.path)), name_of(place.path)
+        if not self._leftovers.take(need.want.digest, sizes, self._disk, directory, name):
+            return False
+        try:
+            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+        except PermissionError:
+            # It has its final mode already, and that one forbids its owner to read.
+            self._disk.unlink(directory, name, step.path)
+            return False
+        try:
+            self._builder.seal(descriptor, step, place)
+            for other, other_step in need.files[1:]:
+                self._builder.copy_file(descriptor, other, other_step)
+        finally:
+            os.close(descriptor)
+        return True
+
     def _candidates(self, need: Need) -> Iterator[bytes]:
         for _, step in need.files:
             if step.found is not None and step.found.same:
@@ -99,13 +127,17 @@ class LocalContents:
         if len(need.files) != 1 or path not in self._vanishing or here.st_nlink != 1:
             return False
         place, step = need.files[0]
-        if not _has_metadata(here, step):
+        if (
+            step.entry.link
+            or not _has_metadata(here, step)
+            or not same_attributes(raw_attributes(descriptor), step.attributes)
+        ):
             return False
         directory, name = place.stage.root.directory(parent_of(place.path)), name_of(place.path)
         try:
             self._disk.link(self._root.directory(parent_of(path)), name_of(path), directory, name, step.path)
         except DiskError as error:
-            if error.number not in _NO_LINK:
+            if error.number not in NO_LINK:
                 raise
             return False
         # RACE: read after it was linked, so that what was linked is what is verified; a later writer is
@@ -144,7 +176,7 @@ class LocalContents:
                     directory = place.stage.root.directory(parent_of(place.path))
                     self._disk.unlink(directory, name_of(place.path), step.path)
                     return False
-                self._builder.seal(target, step)
+                self._builder.seal(target, step, place)
                 for other, other_step in need.files[number + 1 :]:
                     self._builder.copy_file(target, other, other_step)
             finally:

@@ -1,160 +1,186 @@
-"""Staging areas: private directories on the destination's file system, out of everyone's sight."""
+"""Staging directories: one a transaction on each mount that it writes to, on the destination's file system.
+
+What a transaction displaces is put into its stage as well, so that a stage with something in it belongs to a
+generation once the transaction is done, and the next transaction gets another one.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
-import stat
+import secrets
 from pathlib import Path
 
-from syncer.errors import ApplyError
+from syncer.apply.area import STAGE_PREFIX, Area, area_name, make_area
 from syncer.files import Disk, DiskError, Root
-from syncer.model import join, name_of, parent_of, shown
+from syncer.model import parent_of
 
-NAME = b".syncer"
-DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 ELSEWHERE = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
-_DEFAULT_ACL = "system.posix_acl_default"
 
 
 class Stage:
-    """One opened, empty staging directory (mode 0700)."""
+    """One opened staging directory (mode 0700)."""
 
-    def __init__(self, descriptor: int, disk: Disk) -> None:
-        """Take over the descriptor and remove what a crash left in the directory."""
-        self.root = Root(descriptor)
-        self.descriptor = descriptor
-        self._disk = disk
+    def __init__(self, area: Area, name: bytes) -> None:
+        """Open `name` in `area`, making it where it is missing."""
+        area.make_directory(name)
+        self.area = area
+        self.name = name
+        self.descriptor = os.dup(area.root.directory(name))
+        self.root = Root(self.descriptor)
         self._number = 0
-        self.clear()
 
     def next_name(self) -> bytes:
         """Return a name that nothing in this stage has yet."""
         self._number += 1
         return b"%d" % self._number
 
-    def clear(self) -> None:
-        """Remove everything in it."""
-        for name, is_directory in self.root.entries(b""):
-            if is_directory:
-                self.remove_tree(name)
-            else:
-                self._disk.unlink(self.descriptor, name, name)
-
-    def remove_tree(self, top: bytes) -> None:
-        """Remove a directory with all below it; never goes into another mount."""
-        root, disk = self.root, self._disk
-        directories = [top]
-        for directory in directories:
-            self._open_up(directory)
-            # Nothing is below a mount point that was not there before it was moved here: stop at it.
-            if root.is_on_other_mount(directory):
-                raise ApplyError(f"another file system is mounted below {shown(join(NAME, directory))!a}: unmount it")
-            entries = root.entries(directory)
-            descriptor = root.directory(directory)
-            for name, is_directory in entries:
-                path = join(directory, name)
-                if is_directory:
-                    directories.append(path)
-                else:
-                    disk.unlink(descriptor, name, path)
-        for directory in reversed(directories):
-            root.forget(directory)
-            disk.remove_directory(root.directory(parent_of(directory)), name_of(directory), directory)
+    def is_empty(self) -> bool:
+        """Tell whether nothing lies in it."""
+        with os.scandir(self.descriptor) as found:
+            return next(found, None) is None
 
     def close(self) -> None:
-        """Close its descriptors; the directory stays for the next transaction."""
+        """Close its descriptors; what is in it stays."""
         self.root.close()
 
-    def _open_up(self, directory: bytes) -> None:
-        """Let an agent that is not root remove what lies in a directory without rights for its owner."""
-        if os.geteuid() == 0:
-            return
-        parent = self.root.directory(parent_of(directory))
-        descriptor = os.open(name_of(directory), os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
-        try:
-            if os.fstat(descriptor).st_mode & 0o700 != 0o700:
-                self._disk.set_mode_of_unreadable(descriptor, 0o700, directory)
-        finally:
-            os.close(descriptor)
+    def discard(self) -> None:
+        """Remove it with what is in it, and close its area."""
+        self.close()
+        self.area.remove_tree(self.name)
+        self.area.close()
 
 
 class Stages:
-    """A domain's staging areas: one for each mount that a transaction writes to, opened when needed.
+    """A domain's areas and the stages of its current transaction, opened when needed.
 
-    The one of the root's own mount is kept from one transaction to the next.
+    The one of the root's own mount is kept from one transaction to the next while nothing lies in it.
     """
 
     def __init__(self, root_path: Path, domain: str, node_id: str, disk: Disk) -> None:
         """Choose beside or below the root; nothing is opened yet."""
         self._root_path = root_path
         self._of_root: tuple[int, int] | None = None
-        self._own_name = stage_name(domain, node_id)
+        self._own = area_name(domain, node_id)
         self._disk = disk
         self._root: Root
-        self._main_used = False
+        self._main_area: Area | None = None
         self._main: Stage | None = None
+        self._main_used = False
+        self._areas: dict[tuple[int, int], Area] = {}
         self._others: dict[tuple[int, int], Stage] = {}
         self._by_directory: dict[bytes, Stage] = {}
+        self.name = _new_name()
+        """Of the current transaction's directory in every area."""
         self.disturbed: dict[bytes, os.stat_result] = {}
         """Directories of the tree that got a `.syncer` just now, and how they were before."""
 
-    def begin(self, root: Root) -> None:
-        """Stage for a transaction below the opened `root`."""
-        here = os.fstat(root.descriptor)
-        # Mounted anew, made anew, or someone removed the stage: then it is another place.
-        moved = self._of_root != (here.st_dev, here.st_ino)
-        if self._main is not None and (moved or os.fstat(self._main.descriptor).st_nlink == 0):
-            self._main.close()
-            self._main = None
-        self._of_root = (here.st_dev, here.st_ino)
-        self._root = root
+    def begin(self, root: Root, name: bytes | None = None) -> None:
+        """Stage for a transaction below the opened `root`; `name`: of one that is taken up again."""
+        self._attach(root)
+        if name is not None and name != self.name:
+            self._close_stages()
+            self.name = name
         self._main_used = False
         self.disturbed = {}
+
+    def make_ready(self, root: Root) -> None:
+        """Make the next transaction's stage now, so that the transaction need not."""
+        self._attach(root)
+        self._open_main()
+
+    def areas(self, root: Root) -> list[Area]:
+        """Return the areas that are known, that of the root's own mount first."""
+        self._attach(root)
+        if self._main_area is None:
+            self._main_area = self._open_main_area()
+        return [self._main_area, *self._areas.values()]
 
     def for_directory(self, directory: bytes) -> Stage:
         """Return the stage from which things can be renamed into an existing directory of the tree."""
         if not self._root.is_on_other_mount(directory):
-            if self._main is None:
-                self._main = self._open_main()
-            elif not self._main_used:
-                # An attempt that failed may have left something.
-                self._main.clear()
             self._main_used = True
-            return self._main
+            return self._open_main()
         stage = self._by_directory.get(directory)
         if stage is None:
             mount = mount_of(self._root.directory(directory))
             stage = self._others.get(mount)
             if stage is None:
-                stage = self._others[mount] = self._open_inside(self._top_of_mount(directory))
+                stage = self._others[mount] = Stage(self._other_area(mount, directory), self.name)
             self._by_directory[directory] = stage
         return stage
+
+    def beside(self, parent: int) -> Stage:
+        """Return a stage in the opened directory in which the root is made later; the caller ends it by `discard`."""
+        return Stage(Area(make_area(parent, b"", self._own, self._disk), b"", self._disk), _new_name())
 
     def opened(self) -> list[Stage]:
         """Return the stages that this transaction has used so far."""
         return [*([self._main] if self._main is not None and self._main_used else []), *self._others.values()]
 
-    def end(self) -> None:
-        """Close the stages of other mounts: those may be gone at the next transaction."""
-        for stage in self._others.values():
-            stage.close()
-        self._others.clear()
-        self._by_directory.clear()
+    def end(self) -> bool:
+        """End the transaction: what lies in its stages stays, and the next one gets others where anything does.
+
+        Returns whether anything does.
+        """
+        filled = any(not stage.is_empty() for stage in self.opened())
+        if not filled:
+            for stage in self._others.values():
+                stage.area.remove_tree(stage.name)
+        self._close_others()
+        if filled:
+            self._close_stages()
+            self.name = _new_name()
+        return filled
 
     def close(self) -> None:
-        """Close all stages."""
-        self.end()
+        """Close all stages and areas."""
+        self._close_stages()
+        if self._main_area is not None:
+            self._main_area.close()
+            self._main_area = None
+
+    def _attach(self, root: Root) -> None:
+        here = os.fstat(root.descriptor)
+        identity = (here.st_dev, here.st_ino)
+        area = self._main_area
+        # Mounted anew, made anew, or someone removed the area: then it is another place.
+        if self._of_root != identity or (area is not None and os.fstat(area.descriptor).st_nlink == 0):
+            self.close()
+        elif self._main is not None and os.fstat(self._main.descriptor).st_nlink == 0:
+            self._close_stages()
+        self._of_root = identity
+        self._root = root
+
+    def _close_stages(self) -> None:
+        self._close_others()
         if self._main is not None:
             self._main.close()
             self._main = None
 
+    def _close_others(self) -> None:
+        """Let go of other mounts: an open descriptor would keep them from being unmounted."""
+        for stage in self._others.values():
+            stage.close()
+        for area in self._areas.values():
+            area.close()
+        self._others.clear()
+        self._areas.clear()
+        self._by_directory.clear()
+
     def _open_main(self) -> Stage:
+        if self._main is None:
+            if self._main_area is None:
+                self._main_area = self._open_main_area()
+            self._main = Stage(self._main_area, self.name)
+        return self._main
+
+    def _open_main_area(self) -> Area:
         real = Path(os.path.realpath(self._root_path))
         parent = os.open(real.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             if real.parent != real and mount_of(parent) == mount_of(self._root.descriptor):
-                return Stage(self._make(parent, b""), self._disk)
+                return Area(make_area(parent, b"", self._own, self._disk), b"", self._disk)
         except DiskError as error:
             if error.number not in ELSEWHERE:
                 raise
@@ -162,55 +188,19 @@ class Stages:
             os.close(parent)
         return self._open_inside(b"")
 
-    def _open_inside(self, directory: bytes) -> Stage:
+    def _other_area(self, mount: tuple[int, int], directory: bytes) -> Area:
+        area = self._areas.get(mount)
+        if area is None:
+            area = self._areas[mount] = self._open_inside(self._top_of_mount(directory))
+        return area
+
+    def _open_inside(self, directory: bytes) -> Area:
         parent = self._root.directory(directory)
         before = os.fstat(parent)
-        descriptor = self._make(parent, directory)
+        descriptor = make_area(parent, directory, self._own, self._disk)
         if os.fstat(self._root.directory(directory)).st_mtime_ns != before.st_mtime_ns:
             self.disturbed[directory] = before
-        return Stage(descriptor, self._disk)
-
-    def _make(self, parent: int, directory: bytes) -> int:
-        """Make and open `.syncer` and this domain's own directory in it."""
-        path = join(directory, NAME)
-        shared = self._open_private(parent, NAME, path)
-        try:
-            return self._open_private(shared, self._own_name, join(path, self._own_name))
-        finally:
-            os.close(shared)
-
-    def _open_private(self, parent: int, name: bytes, path: bytes) -> int:
-        try:
-            self._disk.make_directory(parent, name, 0o700, path)
-            made = True
-        except DiskError as error:
-            if error.number != errno.EEXIST:
-                raise
-            made = False
-        try:
-            descriptor = os.open(name, DIRECTORY_FLAGS, dir_fd=parent)
-        except OSError as error:
-            raise DiskError("open_stage", path, error) from error
-        try:
-            self._require_private(descriptor, path, made)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        return descriptor
-
-    def _require_private(self, descriptor: int, path: bytes, made: bool) -> None:
-        here = os.fstat(descriptor)
-        if here.st_uid != os.geteuid():
-            raise DiskError("open_stage", path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
-        if stat.S_IMODE(here.st_mode) != 0o700:
-            self._disk.set_mode(descriptor, 0o700, path)
-        if made:
-            try:
-                # An inherited default ACL would pass on to all that is staged here.
-                self._disk.remove_attribute(descriptor, _DEFAULT_ACL, path)
-            except DiskError as error:
-                if error.number not in (errno.ENODATA, errno.EOPNOTSUPP):
-                    raise
+        return Area(descriptor, directory, self._disk)
 
     def _top_of_mount(self, directory: bytes) -> bytes:
         mount = mount_of(self._root.directory(directory))
@@ -219,9 +209,9 @@ class Stages:
         return directory
 
 
-def stage_name(domain: str, node_id: str) -> bytes:
-    """Return the name of a domain's own directory in a `.syncer`."""
-    return os.fsencode(f"{domain.replace('/', '_')}-{node_id[:8]}")
+def _new_name() -> bytes:
+    # Random, because a counter would have to be the same in the areas of all mounts, some of which come and go.
+    return STAGE_PREFIX + secrets.token_hex(6).encode()
 
 
 def mount_of(descriptor: int) -> tuple[int, int]:

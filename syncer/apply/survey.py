@@ -10,10 +10,11 @@ from collections.abc import Sequence
 import blake3
 
 from syncer.apply.access import Access
+from syncer.apply.owners import Owners, same_attributes
 from syncer.apply.plan import Found, Survey, content_known
 from syncer.apply.values import BaseReader, Reach
 from syncer.errors import ApplyError, BeneathRootError, Reason
-from syncer.files import Root
+from syncer.files import Root, own_attributes_at, raw_attributes_at
 from syncer.model import Change, DiskIdentity, Entry, Kind, join, name_of, parent_of, shown
 
 PIECE = 1 << 20
@@ -68,8 +69,9 @@ def digest_of(descriptor: int) -> bytes:
 class Surveyor:
     """Gathers a Survey."""
 
-    def __init__(self, root: Root, base: BaseReader, reach: Reach, access: Access) -> None:
+    def __init__(self, root: Root, base: BaseReader, reach: Reach, access: Access, owners: Owners) -> None:
         """Look below `root`; `access` opens what the agent's user had locked for itself."""
+        self._owners = owners
         self._root = root
         self._base = base
         self._reach = reach
@@ -150,7 +152,31 @@ class Surveyor:
             return found._replace(blocker=self._blocker(path))
         if found.kind is not entry.kind:
             return found
-        return found._replace(same=self._is_same(path, entry, found))
+        if not self._is_same(path, entry, found):
+            return found._replace(same=False, same_attributes=False)
+        if self._has_attributes(path, entry):
+            return found._replace(same=True)
+        return found._replace(same=True, same_attributes=False, attributes=self._own_attributes(path))
+
+    def _has_attributes(self, path: bytes, entry: Entry) -> bool:
+        """Tell whether the attributes are as wanted: asking the kernel costs less than asking the base."""
+        try:
+            directory = self._root.directory(parent_of(path)) if path else self._root.descriptor
+            here = raw_attributes_at(directory, name_of(path))
+        except (OSError, BeneathRootError):
+            # It is set anew, and what stands in the way says so then.
+            return False
+        if here is None:
+            return False
+        return same_attributes(here, self._owners.attributes(entry))
+
+    def _own_attributes(self, path: bytes) -> bytes:
+        try:
+            directory = self._root.directory(parent_of(path)) if path else self._root.descriptor
+            return own_attributes_at(directory, name_of(path))
+        except (OSError, BeneathRootError):
+            # Nobody can keep what cannot be read.
+            return b""
 
     def _is_same(self, path: bytes, entry: Entry, found: Found) -> bool:
         if entry.kind is Kind.SYMLINK:

@@ -17,6 +17,9 @@ class BaseReader(Protocol):
     def paths_with_digest(self, digest: bytes) -> list[bytes]:
         """Return where a content was applied."""
 
+    def names_of_link(self, link: int) -> list[Known]:
+        """Return what was applied under this link number (not 0)."""
+
 
 class Reach(Protocol):
     """Which paths may be touched."""
@@ -28,6 +31,9 @@ class Reach(Protocol):
         """Tell whether anything at or below `path` may be written or deleted: it is not excluded."""
 
 
+Paths = frozenset[bytes]
+
+
 class Applied(NamedTuple):
     """What a transaction did, for the base: rows to write and to forget, counts, and what did not work."""
 
@@ -36,3 +42,9 @@ class Applied(NamedTuple):
     changed: int
     bytes: int
     problems: list[Problem]
+    generation: int = 0
+    """That its commit makes, or that stands unchanged."""
+    dropped: Paths = frozenset()
+    """Paths at which what stood there could not be replaced."""
+    fills_stage: bool = True
+    """Something lies in its stage: what it displaced, or what it did not place."""

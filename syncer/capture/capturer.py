@@ -12,15 +12,17 @@ from pathlib import Path
 from syncer.capture.contents import ContentCache
 from syncer.capture.flushes import Flush, Flushes
 from syncer.capture.ignore import Scope
+from syncer.capture.mount_guard import MountGuard
 from syncer.capture.mounts import remote_kind
 from syncer.capture.reader import Reads
+from syncer.capture.root_shape import ShapeWatch
 from syncer.capture.settle import Settling
 from syncer.capture.state import CaptureState, describe
 from syncer.capture.tree_capture import CaptureIndex, TreeCapture
 from syncer.capture.tree_watch import TreeWatch
 from syncer.capture.watch import Watcher
 from syncer.errors import SyncerError, UnavailableRootError
-from syncer.model import Head
+from syncer.model import Head, RootShape
 
 __all__ = ["CaptureState", "Capturer"]
 
@@ -54,8 +56,11 @@ class Capturer(threading.Thread):
         on_state: Callable[[str, CaptureState], None],
         on_failure: Callable[[BaseException], None],
         reads: Reads | None = None,
+        on_shape: Callable[[str, RootShape | None], None] = lambda domain, shape: None,
     ) -> None:
         """Take a domain; settle, settle_max and rescan are seconds.
+
+        `on_shape` is told the shape of the root under which the index was scanned, None while there is none.
 
         `on_failure` is called where the thread ends by an error, which it does rather than go on blindly.
         """
@@ -73,7 +78,17 @@ class Capturer(threading.Thread):
         self._urgent = threading.Event()
         self._stopping = threading.Event()
         self._watch = TreeWatch(watcher, self._wake.set)
-        self._capture = TreeCapture(domain, root, scope, index, enter=self._enter, contents=contents, reads=reads)
+        self._mounts = MountGuard(ShapeWatch(root), lambda shape: on_shape(domain, shape))
+        self._capture = TreeCapture(
+            domain,
+            root,
+            scope,
+            index,
+            enter=self._enter,
+            contents=contents,
+            reads=reads,
+            before_commit=self._mounts.before_commit,
+        )
         self._lock = threading.Lock()
         self._flushes = Flushes(self._set_barrier, self._hurry)
         self._reread: set[bytes] = set()
@@ -140,7 +155,9 @@ class Capturer(threading.Thread):
         for path in self._capture.deferred.take(float("inf") if ready else now):
             self._watch.hint(path)
         try:
-            if now >= self._full_at or self._wants_scan(ready):
+            # While the root is away, its return is looked for at the pace of `_full_at`.
+            moved = self._mounts.wants_scan and not self._unavailable
+            if now >= self._full_at or moved or self._wants_scan(ready):
                 self._scan_everything()
             elif self._watch.is_waiting():
                 self._capture_group(at_once=bool(ready))
@@ -148,7 +165,7 @@ class Capturer(threading.Thread):
             self._lose_root(error)
         if ready:
             self._answer(ready)
-        if not self._watch.is_waiting():
+        if not self._watch.is_waiting() and not (self._mounts.wants_scan and not self._unavailable):
             self._wake.wait(max(self._next_due() - time.monotonic(), 0.0))
 
     def _tick(self, now: float) -> None:
@@ -164,7 +181,7 @@ class Capturer(threading.Thread):
         except OSError:
             self._full_at = now
         else:
-            if (status.st_dev, status.st_ino) != self._capture.root_identity:
+            if (status.st_dev, status.st_ino) != self._capture.root_identity or self._mounts.look():
                 self._full_at = now
 
     def _next_due(self) -> float:
@@ -182,6 +199,7 @@ class Capturer(threading.Thread):
         self._polled = self._poll_reason()
         self._watch.begin_sweep()
         self._scanning = True
+        self._mounts.begin_scan()
         try:
             self._capture.look_at_everything()
         finally:
@@ -198,6 +216,7 @@ class Capturer(threading.Thread):
         self._unavailable = ""
         self._scans += 1
         self._record(torn=torn, force=True)
+        self._mounts.end_scan()
         self._capture.prune()
 
     def _capture_group(self, *, at_once: bool) -> None:

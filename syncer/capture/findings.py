@@ -26,6 +26,8 @@ class Finding(NamedTuple):
     """None: gone. Kind UNKNOWN: something is there, its note says why it cannot be captured."""
     links: int
     """Names that a file has on its file system."""
+    old: Known | None = None
+    """What was known of it."""
 
 
 Findings = Generator[Finding, None, bool]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from syncer.capture.findings import Finding, KnownTree
@@ -26,6 +26,7 @@ class Group:
         self._found: dict[bytes, Known | None] = {}
         self._by_parent: defaultdict[bytes, dict[bytes, Known | None]] = defaultdict(dict)
         self._forgotten: set[bytes] = set()
+        self._by_inode: defaultdict[tuple[int, int], set[bytes]] = defaultdict(set)
 
     def __len__(self) -> int:
         return len(self._found) + len(self._forgotten)
@@ -48,11 +49,17 @@ class Group:
 
     def record(self, finding: Finding) -> None:
         """Put one finding over what is known."""
-        path, found, _ = finding
+        path, found = finding.path, finding.found
+        if found is not None and found.entry.link:
+            self._by_inode[found.identity.device, found.identity.inode].add(path)
         self._found[path] = found
         self._forgotten.discard(path)
         if path:
             self._by_parent[parent_of(path)][name_of(path)] = found
+
+    def names_of(self, device: int, inode: int) -> Collection[bytes]:
+        """Return paths at which the group found a file with several names; it may have gone from there since."""
+        return self._by_inode.get((device, inode), ())
 
     def forget(self, path: bytes) -> None:
         """Take a path out, as if it had never been known."""

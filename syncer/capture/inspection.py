@@ -10,6 +10,7 @@ import time
 from syncer.capture.contents import ContentCache
 from syncer.capture.owners import Owners
 from syncer.capture.reader import Reads, UnstableError, read_stable
+from syncer.files import Attributes
 from syncer.model import DiskIdentity, Entry, Kind, Known
 
 RACY_NS = 20_000_000
@@ -23,6 +24,9 @@ _UNSUPPORTED = {
 }
 _TRANSIENT = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR))
 """Faults of this process or this moment: they say nothing of the file."""
+_INT63 = 2**63 - 1
+_SPREAD = 0x9E3779B97F4A7C15
+"""An odd number without pattern, so that no device maps small inode numbers onto those of another."""
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -33,12 +37,18 @@ class Inspector:
         self._owners = owners
         self._contents = contents
         self._reads = reads
+        self.root_device = 0
+        """Where inode numbers alone tell files apart."""
 
-    def directory(self, path: bytes, status: os.stat_result) -> Known:
-        """Return a directory as it is; never racy, since what lies in it is looked at itself."""
+    def directory(self, path: bytes, descriptor: int, status: os.stat_result) -> Known:
+        """Return an opened directory as it is; never racy, since what lies in it is looked at itself.
+
+        `status` was taken before: a change of the attributes since then has the directory looked at again.
+        """
         if status.st_mtime_ns not in _INT64:
             return unrepresentable(path, status)
-        return Known(self._entry(path, Kind.DIRECTORY, status, 0, b"", b""), identity_of(status))
+        attributes = self._reads.attributes(descriptor, self._owners)
+        return Known(self._entry(path, Kind.DIRECTORY, status, attributes), identity_of(status))
 
     def other(self, directory: int, name: str, path: bytes, status: os.stat_result) -> Known:
         """Return what is no directory; what cannot be read or copied is UNKNOWN, with the reason.
@@ -81,24 +91,50 @@ class Inspector:
         )
 
     def _file(self, directory: int, name: str, path: bytes, status: os.stat_result) -> Known:
-        after, digest, read_at = read_stable(directory, name, status, self._contents, self._reads)
-        entry = self._entry(path, Kind.FILE, after, after.st_size, digest, b"")
+        after, digest, read_at, attributes = read_stable(
+            directory, name, status, self._contents, self._reads, self._owners
+        )
+        entry = self._entry(path, Kind.FILE, after, attributes, digest=digest)
         return Known(entry, identity_of(after), _is_racy(after, read_at))
 
     def _symlink(self, directory: int, name: str, path: bytes, status: os.stat_result) -> Known:
         read_at = time.time_ns()
         target = os.fsencode(self._reads.read_link(name, dir_fd=directory))
+        attributes = self._reads.attributes_of_link(name, self._owners, dir_fd=directory)
         after = self._reads.lstat(name, dir_fd=directory, follow_symlinks=False)
         if identity_of(after) != identity_of(status) or not stat.S_ISLNK(after.st_mode):
             raise UnstableError("it changes faster than it can be read")
-        entry = self._entry(path, Kind.SYMLINK, after, 0, b"", target)
+        entry = self._entry(path, Kind.SYMLINK, after, attributes, target=target)
         return Known(entry, identity_of(after), _is_racy(after, read_at))
 
-    def _entry(self, path: bytes, kind: Kind, status: os.stat_result, size: int, digest: bytes, target: bytes) -> Entry:
+    def _entry(
+        self,
+        path: bytes,
+        kind: Kind,
+        status: os.stat_result,
+        attributes: Attributes,
+        *,
+        digest: bytes = b"",
+        target: bytes = b"",
+    ) -> Entry:
         uid, gid = status.st_uid, status.st_gid
         mode = 0 if kind is Kind.SYMLINK else stat.S_IMODE(status.st_mode)
         owner, group = self._owners.users[uid], self._owners.groups[gid]
-        return Entry(path, kind, mode, uid, gid, owner, group, status.st_mtime_ns, size, digest, target)
+        size = link = 0
+        if kind is Kind.FILE:
+            size = status.st_size
+            link = self._link(status) if status.st_nlink > 1 else 0
+        encoded, flaw = attributes
+        return Entry(
+            path, kind, mode, uid, gid, owner, group, status.st_mtime_ns, size, digest, target, flaw, encoded, link
+        )
+
+    def _link(self, status: os.stat_result) -> int:
+        """Return what the names of one file have in common: its inode, told apart from those of other mounts."""
+        number = status.st_ino
+        if status.st_dev != self.root_device:
+            number ^= status.st_dev * _SPREAD
+        return number & _INT63 or 1
 
 
 def identity_of(status: os.stat_result) -> DiskIdentity:

@@ -67,8 +67,12 @@ def _parsed(line: bytes) -> tuple[bytes, str]:
     """Return mount point and type of one line of mountinfo (proc(5)); spaces in it are octal escapes."""
     left, _, right = line.partition(b" - ")
     fields = left.split(b" ")
-    point = _ESCAPE.sub(lambda found: bytes([int(found[1], 8)]), fields[4])
-    return point, os.fsdecode(right.split(b" ")[0])
+    return unescaped(fields[4]), os.fsdecode(right.split(b" ")[0])
+
+
+def unescaped(field: bytes) -> bytes:
+    """Return a field of mountinfo with its octal escapes resolved."""
+    return _ESCAPE.sub(lambda found: bytes([int(found[1], 8)]), field)
 
 
 def _is_remote(kind: str) -> bool:

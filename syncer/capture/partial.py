@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from syncer.capture.findings import Finding, KnownTree
+from syncer.capture.findings import Finding, Findings, KnownTree
 from syncer.capture.ignore import Scope
 from syncer.capture.parents import Parents
 from syncer.capture.reader import DIRECTORY_FLAGS, Reads
@@ -113,14 +113,26 @@ class PartialScan:
         elif not stat.S_ISDIR(status.st_mode):
             if old is None or path in self._reread or not scanner.is_unchanged(old, status):
                 yield from scanner.child(path, name, parent, status, old, reread=path in self._reread)
-        elif not with_all_below and path not in self._fresh and self._stays(path, name, parent, status, old):
+        elif not with_all_below and path not in self._fresh and self._stays(path, status, old):
             if old is not None:
-                yield from scanner.directory_itself(path, status, old)
+                yield from self._directory_itself(path, name, parent, status, old)
         else:
             self._covered.add(path)
             yield from scanner.child(path, name, parent, status, old)
 
-    def _stays(self, path: bytes, name: str, parent: int, status: os.stat_result, old: Known | None) -> bool:
+    def _directory_itself(self, path: bytes, name: str, parent: int, status: os.stat_result, old: Known) -> Findings:
+        try:
+            descriptor = self._reads.open(name, DIRECTORY_FLAGS, dir_fd=parent)
+        except OSError:
+            # Its mode or its access list may have changed: it is looked at with all below.
+            self._covered.add(path)
+            return (yield from self._scanner.child(path, name, parent, status, old))
+        try:
+            return (yield from self._scanner.directory_itself(path, descriptor, status, old))
+        finally:
+            self._reads.close(descriptor)
+
+    def _stays(self, path: bytes, status: os.stat_result, old: Known | None) -> bool:
         """Tell whether a directory is the one that is known, so that its own row is all there is to look at."""
         if old is None:
             # Its parent may have been touched by anything; a directory that is new was named as fresh.
@@ -128,30 +140,21 @@ class PartialScan:
         if old.entry.kind is not Kind.DIRECTORY:
             return False
         identity = old.identity
-        if (identity.inode, identity.device) != (status.st_ino, status.st_dev):
-            return False
-        if identity.ctime_ns == status.st_ctime_ns:
-            return True
-        # Its mode or its access list may have changed: only opening it tells whether it can still be read.
-        try:
-            self._reads.close(self._reads.open(name, DIRECTORY_FLAGS, dir_fd=parent))
-        except OSError:
-            return False
-        return True
+        return (identity.inode, identity.device) == (status.st_ino, status.st_dev)
 
     def _root_itself(self) -> Iterator[Finding]:
         old = self._known.get(b"")
         if b"" in self._fresh or old is None:
             yield from self._from_its_parent(b"")
         else:
-            yield from self._scanner.directory_itself(b"", self._reads.status(self._root), old)
+            yield from self._scanner.directory_itself(b"", self._root, self._reads.status(self._root), old)
 
     def _look_at_directory(self, path: bytes) -> Iterator[Finding]:
         """Yield the row of a directory that comes along because something in it is wanted."""
         opened, blocked = self._open(path)
         if blocked is None:
             try:
-                yield from self._scanner.directory_itself(path, self._reads.status(opened), None)
+                yield from self._scanner.directory_itself(path, opened, self._reads.status(opened), None)
             finally:
                 self._reads.close(opened)
 

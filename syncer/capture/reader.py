@@ -11,6 +11,7 @@ from typing import NamedTuple
 from blake3 import blake3
 
 from syncer.capture.contents import LARGEST_CONTENT, ContentCache
+from syncer.files import Attributes, Names, read_attributes, read_attributes_at
 
 PIECE_BYTES = 1024 * 1024
 _PAUSES = (0.0, 0.001, 0.005)
@@ -60,6 +61,16 @@ class Reads:
         return os.readlink(name, dir_fd=dir_fd)
 
     @staticmethod
+    def attributes(descriptor: int, names: Names) -> Attributes:
+        """Return the extended attributes of what is opened."""
+        return read_attributes(descriptor, names)
+
+    @staticmethod
+    def attributes_of_link(name: str, names: Names, *, dir_fd: int) -> Attributes:
+        """Return the extended attributes of a symlink itself."""
+        return read_attributes_at(dir_fd, name, names)
+
+    @staticmethod
     def read(descriptor: int, size: int) -> bytes:
         """Return up to `size` bytes."""
         return os.read(descriptor, size)
@@ -77,10 +88,16 @@ class Reading(NamedTuple):
     digest: bytes
     read_at: int
     """Wall clock (ns) before the first byte was read."""
+    attributes: Attributes
 
 
 def read_stable(
-    directory: int, name: str, status: os.stat_result, contents: ContentCache | None, reads: Reads
+    directory: int,
+    name: str,
+    status: os.stat_result,
+    contents: ContentCache | None,
+    reads: Reads,
+    names: Names,
 ) -> Reading:
     """Read and hash the regular file `name`, whose lstat was `status`; small contents go to `contents`.
 
@@ -93,14 +110,19 @@ def read_stable(
             status = reads.lstat(name, dir_fd=directory, follow_symlinks=False)
             if not stat.S_ISREG(status.st_mode):
                 break
-        reading = _attempt(directory, name, status, contents, reads)
+        reading = _attempt(directory, name, status, contents, reads, names)
         if reading is not None:
             return reading
     raise UnstableError("it changes faster than it can be read")
 
 
 def _attempt(
-    directory: int, name: str, before: os.stat_result, contents: ContentCache | None, reads: Reads
+    directory: int,
+    name: str,
+    before: os.stat_result,
+    contents: ContentCache | None,
+    reads: Reads,
+    names: Names,
 ) -> Reading | None:
     """Return one reading, or None where the file is not the same before and after."""
     size = before.st_size
@@ -115,6 +137,8 @@ def _attempt(
         else:
             data = None
             read, digest = _hash_in_pieces(descriptor, size, reads)
+        # Before the last look: a change of them moves the ctime.
+        attributes = reads.attributes(descriptor, names)
         after = reads.status(descriptor)
     finally:
         reads.close(descriptor)
@@ -122,7 +146,7 @@ def _attempt(
         return None
     if data is not None and contents is not None:
         contents.put(digest, data)
-    return Reading(after, digest, now)
+    return Reading(after, digest, now, attributes)
 
 
 def _hash_in_pieces(descriptor: int, size: int, reads: Reads) -> tuple[int, bytes]:

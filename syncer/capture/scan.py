@@ -104,6 +104,7 @@ class Scanner:
             if identity != (self.identity or identity):
                 raise self._unavailable("another directory took its place")
             self.identity = identity
+            self._inspector.root_device = identity[0]
             yield descriptor
             self.require_same_root()
         finally:
@@ -133,7 +134,7 @@ class Scanner:
             return (yield from self.told(unreadable(path, status, error), old))
         kept = (yield from self._children(path, descriptor, known, names)) or not self._limited
         if kept or self._scope.wants(path, is_directory=True):
-            return (yield from self.told(self._inspector.directory(path, status), old))
+            return (yield from self.told(self._inspector.directory(path, descriptor, status), old))
         if old is not None:
             yield from self.gone(path, old)
         return False
@@ -229,12 +230,12 @@ class Scanner:
             yield from self._gone_below(path)
         # A racy one is told until it is clean: whoever takes it must look again.
         if always or found != old or found.racy:
-            yield Finding(path, found, links)
+            yield Finding(path, found, links, old)
         return True
 
     def gone(self, path: bytes, old: Known) -> Iterator[Finding]:
         """Yield that a path is gone, with everything known below."""
-        yield Finding(path, None, 0)
+        yield Finding(path, None, 0, old)
         if old.entry.kind is Kind.DIRECTORY:
             yield from self._gone_below(path)
 
@@ -244,9 +245,9 @@ class Scanner:
             for child in self._known.children(old.entry.path).values():
                 self._forget_tree(child)
 
-    def directory_itself(self, path: bytes, status: os.stat_result, old: Known | None) -> Findings:
-        """Look at a directory's own row only."""
-        return (yield from self.told(self._inspector.directory(path, status), old))
+    def directory_itself(self, path: bytes, descriptor: int, status: os.stat_result, old: Known | None) -> Findings:
+        """Look at an opened directory's own row only."""
+        return (yield from self.told(self._inspector.directory(path, descriptor, status), old))
 
     def is_unchanged(self, old: Known, status: os.stat_result) -> bool:
         """Tell whether `status` shows exactly what is known."""

@@ -61,6 +61,17 @@ class CaptureIndex(Protocol):
         """Record one group in one transaction."""
 
 
+def _allow(*, deletes: bool) -> None:
+    """Nobody watches the mounts."""
+
+
+class BeforeCommit(Protocol):
+    """Who must know of a group before it is committed."""
+
+    def __call__(self, *, deletes: bool) -> None:
+        """Look at what the group rests on; `deletes`: it holds deletions."""
+
+
 class _IndexedTree:
     """The index of one domain as a scanner sees it."""
 
@@ -88,8 +99,10 @@ class TreeCapture:
         enter: Callable[[bytes, int], None],
         contents: ContentCache | None,
         reads: Reads | None = None,
+        before_commit: BeforeCommit = _allow,
     ) -> None:
         """Capture `root` into `index`; `enter` is called before each directory is listed."""
+        self._before_commit = before_commit
         self.deferred = Deferred()
         # The index may still carry the mark of a process that was killed.
         self.is_torn = True
@@ -148,6 +161,7 @@ class TreeCapture:
         """
         self._owed.update(reread)
         self.deferred.drop(dirty)
+        self._linked.clear()
         while dirty or fresh:
             owed = self._owed.intersection(dirty)
             for path in dirty if self._unstable else ():
@@ -183,6 +197,7 @@ class TreeCapture:
         if not (upserts or deletions or forgotten) and torn == self.is_torn:
             return self._index.head(self._domain)
         self.is_torn = torn
+        self._before_commit(deletes=bool(deletions))
         return self._index.commit_group(self._domain, upserts, deletions, forgotten, torn=torn, resend=resend)
 
     def gone_directories(self) -> list[bytes]:
@@ -213,16 +228,22 @@ class TreeCapture:
         self.deferred.add((path,), time.monotonic() + UNSTABLE_SECONDS)
 
     def _other_names(self, finding: Finding) -> Iterator[bytes]:
-        """Yield the other names of a file with hard links: an event names only one of them."""
-        found = finding.found
-        if finding.links < 2 or found is None or found.entry.kind is not Kind.FILE:
-            return
-        inode = (found.identity.device, found.identity.inode)
-        if inode not in self._linked:
-            self._linked.add(inode)
-            for path in self._index.paths_of_inode(self._domain, *inode):
-                if path != finding.path:
-                    yield path
+        """Yield the other names of a file with hard links: an event names only one of them.
+
+        The file that had this name before, too: it may have one name only now.
+        """
+        found, old = finding.found, finding.old
+        inodes = []
+        if finding.links > 1 and found is not None and found.entry.kind is Kind.FILE:
+            inodes.append((found.identity.device, found.identity.inode))
+        if old is not None and old.entry.link:
+            inodes.append((old.identity.device, old.identity.inode))
+        for inode in inodes:
+            if inode not in self._linked:
+                self._linked.add(inode)
+                for path in {*self._index.paths_of_inode(self._domain, *inode), *self._group.names_of(*inode)}:
+                    if path != finding.path:
+                        yield path
 
 
 def _racy(upserts: Iterable[Known]) -> list[bytes]:

@@ -28,6 +28,8 @@ COMMANDS = {
     "wait": Deferred("syncer.cli.wait", "Return when the agent serves, or all has arrived."),
     "explain": Deferred("syncer.cli.explain", "Say whether and why a path is synchronized, and where it is."),
     "approve": Deferred("syncer.cli.approve", "Let a synchronization pass that waits for a person."),
+    "history": Deferred("syncer.cli.history", "On failover: show the states that can be gone back to."),
+    "rollback": Deferred("syncer.cli.rollback", "On failover: go back to an earlier state."),
     "target": Deferred("syncer.cli.target", "Forget a target that is gone."),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -27,7 +28,7 @@ def render_status(status: dict[str, Any]) -> RenderableType:
         parts += [Text(""), _domains(status["domains"])]
     approvals = list(_approvals(status["targets"]))
     problems = list(_problems(status))
-    for lines in (approvals, problems):
+    for lines in (approvals, problems, list(_limits(status["targets"]))):
         if lines:
             parts += [Text(""), *lines]
     return Group(*parts)
@@ -113,6 +114,17 @@ def _approvals(targets: list[dict[str, Any]]) -> list[Text]:
                 what = f"{lost} wait for your approval: syncer approve {target['name']}"
                 lines.append(Text(printable(what), style="bold"))
     return lines
+
+
+def _limits(targets: list[dict[str, Any]]) -> Iterator[Text]:
+    """Yield what targets cannot hold; domains of one target often say the same."""
+    for target in targets:
+        said: dict[str, list[str]] = {}
+        for domain in target["domains"]:
+            for limit in domain.get("limits", ()):
+                said.setdefault(limit, []).append(domain["name"])
+        for limit, domains in said.items():
+            yield Text(f"limit: {printable(target['name'])} {printable(', '.join(domains))}: {printable(limit)}")
 
 
 def _problems(status: dict[str, Any]) -> list[Text]:

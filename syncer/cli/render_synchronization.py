@@ -60,6 +60,8 @@ def approval_lines(approvals: list[dict[str, Any]]) -> Iterator[str]:
         deletions, overwrites = approval["deletions"], approval["overwrites"]
         lost = f"{counted(deletions, 'deletion')} and {counted(overwrites, 'overwrite')}"
         yield printable(f"{approval['target']} {approval['domain']}: {lost} there wait for your approval")
+        if approval.get("reason"):
+            yield f"  {printable(approval['reason'])}"
         sample = approval.get("sample") or []
         for item in sample:
             yield f"  {item['action']:<8} {printable(item['path'])}"

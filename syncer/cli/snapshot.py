@@ -30,7 +30,7 @@ def command(
 ) -> int:
     """Make failover an exact copy now: of TARGET, or of all targets.
 
-    It asks only where a target holds other files that it would delete or overwrite for the first time.
+    It asks only where it would delete more than max_delete, or delete or overwrite files of a tree for the first time.
     """
     arguments = {"target": target, "domains": list(domains), "dry_run": dry_run}
     result = _run(invocation, arguments, as_json=as_json)

@@ -3,8 +3,33 @@
 from __future__ import annotations
 
 from syncer.files.atomic import write_atomically
+from syncer.files.attributes import (
+    Attributes,
+    Names,
+    has_labels,
+    own_attributes_at,
+    raw_attributes,
+    raw_attributes_at,
+    read_attributes,
+    read_attributes_at,
+)
 from syncer.files.beneath import Resolution, Root
 from syncer.files.disk import Disk, Observer
 from syncer.files.failures import DiskError
 
-__all__ = ["Disk", "DiskError", "Observer", "Resolution", "Root", "write_atomically"]
+__all__ = [
+    "Attributes",
+    "Disk",
+    "DiskError",
+    "Names",
+    "Observer",
+    "Resolution",
+    "Root",
+    "has_labels",
+    "own_attributes_at",
+    "raw_attributes",
+    "raw_attributes_at",
+    "read_attributes",
+    "read_attributes_at",
+    "write_atomically",
+]

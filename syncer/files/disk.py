@@ -5,15 +5,20 @@ All take directory descriptors and names; `path` is only what errors and the obs
 
 from __future__ import annotations
 
+import fcntl
 import os
+import stat
 from collections.abc import Callable
 
 from syncer.files import syscalls
+from syncer.files.attributes import named_by_descriptor
 from syncer.files.failures import DiskError
 
 Observer = Callable[[str, bytes], None]
 """Called with name and path before each operation; may raise, an OSError as the system would."""
 
+_FICLONE = 0x40049409
+"""Of linux/fs.h; the same number on every machine that syncer runs on."""
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -49,6 +54,15 @@ class Disk:
         except OSError as error:
             raise DiskError("write", path, error) from error
 
+    def set_size(self, descriptor: int, size: int, path: bytes = b"") -> None:
+        """Cut a file off, or make it longer with a hole (size in bytes)."""
+        try:
+            if self._before is not None:
+                self._before("set_size", path)
+            os.ftruncate(descriptor, size)
+        except OSError as error:
+            raise DiskError("set_size", path, error) from error
+
     def copy_range(self, source: int, target: int, count: int, path: bytes = b"") -> int:
         """Copy up to `count` bytes within the kernel, from where both stand; return how many (0: the end)."""
         try:
@@ -57,6 +71,15 @@ class Disk:
             return os.copy_file_range(source, target, count)
         except OSError as error:
             raise DiskError("copy_range", path, error) from error
+
+    def clone(self, source: int, target: int, path: bytes = b"") -> None:
+        """Let an empty file share all bytes of another in one step (FICLONE), where the file system can."""
+        try:
+            if self._before is not None:
+                self._before("clone", path)
+            fcntl.ioctl(target, _FICLONE, source)
+        except OSError as error:
+            raise DiskError("clone", path, error) from error
 
     def set_owner(self, descriptor: int, uid: int, gid: int, path: bytes = b"") -> None:
         """Set owner and group of what is opened (-1: leave)."""
@@ -122,6 +145,33 @@ class Disk:
         except OSError as error:
             raise DiskError("remove_attribute", path, error) from error
 
+    def set_attribute(self, descriptor: int, attribute: str, value: bytes, path: bytes = b"") -> None:
+        """Set an extended attribute of what is opened."""
+        try:
+            if self._before is not None:
+                self._before("set_attribute", path)
+            os.setxattr(descriptor, attribute, value)
+        except OSError as error:
+            raise DiskError("set_attribute", path, error) from error
+
+    def set_attribute_at(self, directory: int, name: bytes, attribute: str, value: bytes, path: bytes = b"") -> None:
+        """Set an extended attribute of a name itself, also where it is a link."""
+        try:
+            if self._before is not None:
+                self._before("set_attribute_at", path)
+            os.setxattr(named_by_descriptor(directory, name), attribute, value, follow_symlinks=False)
+        except OSError as error:
+            raise DiskError("set_attribute_at", path, error) from error
+
+    def remove_attribute_at(self, directory: int, name: bytes, attribute: str, path: bytes = b"") -> None:
+        """Remove an extended attribute of a name itself, also where it is a link."""
+        try:
+            if self._before is not None:
+                self._before("remove_attribute_at", path)
+            os.removexattr(named_by_descriptor(directory, name), attribute, follow_symlinks=False)
+        except OSError as error:
+            raise DiskError("remove_attribute_at", path, error) from error
+
     def make_directory(self, directory: int, name: bytes, mode: int = 0o700, path: bytes = b"") -> None:
         """Make a directory."""
         try:
@@ -140,6 +190,15 @@ class Disk:
         except OSError as error:
             raise DiskError("make_symlink", path, error) from error
 
+    def make_whiteout(self, directory: int, name: bytes, path: bytes = b"") -> None:
+        """Make what an overlay takes for "nothing is here": a character device 0/0."""
+        try:
+            if self._before is not None:
+                self._before("make_whiteout", path)
+            os.mknod(name, stat.S_IFCHR, 0, dir_fd=directory)
+        except OSError as error:
+            raise DiskError("make_whiteout", path, error) from error
+
     def link(self, source_directory: int, source: bytes, directory: int, name: bytes, path: bytes = b"") -> None:
         """Give the file `source` another name; a link itself is not followed."""
         try:
@@ -157,6 +216,15 @@ class Disk:
             os.rename(source, name, src_dir_fd=source_directory, dst_dir_fd=directory)
         except OSError as error:
             raise DiskError("rename", path, error) from error
+
+    def rename_new(self, source_directory: int, source: bytes, directory: int, name: bytes, path: bytes = b"") -> None:
+        """Rename to a name that nothing has; DiskError with EEXIST where something has it by now."""
+        try:
+            if self._before is not None:
+                self._before("rename_new", path)
+            syscalls.rename_new(source_directory, source, directory, name)
+        except OSError as error:
+            raise DiskError("rename_new", path, error) from error
 
     def exchange(self, directory: int, name: bytes, other_directory: int, other: bytes, path: bytes = b"") -> None:
         """Swap what two names stand for, in one step."""

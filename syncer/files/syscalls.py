@@ -8,6 +8,7 @@ import os
 
 _OPENAT2 = 437
 _RENAMEAT2 = {"x86_64": 316, "aarch64": 276}.get(os.uname().machine, 0)
+_RENAME_NOREPLACE = 1
 _RENAME_EXCHANGE = 2
 
 _RESOLVE_NO_XDEV = 0x01
@@ -59,6 +60,26 @@ def open_directory_beneath(directory: int, path: bytes, *, across_mounts: bool) 
         # EAGAIN: a rename somewhere made the kernel unsure about ".."; it asks for another try.
         if number not in (errno.EAGAIN, errno.EINTR):
             raise OSError(number, os.strerror(number), path)
+
+
+def rename_new(source_directory: int, source: bytes, directory: int, name: bytes) -> None:
+    """Rename to a name that nothing has (renameat2 with RENAME_NOREPLACE).
+
+    Raises OSError: EEXIST where something has it. Where the file system cannot do it in one step, the name is
+    looked at just before.
+    """
+    if _RENAMEAT2:
+        if _syscall_rename(_RENAMEAT2, source_directory, source, directory, name, _RENAME_NOREPLACE) == 0:
+            return
+        number = ctypes.get_errno()
+        if number not in (errno.EINVAL, errno.ENOSYS):
+            raise OSError(number, os.strerror(number), name)
+    try:
+        os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        os.rename(source, name, src_dir_fd=source_directory, dst_dir_fd=directory)
+        return
+    raise OSError(errno.EEXIST, os.strerror(errno.EEXIST), name)
 
 
 def exchange(directory: int, name: bytes, other_directory: int, other_name: bytes) -> None:

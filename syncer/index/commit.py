@@ -12,10 +12,10 @@ from syncer.model import Kind, Known, is_beneath, join, name_of, parent_of
 
 _KEY = "domain_id = ? AND parent = ? AND name = ?"
 # The columns are our own names, no input.
-_BEFORE = f"SELECT {ENTRY_COLUMNS}, {DISK_COLUMNS}, digest_seq FROM entry WHERE {_KEY} AND state = 0"  # noqa: S608
+_BEFORE = f"SELECT {ENTRY_COLUMNS}, {DISK_COLUMNS}, digest_seq, born, died, seq, state FROM entry WHERE {_KEY}"  # noqa: S608
 _UPSERT = (
-    "INSERT OR REPLACE INTO entry (domain_id, parent, name, state, seq, digest_seq, captured,"  # noqa: S608
-    f" {ENTRY_COLUMNS}, {DISK_COLUMNS}) VALUES ({', '.join('?' * 24)})"
+    "INSERT OR REPLACE INTO entry (domain_id, parent, name, state, seq, digest_seq, born, died, captured,"  # noqa: S608
+    f" {ENTRY_COLUMNS}, {DISK_COLUMNS}) VALUES ({', '.join('?' * 28)})"
 )
 _REFRESH = f"UPDATE entry SET ({DISK_COLUMNS}) = (?, ?, ?, ?, ?, ?) WHERE {_KEY}"  # noqa: S608
 _BURY = f"UPDATE entry SET state = {TOMBSTONE}, seq = ?, captured = ? WHERE {_KEY}"  # noqa: S608
@@ -38,6 +38,7 @@ class Group:
         self._is_empty = is_empty
         self._known: dict[bytes, Known] = {}
         self._digest_seqs: dict[bytes, int] = {}
+        self._lives: dict[bytes, tuple[int, int]] = {}
 
     def write(
         self,
@@ -66,9 +67,14 @@ class Group:
         execute = self._connection.execute
         for path in paths:
             row = execute(_BEFORE, self._key(path)).fetchone()
-            if row is not None:
+            if row is None:
+                continue
+            digest_seq, born, died, seq, state = row[-5:]
+            # What comes back over a tombstone begins another life; what was only hidden goes on with its own.
+            self._lives[path] = (0, seq) if state == TOMBSTONE else (born, died)
+            if state == LIVE:
                 self._known[path] = known_of(path, row)
-                self._digest_seqs[path] = row[-1]
+                self._digest_seqs[path] = digest_seq
 
     def _upsert(self, rows: list[Known]) -> None:
         self.added += sum(known.entry.path not in self._known for known in rows)
@@ -81,9 +87,11 @@ class Group:
         before = self._known.get(path)
         same = before is not None and before.entry.digest == known.entry.digest
         digest_seq = self._digest_seqs[path] if same else self.seq
+        birth, died = self._lives.get(path, (0, 0))
+        born = birth or self.seq
         parent, _, name = path.rpartition(b"/")
         return (
-            self._domain_id, parent, name, LIVE, self.seq, digest_seq, self._now, int(kind), *entry,
+            self._domain_id, parent, name, LIVE, self.seq, digest_seq, born, died, self._now, int(kind), *entry,
             *disk_values(known),
         )  # fmt: skip  # in the order of the statement
 
@@ -103,7 +111,7 @@ class Group:
     def _forget(self, paths: Iterable[bytes]) -> None:
         for path in paths:
             row = self._connection.execute(_BEFORE, self._key(path)).fetchone()
-            if row is None:
+            if row is None or row[-1] != LIVE:
                 continue
             self._connection.execute(_FORGET, self._key(path))
             self.added -= 1

@@ -8,7 +8,7 @@ from syncer.model import DiskIdentity, Entry, Kind, Known
 
 LIVE, TOMBSTONE, HIDDEN = 0, 1, 2
 
-ENTRY_COLUMNS = "kind, mode, uid, gid, owner, group_name, mtime_ns, size, digest, link_target, note"
+ENTRY_COLUMNS = "kind, mode, uid, gid, owner, group_name, mtime_ns, size, digest, link_target, note, attributes, link"
 DISK_COLUMNS = "disk_size, disk_mtime_ns, disk_ctime_ns, inode, device, racy"
 
 _UNSIGNED = 0xFFFFFFFFFFFFFFFF
@@ -30,11 +30,11 @@ def entry_of(path: bytes, columns: tuple[Any, ...]) -> Entry:
 
 def known_of(path: bytes, columns: tuple[Any, ...]) -> Known:
     """Return what ENTRY_COLUMNS and DISK_COLUMNS say, in this order."""
-    kind, mode, uid, gid, owner, group, mtime, size, digest, target, note = columns[:11]
+    kind, mode, uid, gid, owner, group, mtime, size, digest, target, note, attributes, link = columns[:13]
     return Known(
-        Entry(path, _KINDS[kind], mode, uid, gid, owner, group, mtime, size, digest, target, note),
-        identity_of(columns[11:16]),
-        bool(columns[16]),
+        Entry(path, _KINDS[kind], mode, uid, gid, owner, group, mtime, size, digest, target, note, attributes, link),
+        identity_of(columns[13:18]),
+        bool(columns[18]),
     )
 
 
@@ -52,11 +52,12 @@ def children_of(directory: bytes, rows: list[tuple[Any, ...]]) -> dict[bytes, Kn
     # Unpacked in one place and built in place: a call for each row would cost as much again.
     for (
         name, kind, mode, uid, gid, owner, group, mtime, size, digest, target, note,
-        disk_size, disk_mtime, disk_ctime, inode, device, racy,
+        attributes, link, disk_size, disk_mtime, disk_ctime, inode, device, racy,
     ) in rows:  # fmt: skip  # the columns in their order
         found[name] = _new(Known, (
             _new(Entry, (
-                prefix + name, kinds[kind], mode, uid, gid, owner, group, mtime, size, digest, target, note
+                prefix + name, kinds[kind], mode, uid, gid, owner, group, mtime, size, digest, target, note,
+                attributes, link,
             )),
             _new(DiskIdentity, (
                 disk_size, disk_mtime, disk_ctime,

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
+from syncer.index.names import OwnerNames, owner_names
 from syncer.index.opening import explained
 from syncer.index.rows import ENTRY_COLUMNS, LIVE, entry_of
 from syncer.model import Change, Entry, Head, join, name_of, parent_of
@@ -24,6 +25,21 @@ _CHANGES += " {index} WHERE domain_id = ? AND {seq} > ? AND state < 2 ORDER BY p
 
 # Without statistics SQLite prefers the primary key, which here means reading the whole domain.
 _SINCE = "FROM entry INDEXED BY entry_by_seq WHERE domain_id = ? AND seq > ?"
+
+
+_TOMBSTONES = "FROM entry INDEXED BY entry_tombstone WHERE domain_id = ?1 AND state = 1 AND seq > ?2"
+_ARRIVALS = "FROM entry INDEXED BY entry_by_seq WHERE domain_id = ?1 AND seq > ?2 AND state = 0"
+_ARRIVALS += " AND NOT (born <= ?2 OR died > ?2)"
+# Where a life before the last one ended after it, that one is taken to have begun before.
+_WAS_THERE = "(born <= ?2 OR died > ?2)"
+
+
+class Deletion(NamedTuple):
+    """A path that was deleted with `seq`; `was_there`: not only since the seq that was asked for."""
+
+    seq: int
+    was_there: bool
+    entry: Entry
 
 
 class SummaryCache:
@@ -102,6 +118,22 @@ class IndexSnapshot:
             path = join(parent, name)
             yield Change(number, path, entry_of(path, columns) if state == LIVE else None)
 
+    def has_deletions_since(self, seq: int) -> bool:
+        """Tell whether anything was deleted after `seq`; one step in an index that holds tombstones only."""
+        return bool(self._one(f"SELECT EXISTS (SELECT 1 {_TOMBSTONES})", (seq,)))
+
+    def deletions_since(self, seq: int) -> Iterator[Deletion]:
+        """Yield what was deleted after `seq`, as it was last known."""
+        query = f"SELECT seq, {_WAS_THERE}, parent, name, {ENTRY_COLUMNS} {_TOMBSTONES}"  # constants
+        for number, was_there, parent, name, *columns in self._query(query, (seq,)):
+            yield Deletion(number, bool(was_there), entry_of(join(parent, name), columns))
+
+    def arrivals_since(self, seq: int) -> Iterator[Entry]:
+        """Yield the live paths that were not there at `seq`."""
+        query = f"SELECT parent, name, {ENTRY_COLUMNS} {_ARRIVALS}"  # constants of this file
+        for parent, name, *columns in self._query(query, (seq,)):
+            yield entry_of(join(parent, name), columns)
+
     def count_since(self, seq: int) -> int:
         """Return how many changes `changes_since` yields."""
         return int(self._one(f"SELECT count(*) {_SINCE} AND state < 2", (seq,)))
@@ -146,6 +178,14 @@ class IndexSnapshot:
             (digest, up_to_seq),
         )
         return bool(found)
+
+    def owner_names(self) -> OwnerNames:
+        """Return the names of users and groups that own anything; reads all rows."""
+        owners = self._query("SELECT DISTINCT owner, group_name FROM entry WHERE domain_id = ? AND state = 0", ())
+        attributes = self._query(
+            "SELECT DISTINCT attributes FROM entry WHERE domain_id = ? AND state = 0 AND attributes <> x''", ()
+        )
+        return owner_names(owners, (row[0] for row in attributes))
 
     def summary(self) -> bytes:
         """Return the digest over all live entries (see syncer/summary.py); cached until something changes."""

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from syncer.index.commit import Group
+from syncer.index.names import OwnerNames
 from syncer.index.opening import connect, explained, open_or_rebuild
 from syncer.index.rows import DISK_COLUMNS, ENTRY_COLUMNS, children_of, known_of, signed
 from syncer.index.runs import Runs
@@ -41,6 +42,7 @@ class IndexStore:
         self._runs: dict[str, Runs] = {}
         self._idle: list[sqlite3.Connection] = []
         self._summaries = SummaryCache()
+        self._names: dict[str, tuple[int, OwnerNames]] = {}
         self._closed = False
 
     @classmethod
@@ -114,13 +116,22 @@ class IndexStore:
         return [join(parent, name) for parent, name in rows]
 
     def unknowns(self, domain: str, limit: int) -> list[tuple[bytes, str]]:
-        """Return up to `limit` paths that could not be read or cannot be copied, with the reason."""
+        """Return up to `limit` paths that could not be captured, wholly or in part, with the reason."""
         rows = self._rows(
-            "SELECT parent, name, note FROM entry INDEXED BY entry_unknown"
-            " WHERE domain_id = ? AND kind = 4 AND state = 0 ORDER BY parent, name LIMIT ?",
+            "SELECT parent, name, note FROM entry INDEXED BY entry_noted"
+            " WHERE domain_id = ? AND note <> '' AND state = 0 ORDER BY parent, name LIMIT ?",
             (self._id(domain), limit),
         )
         return [(join(parent, name), note) for parent, name, note in rows]
+
+    def owner_names(self, domain: str) -> OwnerNames:
+        """Return the names of users and groups that own anything; reads the domain only where it has changed."""
+        seq = self.head(domain).seq
+        remembered = self._names.get(domain)
+        if remembered is None or remembered[0] != seq:
+            with self.snapshot(domain) as snapshot:
+                remembered = self._names[domain] = (snapshot.head.seq, snapshot.owner_names())
+        return remembered[1]
 
     def commit_group(
         self,

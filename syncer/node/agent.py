@@ -20,6 +20,7 @@ from syncer.admin.server import serve_admin
 from syncer.config import Settings
 from syncer.errors import StateError, SyncerError
 from syncer.model import Mode, Term
+from syncer.node.events import log_event
 from syncer.node.failover import FailoverSide
 from syncer.node.memory import keep_small
 from syncer.node.production import ProductionSide
@@ -68,7 +69,16 @@ class Node:
             if not read_term(self.store).counter:
                 observe_term(self.store, Term(1, self.store.node_id))
             self.production = ProductionSide(self.settings, self.store, self.identity, self.fail, automatic=automatic)
-        self.failover = FailoverSide(self.settings, self.store)
+        self.failover = FailoverSide(self.settings, self.store, self.failover_event)
+
+    def failover_event(self, name: str, variables: dict[str, str | int | float | bool]) -> None:
+        """Record an event of the failover side, with this node's name."""
+        log_event(name, {"node": self.settings.node.name, **variables})
+
+    def start_failover(self) -> None:
+        """Let the failover side begin; only the agent does that, a command that runs without one does not."""
+        assert self.failover is not None, "prepare comes first"
+        self.failover.start()
 
     def fail(self, error: BaseException) -> None:
         """A part that must not die died: the node stops loudly."""
@@ -126,6 +136,8 @@ class Node:
 
     async def close(self) -> None:
         """End everything; a transaction that is being applied is finished first."""
+        if self.failover is not None:
+            self.failover.end_commands()
         if self._server is not None:
             await self._server.stop(0.5)
         if self.production is not None:
@@ -156,6 +168,7 @@ async def run_agent(settings: Settings) -> None:
         loop.add_signal_handler(signum, stopping.set)
     try:
         node.prepare(automatic=True)
+        node.start_failover()
         await node.listen_for_peers()
         commands = Commands(node)
         async with serve_admin(settings.node.state, commands.run):
@@ -185,6 +198,8 @@ async def _supervise(node: Node, stopping: asyncio.Event) -> None:
             tasks.create_task(until_told())
             tasks.create_task(node.failed())
             tasks.create_task(keep_small())
+            if node.failover is not None:
+                tasks.create_task(node.failover.run())
             if node.production is not None:
                 tasks.create_task(node.production.run())
     except* _StopError:

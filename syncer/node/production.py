@@ -16,16 +16,19 @@ from syncer.capture.contents import ContentCache
 from syncer.capture.ignore import Scope, pattern_hash
 from syncer.capture.watch import Watcher
 from syncer.config import DomainSettings, FailoverSettings, Settings
-from syncer.errors import PeerRejectedError, Reason
+from syncer.errors import CommandFailure, PeerRejectedError, Reason
 from syncer.index.store import IndexStore
-from syncer.model import Head, Term
+from syncer.model import Head, RootShape, Term
+from syncer.node.events import RecordEvent, log_event
 from syncer.node.protected import protected_paths
 from syncer.replicate.link import Link
 from syncer.replicate.link import Stream as Call
 from syncer.replicate.messages import Ack
 from syncer.replicate.sender import Sender
+from syncer.replicate.sending_brake import SendingBrake
 from syncer.replicate.source import DiskSource
 from syncer.replicate.stream import Stream, StreamView
+from syncer.state.brake import BrakeStore
 from syncer.state.cursors import TargetProgress, read_progress, read_target, record_progress
 from syncer.state.peers import peer_by_node_id
 from syncer.state.store import StateStore
@@ -48,6 +51,10 @@ class Exposure(NamedTuple):
     oldest_seconds: float
 
 
+def _log_event(event: str, variables: dict[str, str | int | float | bool]) -> None:
+    log.warning("event %s: %s", event, variables)
+
+
 class ProductionSide:
     """Everything that captures and sends."""
 
@@ -59,13 +66,16 @@ class ProductionSide:
         on_failure: Callable[[BaseException], None],
         *,
         automatic: bool = True,
+        record: RecordEvent = log_event,
     ) -> None:
         """Build capturers and senders; with `automatic` False nothing is sent but what is asked for."""
+        self._record = record
         self.node_id = store.node_id
         self.name = settings.node.name
         self.software = __version__
         self.index = IndexStore.open(settings.node.state / "index.db")
         self.states: dict[str, CaptureState] = {}
+        self.shapes: dict[str, RootShape | None] = {}
         self._settings = settings
         self._store = store
         self._identity = identity
@@ -153,6 +163,10 @@ class ProductionSide:
         """Have the path read again, and given a fresh seq once it is stable."""
         self.capturers[domain].content_changed(path)
 
+    def record(self, event: str, variables: dict[str, str | int | float | bool]) -> None:
+        """Record an event of this node."""
+        self._record(event, {"node": self.name, **variables})
+
     def succeeded(self, stream: Stream, ack: Ack, *, full: bool) -> None:
         """Record an acknowledgement, at most every RECORD_EVERY seconds for each stream."""
         now = time.monotonic()
@@ -163,6 +177,13 @@ class ProductionSide:
         view = self.senders[key].view()
         progress = TargetProgress(stream.target, stream.domain, ack.cursor, view.last_success, "", view.last_full)
         self._loop.run_in_executor(None, record_progress, self._store, progress)
+
+    def check_failed(self, stream: Stream, failure: CommandFailure) -> None:
+        """Raise the event of a transaction that the target's check refused."""
+        self._record(
+            "check.failed",
+            {"node": self.name, "target": stream.target, "domain": stream.domain, **failure._asdict()},
+        )
 
     def _capturer(self, domain: DomainSettings, on_failure: Callable[[BaseException], None]) -> Capturer:
         return Capturer(
@@ -178,6 +199,7 @@ class ProductionSide:
             on_head=lambda name, _: self._post(self._head_moved, name),
             on_state=self._on_state,
             on_failure=lambda error: self._post(on_failure, error),
+            on_shape=self._on_shape,
         )
 
     def _sender(self, target: FailoverSettings, domain: DomainSettings, *, automatic: bool) -> Sender:
@@ -190,10 +212,19 @@ class ProductionSide:
             target.retry_max,
             domain.patterns,
             pattern_hash(domain.patterns),
+            target.start_services,
         )
         source = DiskSource(Path(domain.path), self._cache)
         before = {progress.domain: progress for progress in read_progress(self._store, target.name)}
-        return Sender(stream, self, self.index, source, lambda: self._dial(target), before.get(domain.name))
+        brake = SendingBrake(
+            target.name,
+            domain.name,
+            str(domain.path),
+            domain.brake,
+            BrakeStore(self._store, domain.name, target.name),
+            lambda: self.shapes.get(domain.name),
+        )
+        return Sender(stream, self, self.index, source, lambda: self._dial(target), before.get(domain.name), brake)
 
     def _dial(self, target: FailoverSettings) -> Call:
         record = read_target(self._store, target.name)
@@ -209,6 +240,11 @@ class ProductionSide:
     def _on_state(self, domain: str, state: CaptureState) -> None:
         # RACE: called on the capture thread; one assignment, read whole by the loop.
         self.states[domain] = state
+        self._post(self._head_moved, domain)
+
+    def _on_shape(self, domain: str, shape: RootShape | None) -> None:
+        # RACE: called on the capture thread; whoever takes a snapshot of the index after this sees it.
+        self.shapes[domain] = shape
         self._post(self._head_moved, domain)
 
     def _head_moved(self, domain: str) -> None:

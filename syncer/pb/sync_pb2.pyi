@@ -993,6 +993,9 @@ class Reject(_message.Message):
     DIGESTS_FIELD_NUMBER: _builtins.int
     SAMPLE_FIELD_NUMBER: _builtins.int
     OUTPUT_FIELD_NUMBER: _builtins.int
+    COMMAND_FIELD_NUMBER: _builtins.int
+    EXIT_FIELD_NUMBER: _builtins.int
+    SECONDS_FIELD_NUMBER: _builtins.int
     transaction: _builtins.int
     approval: _builtins.str
     """APPROVAL_REQUIRED: what to send as Begin.approval once a person agrees"""
@@ -1000,6 +1003,12 @@ class Reject(_message.Message):
     overwrites: _builtins.int
     output: _builtins.str
     """CHECK_FAILED: what the check printed, bounded and redacted"""
+    command: _builtins.str
+    """CHECK_FAILED: what was run"""
+    exit: _builtins.str
+    """CHECK_FAILED: its exit code, or how else it ended"""
+    seconds: _builtins.float
+    """CHECK_FAILED: how long it ran"""
     @_builtins.property
     def why(self) -> Global___Refusal: ...
     @_builtins.property
@@ -1021,10 +1030,13 @@ class Reject(_message.Message):
         digests: _abc.Iterable[_builtins.bytes] | None = ...,
         sample: _abc.Iterable[Global___PlanItem] | None = ...,
         output: _builtins.str = ...,
+        command: _builtins.str = ...,
+        exit: _builtins.str = ...,
+        seconds: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["why", b"why"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval", "deletions", b"deletions", "digests", b"digests", "output", b"output", "overwrites", b"overwrites", "sample", b"sample", "transaction", b"transaction", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval", "command", b"command", "deletions", b"deletions", "digests", b"digests", "exit", b"exit", "output", b"output", "overwrites", b"overwrites", "sample", b"sample", "seconds", b"seconds", "transaction", b"transaction", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

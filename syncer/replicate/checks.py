@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from syncer.attributes import flaw_of
 from syncer.errors import PeerProtocolError
 from syncer.model import DIGEST_SIZE, Change, Cursor, Entry, Kind, path_flaw, shown
 
@@ -84,4 +85,13 @@ def _entry_flaw(entry: Entry) -> str | None:
     for name in (entry.owner, entry.group):
         if len(name) > MAXIMUM_NAME or not name.isprintable():
             return "has an owner or group name that cannot be one"
-    return None
+    return _carried_flaw(entry)
+
+
+def _carried_flaw(entry: Entry) -> str | None:
+    """Say what is wrong with the hard links or the extended attributes of an entry."""
+    if entry.link > MAXIMUM_NUMBER or (entry.link and entry.kind is not Kind.FILE):
+        return "has a number of hard links that does not fit its kind"
+    if entry.attributes and entry.kind is Kind.UNKNOWN:
+        return "has attributes that do not fit its kind"
+    return flaw_of(entry.attributes)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from syncer.errors import PeerProtocolError
 from syncer.model import Change, Entry, Kind, Known, name_of, parent_of, shown
+from syncer.replicate.groupings import Groupings
 from syncer.replicate.messages import PlanItem
 
 Order = tuple[bytes, bytes]
@@ -34,7 +35,10 @@ def same_owner(name: str, number: int, other_name: str, other_number: int) -> bo
 
 
 def same_entry(wanted: Entry, current: Entry) -> bool:
-    """Tell whether `current` already is what `wanted` asks for, in everything that is synchronized."""
+    """Tell whether `current`, as production sent it once, already is what `wanted` asks for.
+
+    Link numbers are left out: they count only together, see groupings.py.
+    """
     return wanted[:2] == current[:2] and (
         wanted == current
         or (
@@ -43,6 +47,7 @@ def same_entry(wanted: Entry, current: Entry) -> bool:
             and wanted.size == current.size
             and wanted.digest == current.digest
             and wanted.link_target == current.link_target
+            and wanted.attributes == current.attributes
             and same_owner(wanted.owner, wanted.uid, current.owner, current.uid)
             and same_owner(wanted.group, wanted.gid, current.group, current.gid)
         )
@@ -107,8 +112,18 @@ def overlay(rows: Iterable[Known], edits: dict[bytes, Known | None]) -> Iterator
 class Comparison:
     """Merges production's entries, as they arrive, with failover's, and keeps what differs."""
 
-    def __init__(self, current: Iterator[Standing], in_scope: Callable[[bytes, bool], bool]) -> None:
-        """Compare with `current` (in order); what is not `in_scope(path, is_directory)` is never deleted."""
+    def __init__(
+        self,
+        current: Iterator[Standing],
+        in_scope: Callable[[bytes, bool], bool],
+        is_same_here: Callable[[Entry, Entry], bool] = same_entry,
+    ) -> None:
+        """Compare with `current` (in order); what is not `in_scope(path, is_directory)` is never deleted.
+
+        `is_same_here(wanted, current)` tells whether an edited path, with this node's numbers and names, is as wanted.
+        """
+        self._is_same_here = is_same_here
+        self._groupings = Groupings()
         self.differences: list[Difference] = []
         self.adopted: list[Known] = []
         """Equal to production's, but not as the base knows it: the base learns of them."""
@@ -135,6 +150,10 @@ class Comparison:
     def finish(self) -> list[Difference]:
         """Say that production has no more entries; return all differences in order."""
         self._skip_to(None)
+        apart = [Difference(Change(0, wanted.path, wanted), current) for wanted, current in self._groupings.broken()]
+        if apart:
+            self.differences.extend(apart)
+            self.differences.sort(key=lambda difference: order_of(difference.change.path))
         return self.differences
 
     def _take(self, entry: Entry) -> None:
@@ -144,12 +163,19 @@ class Comparison:
             self._next = next(self._current, None)
         if entry.kind is Kind.UNKNOWN:
             self._unknown.add(entry.path)
-        elif standing is None or not same_entry(entry, standing.known.entry):
+        elif standing is None or not self._is_same(entry, standing):
+            self._groupings.differs(entry)
             self.differences.append(
                 Difference(Change(0, entry.path, entry), standing.known.entry if standing is not None else None)
             )
-        elif standing.edited:
-            self.adopted.append(Known(entry, standing.known.identity))
+        else:
+            self._groupings.is_equal(entry, standing.known, edited=standing.edited)
+            if standing.edited or standing.known.entry.link != entry.link:
+                self.adopted.append(Known(entry, standing.known.identity))
+
+    def _is_same(self, entry: Entry, standing: Standing) -> bool:
+        same = self._is_same_here if standing.edited else same_entry
+        return same(entry, standing.known.entry)
 
     def _skip_to(self, key: Order | None) -> None:
         """Everything of failover before `key` is unknown to production: delete it, where that is allowed."""

@@ -9,7 +9,8 @@ import time
 from collections.abc import Iterator
 
 from syncer.apply.applier import Applied, Attempt
-from syncer.errors import ApplyError, PeerProtocolError, Reason, UnavailableRootError
+from syncer.apply.journal import Opening
+from syncer.errors import ApplyError, CheckFailedError, PeerProtocolError, Reason, UnavailableRootError
 from syncer.model import Change, Kind
 from syncer.replicate.checks import require
 from syncer.replicate.compare import Comparison, Difference, plan_item
@@ -87,6 +88,9 @@ class Incoming:
         try:
             replies: list[FromFailover] = step()
             return replies
+        except CheckFailedError as error:
+            self.abandon()
+            return [Reject(self.number, error.reason, str(error), failure=error.failure)]
         except ApplyError as error:
             self.abandon()
             if error.reason in (Reason.DISK_FULL, Reason.IO):
@@ -101,11 +105,15 @@ class Incoming:
 
     def _open(self, part: Part) -> list[FromFailover]:
         begin = self._begin
+        self._destination.require_whole()
         standing = self._destination.standing()
+        if not (begin.resume and begin.full) and not begin.dry_run and self._destination.rolled_back.done is not None:
+            return self._reject(Reason.ROLLED_BACK, self._destination.rolled_back.sentence())
         self._destination.require_root(on_demand=begin.on_demand)
+        self._destination.brake.begin()
         known = standing is not None and standing.source_node == self._hello.node_id
         # Another directory in the root's place is as foreign as at the first time.
-        self._first = not known or not self._destination.is_same_root()
+        self._first = not known or not self._destination.place.is_same() or bool(self._destination.place.shape_change())
         if not begin.full:
             start = None if standing is None or self._first or not standing.resumable else standing.cursor
             if start is None or start != begin.start:
@@ -119,15 +127,18 @@ class Incoming:
         if not edits and not self._first and self._destination.summary() == begin.summary:
             return self._nothing_to_do()
         self._vanished = [path for path, known in edits.items() if known is None]
-        self._comparison = Comparison(self._destination.current(edits), self._destination.scope().wants)
+        self._comparison = Comparison(
+            self._destination.current(edits), self._destination.scope().wants, self._destination.is_same
+        )
         return [WantEntries(self.number)] if not part.changes and not part.end else self._take_part(part)
 
     def _nothing_to_do(self) -> list[FromFailover]:
         self.done = True
         if self._begin.dry_run:
             return [Plan(self.number, (), last=True, approval="")]
-        kept = [] if not self._begin.full else self._destination.problems()
-        return [self._commit(Applied([], [], 0, 0, kept))]
+        opening = self._destination.opening(self._hello, self._begin)
+        kept = self._destination.problems()
+        return [self._commit(Applied([], [], 0, 0, kept, opening.standing.generation), opening)]
 
     def _take_part(self, part: Part) -> list[FromFailover]:
         if self._comparison is not None:
@@ -153,23 +164,35 @@ class Incoming:
         if self._comparison is not None:
             require(self._comparison.entries <= self._begin.entries, "more entries than announced")
             differences = self._comparison.finish()
-            approval = self._destination.require_approval(differences, self._begin) if self._first else None
+            approval, sentence = self._question(differences)
             if self._begin.dry_run:
                 self.done = True
                 return list(self._plan_messages(differences, approval))
             if approval is not None:
-                sentence = approval_sentence(approval, self._node_name)
                 return self._reject(Reason.APPROVAL_REQUIRED, sentence, approval)
             self._changes = [difference.change for difference in differences]
             self._adopted = [BaseRow(known.entry, known.identity) for known in self._comparison.adopted]
             self._vanished += self._comparison.unscoped
             self._comparison = None
+        else:
+            asked = self._destination.brake.ask_partial(self._changes, self._begin, self._destination.scope().wants)
+            if asked is not None:
+                return self._reject(Reason.APPROVAL_REQUIRED, asked.sentence, asked.approval)
         return self._start_attempt()
+
+    def _question(self, differences: list[Difference]) -> tuple[Approval | None, str]:
+        """Return what a person must agree to first, and the sentence that asks."""
+        if self._first:
+            self._destination.brake.start_anew()
+            approval = self._destination.require_approval(differences, self._begin)
+            return approval, approval_sentence(approval, self._node_name) if approval else ""
+        asked = self._destination.brake.ask_full(differences, self._begin)
+        return (asked.approval, asked.sentence) if asked is not None else (None, "")
 
     def _start_attempt(self) -> list[FromFailover]:
         # What production itself could not read is not touched here; it shows as production's problem.
         known = [c for c in self._changes if c.entry is None or c.entry.kind is not Kind.UNKNOWN]
-        self._attempt = self._destination.attempt(known)
+        self._attempt = self._destination.attempt(known, self._hello.term)
         self._changes = []
         missing = []
         for digest in self._attempt.wanted(frozenset(self._inline)):
@@ -199,18 +222,20 @@ class Incoming:
 
     def _finish(self) -> FromFailover:
         assert self._attempt is not None, "an attempt was begun"
-        applied = self._attempt.finish()
-        self._attempt = None
         # The base also learns what was equal already, and forgets what is gone or not synchronized any more.
+        opening = self._destination.opening(self._hello, self._begin, self._adopted, self._vanished)
+        applied = self._destination.finish(self._attempt, opening)
+        self._attempt = None
         applied = applied._replace(
             upserts=[*self._adopted, *applied.upserts], deletions=[*self._vanished, *applied.deletions]
         )
         self.done = True
-        return self._commit(applied)
+        return self._commit(applied, opening)
 
-    def _commit(self, applied: Applied) -> FromFailover:
+    def _commit(self, applied: Applied, opening: Opening) -> FromFailover:
         seconds = time.monotonic() - self._started
-        return self._destination.commit(applied, self._hello, self._begin, seconds, self.number)
+        settle_shape = self._first or self._begin.on_demand
+        return self._destination.commit(applied, opening, seconds, self.number, settle_shape=settle_shape)
 
     def _reject(self, reason: Reason, message: str, approval: Approval | None = None) -> list[FromFailover]:
         self.abandon()

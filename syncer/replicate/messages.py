@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from syncer.errors import Reason
+from syncer.errors import CommandFailure, Reason
 from syncer.model import Change, Cursor, Kind, Patterns, Problem, Term
 
 Path = bytes
@@ -182,8 +182,8 @@ class Reject(NamedTuple):
     message: str
     approval: Approval | None = None
     digests: tuple[bytes, ...] = ()
-    output: str = ""
-    """What a failed check printed, bounded and redacted."""
+    failure: CommandFailure = CommandFailure()
+    """CHECK_FAILED: how the check failed."""
 
 
 class Plan(NamedTuple):

@@ -17,6 +17,8 @@ from syncer.replicate.messages import Begin, Content, Contents, Part
 CHANGES_IN_ONE_PART = 2000
 INLINE_LIMIT = 256 * 1024
 """Bytes: a partial transaction with no more content than this carries all of it at once, unasked."""
+ATTRIBUTES_LIMIT = 256 * 1024
+"""Bytes of extended attributes in one part, the last path's beyond it; contents may come beside them."""
 PATH_LIMIT = 4095
 """Bytes of a path (PATH_MAX less the NUL)."""
 MESSAGE_LIMIT = 512 * 1024
@@ -92,8 +94,7 @@ class Outgoing:
 
     def next_part(self) -> Part:
         """Return the next part of the entries; the last one has `end`."""
-        found = list(islice(self._changes, CHANGES_IN_ONE_PART))
-        end = len(found) < CHANGES_IN_ONE_PART
+        found, end = self._some_changes()
         # A path longer than any path may be is a problem of production's; no target could hold or accept it.
         taken = [self._masked(change) for change in found if len(change.path) <= PATH_LIMIT]
         self.changes += len(taken)
@@ -101,6 +102,19 @@ class Outgoing:
         begin = self.begin if self._first else None
         self._first = False
         return Part(self.number, begin, tuple(taken), inline, end)
+
+    def _some_changes(self) -> tuple[list[Change], bool]:
+        """Return as many changes as one message holds, and whether no more follow."""
+        found: list[Change] = []
+        # Few paths have attributes, but those may be large.
+        attributes = 0
+        for change in islice(self._changes, CHANGES_IN_ONE_PART):
+            found.append(change)
+            if change.entry is not None and change.entry.attributes:
+                attributes += len(change.entry.attributes)
+                if attributes > ATTRIBUTES_LIMIT:
+                    return found, False
+        return found, len(found) < CHANGES_IN_ONE_PART
 
     def contents(self, digests: Iterable[bytes], *, last: bool) -> Iterator[Contents]:
         """Yield the wanted contents in order, small ones together, large ones in pieces.
@@ -131,7 +145,8 @@ class Outgoing:
         if entry is None or change.path not in self._unstable or entry.kind is not Kind.FILE:
             return change
         note = "changes faster than it can be read"
-        return change._replace(entry=entry._replace(kind=Kind.UNKNOWN, size=0, digest=b"", note=note))
+        masked = entry._replace(kind=Kind.UNKNOWN, size=0, digest=b"", note=note, attributes=b"", link=0)
+        return change._replace(entry=masked)
 
     def _inline_contents(self, changes: Iterable[Change]) -> Iterator[Content]:
         seq = _seq(self.begin)

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NamedTuple
 
-from syncer.errors import Reason
+from syncer.errors import CommandFailure, Reason
 from syncer.model import Cursor, Head, shown
+from syncer.replicate.brake import PREFIX
 from syncer.replicate.messages import Ack, Approval, Reject, Welcome
 
 
@@ -61,6 +62,10 @@ class Facts(NamedTuple):
     """A person waits for a full synchronization."""
     target_root: str | None = ""
     """Why the target's root must not be written to; "" where it may, None until the target has said."""
+    mounts: str | None = ""
+    """Which mount at or below the root came or went; "" where none did, None while the tree is scanned for it."""
+    preview: bool = False
+    """What is requested changes nothing: a person looks at what waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +88,19 @@ class Progress:
     """What the target said when it asked for the approval."""
     approved: str = ""
     approved_empty_seq: int = -1
+    check: CommandFailure | None = None
+    """How the target's check refused the last transaction: tried again with a newer seq, or when a person asks."""
+    check_refused: str = ""
+    """What it said then, with the first lines of the check's output."""
     broken: bool = False
     """The target found a transaction malformed: building upon its cursor would repeat it, so compare everything."""
+    braked: str = ""
+    """Why this node's own brake held back the head `braked_seq`; judged again when the head moves."""
+    braked_seq: int = -1
 
+
+LINES_SHOWN = 3
+"""Lines of a failed check's output that stand in a reason; the event has all of them."""
 
 EMPTIED = (
     "nothing is left below the root on production, and deleting everything on failover needs a person's word: "
@@ -101,8 +116,9 @@ def decide(progress: Progress, facts: Facts, now: float) -> Decision:
         return Decision(Step.REFUSE if facts.requested else Step.WAIT, Phase.SUSPENDED, facts.unavailable)
     if not facts.scanned:
         return Decision(Step.WAIT, Phase.CONNECTING, "the first scan of the domain is not complete yet")
-    if facts.emptied and progress.approved_empty_seq != facts.head.seq and progress.cursor is not None:
-        return Decision(Step.REFUSE if facts.requested else Step.WAIT, Phase.SUSPENDED, EMPTIED)
+    held = _held(progress, facts)
+    if held is not None:
+        return held
     if facts.requested:
         return Decision(Step.FULL, Phase.FULL)
     if facts.target_root is None:
@@ -114,11 +130,36 @@ def decide(progress: Progress, facts: Facts, now: float) -> Decision:
     waiting = _waiting_for_person_or_time(progress, facts, now)
     if waiting is not None:
         return waiting
+    # What was held back stays suspended to the eye until it has passed, also while it is judged again.
+    waits = progress.braked or (progress.approval_needed if progress.approval and not progress.approved else "")
     if progress.cursor is None or not progress.trusted or not facts.resumable:
-        return Decision(Step.FULL, Phase.FULL)
+        return Decision(Step.FULL, Phase.SUSPENDED, waits) if waits else Decision(Step.FULL, Phase.FULL)
     if progress.cursor.seq == facts.head.seq:
         return Decision(Step.WAIT, Phase.STREAMING)
-    return Decision(Step.PARTIAL, Phase.STREAMING)
+    return Decision(Step.PARTIAL, Phase.SUSPENDED if waits else Phase.STREAMING, waits)
+
+
+def _held(progress: Progress, facts: Facts) -> Decision | None:
+    """Say what this node itself holds back, which a preview may look at."""
+    if facts.mounts is None:
+        return Decision(Step.WAIT, Phase.CONNECTING, "file systems were mounted or unmounted: everything is scanned")
+    reason = facts.mounts
+    if not reason and facts.emptied and progress.approved_empty_seq != facts.head.seq and progress.cursor is not None:
+        reason = EMPTIED
+    if not reason and progress.braked_seq == facts.head.seq:
+        reason = progress.braked
+    if not reason or facts.preview:
+        return None
+    return Decision(Step.REFUSE if facts.requested else Step.WAIT, Phase.SUSPENDED, reason)
+
+
+def braking_reason(progress: Progress, facts: Facts, decision: Decision) -> str:
+    """Return the reason of a decision where it is a brake's, here or on the target, else ""."""
+    if decision.phase is not Phase.SUSPENDED:
+        return ""
+    asked = progress.approval is not None and progress.approval.id.startswith(PREFIX)
+    reasons = (facts.mounts, EMPTIED, progress.braked, progress.approval_needed if asked else "")
+    return decision.reason if decision.reason in reasons else ""
 
 
 def _disconnected(progress: Progress) -> Decision:
@@ -131,7 +172,12 @@ def _disconnected(progress: Progress) -> Decision:
 
 def _waiting_for_person_or_time(progress: Progress, facts: Facts, now: float) -> Decision | None:
     if progress.approval is not None and progress.approval.id != progress.approved:
-        return Decision(Step.WAIT, Phase.SUSPENDED, progress.approval_needed)
+        # The files may be back: then the target has nothing to ask any more.
+        news = progress.approval.id.startswith(PREFIX) and progress.rejected_seq != facts.head.seq
+        if not news or now < progress.retry_at:
+            return Decision(Step.WAIT, Phase.SUSPENDED, progress.approval_needed)
+    if progress.check is not None and progress.rejected_seq == facts.head.seq:
+        return Decision(Step.WAIT, Phase.SUSPENDED, progress.check_refused)
     if progress.rejected_seq == facts.head.seq and now < progress.retry_at:
         return Decision(Step.WAIT, Phase.SUSPENDED, progress.error)
     return None
@@ -162,14 +208,34 @@ def after_ack(progress: Progress, ack: Ack) -> Progress:
         approval=None,
         approval_needed="",
         approved="",
+        check=None,
+        check_refused="",
         broken=False,
+        braked="",
+        braked_seq=-1,
     )
+
+
+def after_brake(progress: Progress, reason: str, head_seq: int) -> Progress:
+    """Fold in that this node's own brake holds the state `head_seq` back."""
+    return replace(progress, braked=reason, braked_seq=head_seq)
+
+
+def after_release(progress: Progress) -> Progress:
+    """Fold in that this node's own brake let a later state pass."""
+    return replace(progress, braked="", braked_seq=-1)
 
 
 def after_reject(progress: Progress, reject: Reject, head_seq: int, now: float, delay: float) -> Progress:
     """Fold a rejected transaction in; the same seq is tried again after `delay` seconds at the earliest."""
+    if reject.reason is Reason.CHECK_FAILED:
+        # The target and the way to it are in order: this counts towards no suspension.
+        sentence = "; ".join([reject.message, *first_lines(reject.failure.output)])
+        return replace(progress, error=sentence, rejected_seq=head_seq, check=reject.failure, check_refused=sentence)
     changed = replace(
         progress,
+        check=None,
+        check_refused="",
         failures=progress.failures + 1,
         error=reject.message,
         rejected_seq=head_seq,
@@ -180,6 +246,11 @@ def after_reject(progress: Progress, reject: Reject, head_seq: int, now: float, 
     if reject.reason is Reason.APPROVAL_REQUIRED:
         return replace(changed, approval=reject.approval, approval_needed=reject.message, approved="")
     return changed
+
+
+def first_lines(output: str) -> list[str]:
+    """Return the first lines of a check's output, as many as fit in a sentence for the operator."""
+    return [line.strip() for line in output.splitlines() if line.strip()][:LINES_SHOWN]
 
 
 def after_loss(progress: Progress, error: str, *, refused: bool, malformed: bool = False) -> Progress:
@@ -196,13 +267,15 @@ def after_loss(progress: Progress, error: str, *, refused: bool, malformed: bool
 
 def after_root_change(progress: Progress) -> Progress:
     """The target's root went or came back: what was planned or refused for the other tree means nothing now."""
-    return replace(progress, approval=None, approval_needed="", approved="", rejected_seq=-1, error="")
+    return replace(progress, approval=None, approval_needed="", approved="", rejected_seq=-1, check=None, error="")
 
 
 def after_approval(progress: Progress, emptied_seq: int) -> Progress:
     """Fold a person's agreement in: to the plan that waits, or to emptying the target at this head seq."""
     approved = progress.approval.id if progress.approval else ""
-    return replace(progress, approved=approved, approved_empty_seq=emptied_seq, rejected_seq=-1)
+    return replace(
+        progress, approved=approved, approved_empty_seq=emptied_seq, rejected_seq=-1, braked="", braked_seq=-1
+    )
 
 
 def backoff(failures: int, shortest: float, longest: float) -> float:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from syncer.errors import PeerProtocolError, Reason, RefusedError
 from syncer.model import Mode, Term
@@ -22,8 +22,12 @@ from syncer.replicate.transactions import Transactions
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 HEARTBEAT = 1.0
 """Seconds between signs of life while nothing else is said."""
+LOCK_SECONDS = 0.1
+"""How long to wait for a session to end before looking who holds the lane now."""
 QUEUED_MESSAGES = 4
 """Messages read ahead of the worker; more would only fill memory while the disk is slow."""
 
@@ -96,6 +100,43 @@ class Receiver:
     def heard(self) -> dict[str, Heard]:
         """Return for each domain what production last said."""
         return {name: lane.heard for name, lane in self._lanes.items()}
+
+    def recover(self) -> None:
+        """Have every domain do what a crash has left to do; what comes for it waits until then."""
+        for lane in self._lanes.values():
+            lane.worker.submit(lane.destination.checked.recover)
+
+    async def on_worker(self, domain: str, work: Callable[[], T]) -> T:
+        """Run `work` on a domain's worker thread, between two of its transactions, to its end.
+
+        Raises what it raises.
+        """
+        worker = self._lanes[domain].worker
+        # RACE: the thread cannot be interrupted, so a caller that gives up does not end what was begun.
+        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(worker, work))
+
+    async def alone(self, domain: str, work: Callable[[], T]) -> T:
+        """Run `work` on a domain's worker thread while no transaction is open; a session that runs is ended.
+
+        Production connects again by itself. Raises what `work` raises.
+        """
+        lane = self._lanes[domain]
+        ended: asyncio.Task[None] | None = None
+        while True:
+            # RACE: another session may have waited for the lock before us; it is ended as well, each once.
+            if lane.holder is not None and lane.holder is not ended:
+                ended = lane.holder
+                ended.cancel("superseded")
+            try:
+                async with asyncio.timeout(LOCK_SECONDS):
+                    await lane.lock.acquire()
+            except TimeoutError:
+                continue
+            break
+        try:
+            return await self.on_worker(domain, work)
+        finally:
+            lane.lock.release()
 
     def close(self) -> None:
         """End the workers; a transaction that runs is finished first."""
@@ -184,12 +225,15 @@ class Receiver:
 
     def _welcome(self, destination: Destination, hello: m.Hello) -> m.Welcome:
         node = self._node
+        # What the disk refused the last time may be possible now, and decides where the domain stands.
+        destination.recover()
         standing = destination.standing()
         own = standing is not None and standing.source_node == hello.node_id
         problems = tuple(destination.problems())
+        limits = tuple(destination.limits(hello.users, hello.groups))
         head = (m.PROTOCOL, node.software, node.node_id, node.name, node.term())
         if standing is None or not own:
-            return m.Welcome(*head, None, b"", b"", False, problems, node.echoes)
+            return m.Welcome(*head, None, b"", b"", False, problems, node.echoes, limits)
         return m.Welcome(
             *head,
             standing.cursor,
@@ -198,6 +242,7 @@ class Receiver:
             standing.resumable,
             problems,
             node.echoes,
+            limits,
         )
 
     async def _read(

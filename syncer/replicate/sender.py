@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections import Counter, deque
@@ -25,21 +24,25 @@ from syncer.model import Head, Problem
 from syncer.replicate import messages as m
 from syncer.replicate.link import Dial
 from syncer.replicate.outgoing import ContentChangedError, ContentSource
+from syncer.replicate.preflight import first_scan
 from syncer.replicate.progress import (
-    EMPTIED,
     Facts,
     Progress,
     Step,
     after_ack,
     after_approval,
+    after_brake,
     after_loss,
     after_reject,
+    after_release,
     after_root_change,
     after_welcome,
     backoff,
+    braking_reason,
     decide,
 )
 from syncer.replicate.reconnect import first_of, reconnecting, until_ended
+from syncer.replicate.sending_brake import BrakedError, SendingBrake
 from syncer.replicate.session import Outcome, Planned, Report, Session, Transaction
 from syncer.replicate.stream import Production, Request, Stream, StreamView, hello_of, opening_of
 from syncer.state.cursors import TargetProgress
@@ -65,6 +68,7 @@ class Sender:
         source: ContentSource,
         dial: Dial,
         before: TargetProgress | None,
+        brake: SendingBrake,
     ) -> None:
         """Send `stream` through calls made by `dial`; `before` is what the target told in an earlier life."""
         self.stream = stream
@@ -72,6 +76,7 @@ class Sender:
         self._index = index
         self._source = source
         self._dial = dial
+        self._brake = brake
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, f"send-{stream.target}-{stream.domain}")
@@ -106,6 +111,7 @@ class Sender:
             self._welcome.echoes if self._welcome else 0,
             self._problems,
             self._welcome.node_id if self._welcome else "",
+            self._welcome.limits if self._welcome else (),
         )
 
     def head_moved(self) -> None:
@@ -127,21 +133,20 @@ class Sender:
         if self._progress.approval is not None and self._progress.approved != self._progress.approval.id:
             return self._progress.approval
         facts = self._facts()
-        if decide(self._progress, facts, time.monotonic()).reason != EMPTIED:
+        if not braking_reason(self._progress, facts, decide(self._progress, facts, time.monotonic())):
             return None
-        since = self._progress.cursor.seq if self._progress.cursor else 0
-        with contextlib.closing(self._index.snapshot(self.stream.domain)) as snapshot:
-            deletions = sum(1 for change in snapshot.changes_since(since) if change.entry is None)
-        return m.Approval(f"emptied-{facts.head.seq}", deletions, 0)
+        return self._brake.offer(self._index, self._progress.cursor, time.monotonic())
 
-    def approve(self) -> None:
-        """Let the waiting plan pass."""
+    def approve(self, approval_id: str) -> None:
+        """Let the plan pass that waits under this id."""
+        self._brake.approve(approval_id)
         self._progress = after_approval(self._progress, self._index.head(self.stream.domain).seq)
         self.hurry()
 
     def reset(self) -> None:
         """Forget the target, and end the session with it."""
         self._progress = Progress()
+        self._brake.reset()
         self._welcome = None
         self._last_success = self._last_full = None
         if self._running is not None:
@@ -216,8 +221,10 @@ class Sender:
             stream, self._source, self._on_thread, self.stream.timeout, self.stream.target, self._root_changed
         )
         try:
+            await first_scan(self.stream.domain, self._production, self._wake)
+            names = await self._on_thread(lambda: self._index.owner_names(self.stream.domain))
             welcome = await session.handshake(
-                hello_of(self.stream, self._production, self._index.head(self.stream.domain))
+                hello_of(self.stream, self._production, self._index.head(self.stream.domain), names)
             )
             self._progress = after_welcome(self._progress, welcome, self.stream.pattern_hash, b"")
             self._welcome = welcome
@@ -253,6 +260,7 @@ class Sender:
                 await self._agree(self._requests[0])
             facts = self._facts()
             decision = decide(self._progress, facts, time.monotonic())
+            await self._tell_braking(braking_reason(self._progress, facts, decision))
             if decision.step is Step.REFUSE:
                 self._requests.popleft().fail(RefusedError(decision.reason, Reason.ROOT_UNAVAILABLE))
             elif decision.step is Step.FULL:
@@ -266,7 +274,14 @@ class Sender:
         """A person who asks may have agreed already to what waits."""
         waiting = await self._on_thread(self.waiting_approval) if request.approval else None
         if waiting is not None and waiting.id == request.approval:
-            self.approve()
+            self.approve(waiting.id)
+
+    async def _tell_braking(self, reason: str) -> None:
+        """Raise an event once where a brake engages; it is another one only after the stream was free again."""
+        if self._brake.engaged_by(reason):
+            log.warning("%s, domain %s: %s", self.stream.target, self.stream.domain, reason)
+            waiting = await self._on_thread(self.waiting_approval)
+            self._production.record("brake.engaged", self._brake.event(waiting, self._index, reason))
 
     async def _sleep_until(self, at: float) -> None:
         """Wait for news, or for the time of the next attempt."""
@@ -283,7 +298,13 @@ class Sender:
     async def _synchronize(self, session: Session, *, full: bool) -> None:
         """Send one transaction, and fold the answer in."""
         request = self._requests[0] if full and self._requests else None
-        snapshot, begin = await self._on_thread(lambda: self._prepared(request, full=full))
+        try:
+            snapshot, begin = await self._on_thread(lambda: self._prepared(request, full=full))
+        except BrakedError as braked:
+            self._progress = after_brake(self._progress, str(braked), braked.seq)
+            return
+        if not begin.dry_run:
+            self._progress = after_release(self._progress)
         try:
             report = request.report if request else _report_nothing
             unstable = frozenset(path for path, times in self._spoiled.items() if times >= UNSTABLE_AFTER)
@@ -296,13 +317,18 @@ class Sender:
         if request is not None:
             self._requests.popleft()
             request.answer(outcome)
+        if isinstance(outcome, m.Ack):
+            self._brake.acknowledged(snapshot.head.seq, time.monotonic(), approved=begin.deletions_approved)
         await self._fold(outcome, snapshot.head.seq, full=full, unstable=unstable)
 
     def _prepared(self, request: Request | None, *, full: bool) -> tuple[IndexSnapshot, m.Begin]:
         """Take one state of the index and say how its transaction opens; one visit to the thread, for latency."""
         snapshot = self._index.snapshot(self.stream.domain)
         try:
-            return snapshot, opening_of(snapshot, self._progress, request, full=full)
+            preview = request is not None and request.dry_run
+            # RACE: this very state is judged, not an earlier one.
+            approved = not preview and self._brake.judge(snapshot, self._index, self._progress.cursor, time.monotonic())
+            return snapshot, opening_of(snapshot, self._progress, request, full=full, approved=approved)
         except BaseException:
             snapshot.close()
             raise
@@ -322,6 +348,8 @@ class Sender:
             delay = backoff(self._progress.failures + 1, self.stream.retry_min, self.stream.retry_max)
             self._progress = after_reject(self._progress, outcome, seq, now, delay)
             log.warning("%s, domain %s: %s", self.stream.target, self.stream.domain, outcome.message)
+            if outcome.reason is Reason.CHECK_FAILED:
+                self._production.check_failed(self.stream, outcome.failure)
             return
         self._progress = after_ack(self._progress, outcome)
         self._last_success = time.time()
@@ -350,6 +378,8 @@ class Sender:
             self.stream.automatic,
             bool(self._requests),
             self._session.vitals.unavailable if self._session else "",
+            self._brake.trouble(),
+            bool(self._requests) and self._requests[0].dry_run,
         )
 
     def _heartbeat(self) -> m.Heartbeat:

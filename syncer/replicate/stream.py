@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from syncer.errors import CommandFailure
+from syncer.index.names import OwnerNames
 from syncer.index.snapshot import IndexSnapshot
 from syncer.model import Cursor, Head, Patterns, Problem, Term
 from syncer.replicate import messages as m
@@ -25,6 +27,8 @@ class Stream(NamedTuple):
     retry_max: float
     patterns: Patterns
     pattern_hash: bytes
+    start_services: bool = False
+    """Whether the domain's services are meant to run on the target."""
 
 
 class Production(Protocol):
@@ -46,8 +50,14 @@ class Production(Protocol):
     def content_changed(self, domain: str, path: bytes) -> None:
         """Have the path read again, and given a fresh seq once it is stable."""
 
+    def record(self, event: str, variables: dict[str, str | int | float | bool]) -> None:
+        """Record an event."""
+
     def succeeded(self, stream: Stream, ack: m.Ack, *, full: bool) -> None:
         """Record an acknowledgement."""
+
+    def check_failed(self, stream: Stream, failure: CommandFailure) -> None:
+        """Raise the event of a transaction that the target's check refused."""
 
 
 @dataclass(slots=True)
@@ -86,9 +96,11 @@ class StreamView(NamedTuple):
     echoes: int
     problems: tuple[Problem, ...]
     peer_node_id: str
+    limits: tuple[str, ...] = ()
+    """What the target cannot hold, as it said in the handshake."""
 
 
-def hello_of(stream: Stream, production: Production, head: Head) -> m.Hello:
+def hello_of(stream: Stream, production: Production, head: Head, names: OwnerNames) -> m.Hello:
     """Return production's first word on a stream."""
     return m.Hello(
         m.PROTOCOL,
@@ -102,14 +114,29 @@ def hello_of(stream: Stream, production: Production, head: Head) -> m.Hello:
         stream.pattern_hash,
         b"",
         (production.node_id,),
+        names.users,
+        names.groups,
+        start_services=stream.start_services,
     )
 
 
-def opening_of(snapshot: IndexSnapshot, progress: Progress, request: Request | None, *, full: bool) -> m.Begin:
-    """Return how the transaction to this state of the index opens: from the target's cursor, or as a whole."""
+def opening_of(
+    snapshot: IndexSnapshot, progress: Progress, request: Request | None, *, full: bool, approved: bool
+) -> m.Begin:
+    """Return how the transaction to this state of the index opens: from the target's cursor, or as a whole.
+
+    `approved`: a person on this node let all of its deletions pass.
+    """
     end = Cursor(*snapshot.head)
     if not full:
-        return m.Begin(False, progress.cursor, end, torn=snapshot.torn)
+        return m.Begin(
+            False,
+            progress.cursor,
+            end,
+            torn=snapshot.torn,
+            approval=progress.approved,
+            deletions_approved=approved,
+        )
     return m.Begin(
         True,
         None,
@@ -121,4 +148,5 @@ def opening_of(snapshot: IndexSnapshot, progress: Progress, request: Request | N
         against_base=request.against_base if request else False,
         approval=(request.approval if request else "") or progress.approved,
         on_demand=request is not None,
+        deletions_approved=approved,
     )

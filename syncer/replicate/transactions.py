@@ -41,9 +41,18 @@ class Transactions:
                     return
                 for reply in await self._on_worker(message):
                     await self._send(reply)
+                    if isinstance(reply, m.Ack):
+                        self._destination.checked.acknowledged()
+                        if queue.empty():
+                            await self._tidy()
         finally:
             # RACE: the next session of this domain waits for the lane's lock until this is done.
             await asyncio.shield(self._give_up())
+
+    async def _tidy(self) -> None:
+        """Use the time until the next transaction, of which nobody waits for this."""
+        loop = asyncio.get_running_loop()
+        await asyncio.shield(loop.run_in_executor(self._worker, self._destination.tidy))
 
     async def _give_up(self) -> None:
         loop = asyncio.get_running_loop()

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from syncer.model import DiskIdentity, Entry, Kind, Known, Problem, join, name_of, parent_of
 from syncer.state.cursors import Standing, write_standing
-from syncer.state.store import StateStore, storable
+from syncer.state.store import StateStore, signed, storable, unsigned
 
 PAGE_ROWS = 1000
 """Rows read at a time by `Base.rows`; between two pages other threads may commit."""
@@ -17,20 +17,20 @@ APPROVALS_KEPT = 8
 """Newest offered plans remembered for each domain: a plan that changes at each attempt must not pile up."""
 
 _KINDS = {int(kind): kind for kind in Kind}
-_UNSIGNED = 0xFFFFFFFFFFFFFFFF
-_SIGNED_MAX = 0x7FFFFFFFFFFFFFFF
 
 _KNOWN_COLUMNS = (
     "parent, name, kind, mode, uid, gid, owner, group_name, mtime_ns, size, digest, link_target, note,"
-    " disk_size, disk_mtime_ns, disk_ctime_ns, inode, device"
+    " attributes, link, disk_size, disk_mtime_ns, disk_ctime_ns, inode, device"
 )
 # The columns are our own names, no input.
 _UPSERT = (
     f"INSERT OR REPLACE INTO base (domain, {_KNOWN_COLUMNS}, rendered_digest, rule_hash, undo,"  # noqa: S608
-    f" transaction_id) VALUES ({', '.join('?' * 23)})"
+    f" transaction_id) VALUES ({', '.join('?' * 25)})"
 )
 _CHILDREN = f"SELECT {_KNOWN_COLUMNS} FROM base WHERE domain = ? AND parent = ? AND name > x''"  # noqa: S608
 _ONE = f"SELECT {_KNOWN_COLUMNS} FROM base WHERE domain = ? AND parent = ? AND name = ?"  # noqa: S608
+_BY_LINK = f"SELECT {_KNOWN_COLUMNS} FROM base INDEXED BY base_by_link"  # noqa: S608
+_BY_LINK += " WHERE domain = ? AND link = ? AND link <> 0"
 _PAGE = (
     f"SELECT {_KNOWN_COLUMNS} FROM base WHERE domain = ? AND (parent, name) > (?, ?)"  # noqa: S608
     f" ORDER BY parent, name LIMIT {PAGE_ROWS}"
@@ -95,6 +95,12 @@ class Base:
                 (domain, digest),
             ).fetchall()
         return [join(parent, name) for parent, name in rows]
+
+    def names_of_link(self, domain: str, link: int) -> list[Known]:
+        """Return every row with this link number (not 0): names of one file on production."""
+        with self._store.read() as reader:
+            rows = reader.execute(_BY_LINK, (domain, link)).fetchall()
+        return [_known(row) for row in rows]
 
     def count(self, domain: str) -> int:
         """Return how many paths are known, the root among them."""
@@ -177,32 +183,28 @@ class Base:
 def _values(domain: str, row: BaseRow) -> tuple[Any, ...]:
     """Return a row's columns in the order of _UPSERT; called once a path, so without a loop."""
     entry, identity, rendered_digest, rule_hash, undo, transaction = row
-    path, kind, mode, uid, gid, owner, group, mtime_ns, size, digest, link_target, note = entry
+    path, kind, mode, uid, gid, owner, group, mtime_ns, size, digest, link_target, note, attributes, link = entry
     parent, _, name = path.rpartition(b"/")
     disk_size, disk_mtime_ns, disk_ctime_ns, inode, device = identity
     return (
         domain, parent, name, kind.value, mode, uid, gid, storable(owner), storable(group), mtime_ns, size,
-        digest, link_target, storable(note), disk_size, disk_mtime_ns, disk_ctime_ns, _signed(inode),
-        _signed(device), rendered_digest, rule_hash, undo, transaction,
+        digest, link_target, storable(note), attributes, link, disk_size, disk_mtime_ns, disk_ctime_ns,
+        signed(inode), signed(device), rendered_digest, rule_hash, undo, transaction,
     )  # fmt: skip  # one line of columns each, in the order of the statement
 
 
 def _known(row: tuple[Any, ...]) -> Known:
     """Return what a row of _KNOWN_COLUMNS says."""
     parent, name, kind, mode, uid, gid, owner, group, mtime_ns, size, digest, target, note = row[:13]
-    disk_size, disk_mtime_ns, disk_ctime_ns, inode, device = row[13:]
+    attributes, link, disk_size, disk_mtime_ns, disk_ctime_ns, inode, device = row[13:]
     return Known(
         Entry(
             parent + b"/" + name if parent else name,
             _KINDS[kind], mode, uid, gid, owner, group, mtime_ns, size, digest, target, note,
+            attributes, link,
         ),
-        DiskIdentity(disk_size, disk_mtime_ns, disk_ctime_ns, inode & _UNSIGNED, device & _UNSIGNED),
+        DiskIdentity(disk_size, disk_mtime_ns, disk_ctime_ns, unsigned(inode), unsigned(device)),
     )  # fmt: skip  # the fields in the order of the model
-
-
-def _signed(number: int) -> int:
-    """Return an unsigned 64-bit number as SQLite can hold it; overlayfs sets the top bit of inodes."""
-    return number if number <= _SIGNED_MAX else number - _UNSIGNED - 1
 
 
 def _replace_problems(writer: sqlite3.Connection, domain: str, problems: Sequence[Problem]) -> None:

@@ -18,6 +18,8 @@ from syncer.errors import StateError
 from syncer.model import Mode
 
 FILE_NAME = "node.db"
+_UNSIGNED = 0xFFFFFFFFFFFFFFFF
+_SIGNED_MAX = 0x7FFFFFFFFFFFFFFF
 BUSY_SECONDS = 10.0
 """How long to wait for another process that holds the database, for example a command."""
 
@@ -125,6 +127,16 @@ class StateStore:
             if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
                 raise _explained(self.path, error) from error
             raise
+
+
+def signed(number: int) -> int:
+    """Return an unsigned 64-bit number as SQLite can hold it; overlayfs sets the top bit of inodes."""
+    return number if number <= _SIGNED_MAX else number - _UNSIGNED - 1
+
+
+def unsigned(number: int) -> int:
+    """Return what `signed` was given."""
+    return number & _UNSIGNED
 
 
 def storable(text: str) -> str:

@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from syncer.apply.applier import Applied, Applier
+from syncer.apply.owners import Owners
 from syncer.errors import ApplyError
 from syncer.files import Disk
 from syncer.model import Change
-from tests.unit.apply.trees import MemoryBase, WholeReach, changes_between, read_tree
+from tests.unit.apply.trees import OPENING, MemoryBase, MemoryJournal, WholeReach, changes_between, read_tree
 
 NAMES = [b"a", b"b", b"c\xff", b"d e"]
 Node = object
@@ -70,7 +71,7 @@ def three_roots() -> Iterator[tuple[Path, Path, Path]]:
 
 
 def apply(root: Path, base: MemoryBase, changes: list[Change], contents: dict[bytes, bytes], disk: Disk) -> Applied:
-    applier = Applier("nginx", root, "0123456789", base, disk)
+    applier = Applier("nginx", root, "0123456789", base, disk, Owners(), MemoryJournal())
     attempt = applier.begin(changes, WholeReach())
     for digest in attempt.wanted():
         data = contents[digest]
@@ -80,7 +81,7 @@ def apply(root: Path, base: MemoryBase, changes: list[Change], contents: dict[by
             attempt.write(digest, data[half:], half, False)
         else:
             attempt.write(digest, data, 0, False)
-    applied = attempt.finish()
+    applied = attempt.finish(OPENING)
     base.commit(applied)
     applier.close()
     return applied

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "syncer"
 
 LEVELS = [
-    ["model", "errors", "summary", "pb", "__init__"],
+    ["model", "errors", "summary", "access_list", "attributes", "pb", "__init__"],
     ["config", "files", "substitution", "state"],
     ["capture", "index", "apply", "trust", "events"],
     ["replicate", "services"],
@@ -27,6 +27,7 @@ LEVELS = [
 SIBLINGS = {
     ("errors", "model"): "both are the words of the system",
     ("summary", "model"): "it digests entries",
+    ("attributes", "access_list"): "access lists are attributes",
     ("status", "procedures"): "a status shows the procedure that runs",
     ("node", "admin"): "the composition root starts the admin service",
     ("status", "node"): "a type only: the status is a view of the whole node",
@@ -40,10 +41,19 @@ SIBLINGS = {
 PURE = [
     "model",
     "summary",
+    "access_list",
+    "attributes",
     "capture.ignore",
     "capture.settle",
     "index.diff",
+    "apply.groups",
+    "replicate.groupings",
+    "replicate.brake",
     "replicate.progress",
+    "replicate.shape",
+    "services.redaction",
+    "apply.retention",
+    "apply.rollback",
     "substitution.rules",
     "substitution.rewrite",
 ]

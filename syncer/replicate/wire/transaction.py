@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from syncer.errors import PeerProtocolError
+from syncer.errors import CommandFailure, PeerProtocolError
 from syncer.model import Change, Entry
 from syncer.pb import sync_pb2 as pb
 from syncer.replicate import messages as m
-from syncer.replicate.checks import checked_change, checked_digest, require
+from syncer.replicate.checks import MAXIMUM_NUMBER, checked_change, checked_digest, require
 from syncer.replicate.wire.values import (
     KINDS,
     cursor_in,
@@ -18,6 +18,7 @@ from syncer.replicate.wire.values import (
     lines,
     refusal_in,
     refusal_out,
+    sentence,
 )
 
 
@@ -104,6 +105,8 @@ def add_change(out: pb.Part, change: Change) -> None:
         digest=entry.digest,
         link_target=entry.link_target,
         note=entry.note,
+        attributes=entry.attributes,
+        link=entry.link,
     )
 
 
@@ -127,6 +130,8 @@ def change_in(change: pb.Change) -> Change:
         change.digest,
         change.link_target,
         change.note,
+        change.attributes,
+        change.link,
     )
     return checked_change(Change(change.seq, change.path, entry))
 
@@ -147,7 +152,10 @@ def reject_out(reject: m.Reject) -> pb.Reject:
         transaction=reject.transaction,
         why=refusal_out(reject.reason, reject.message),
         digests=reject.digests,
-        output=reject.output,
+        output=reject.failure.output,
+        command=reject.failure.command,
+        exit=reject.failure.exit,
+        seconds=reject.failure.seconds,
     )
     if reject.approval is not None:
         out.approval = reject.approval.id
@@ -163,4 +171,6 @@ def reject_in(reject: pb.Reject) -> m.Reject:
     if reject.approval:
         approval = m.Approval(reject.approval, reject.deletions, reject.overwrites, items_in(reject.sample))
     digests = tuple(checked_digest(digest) for digest in reject.digests)
-    return m.Reject(reject.transaction, *refusal_in(reject.why), approval, digests, lines(reject.output))
+    require(0.0 <= reject.seconds <= MAXIMUM_NUMBER, "a check ran for no time that can be")
+    failure = CommandFailure(sentence(reject.command), sentence(reject.exit), reject.seconds, lines(reject.output))
+    return m.Reject(reject.transaction, *refusal_in(reject.why), approval, digests, failure)

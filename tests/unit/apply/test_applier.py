@@ -14,10 +14,11 @@ import blake3
 import pytest
 
 from syncer.apply.applier import Applied, Applier
+from syncer.apply.owners import Owners
 from syncer.errors import ApplyError, PeerProtocolError, Reason, SyncerError
 from syncer.files import Disk
 from syncer.model import Change, Entry, Kind
-from tests.unit.apply.trees import MemoryBase, WholeReach, changes_between, read_tree
+from tests.unit.apply.trees import OPENING, MemoryBase, MemoryJournal, WholeReach, changes_between, read_tree
 
 MOMENT = 1_600_000_000_123_456_789
 
@@ -54,14 +55,14 @@ class Node:
         self.root.mkdir(exist_ok=True)
         self.base = MemoryBase()
         self.reach = reach or WholeReach()
-        self.applier = Applier("d", self.root, "0123456789", self.base, disk or Disk())
+        self.applier = Applier("d", self.root, "0123456789", self.base, disk or Disk(), Owners(), MemoryJournal())
 
     def apply(self, *changes: Change, contents: dict[bytes, bytes] | None = None) -> Applied:
         held = {digest(data): data for data in (contents or {}).values()}
         attempt = self.applier.begin(changes, self.reach)
         for wanted in attempt.wanted():
             attempt.write(wanted, held[wanted], 0, False)
-        applied = attempt.finish()
+        applied = attempt.finish(OPENING)
         self.base.commit(applied)
         return applied
 
@@ -79,7 +80,7 @@ def test_a_rename_asks_for_no_content_and_copies_nothing(node: Node) -> None:
     inode = (node.root / "old").stat().st_ino
     attempt = node.applier.begin([gone(b"old"), file(b"new", b"content" * 100)], node.reach)
     assert attempt.wanted() == []
-    applied = attempt.finish()
+    applied = attempt.finish(OPENING)
     assert (node.root / "new").stat().st_ino == inode
     assert not (node.root / "old").exists()
     row = next(row for row in applied.upserts if row.entry.path == b"new")
@@ -139,6 +140,7 @@ def test_no_space_while_staging_changes_nothing_visible(tmp_path: Path) -> None:
     with pytest.raises((ApplyError, OSError)):
         node.put(b"kept", b"after!")
     assert (node.root / "kept").read_bytes() == b"before"
+    node.applier.tidy()
     assert not list((tmp_path / ".syncer").rglob("[0-9]"))
 
 
@@ -253,7 +255,7 @@ def test_every_content_comes_once_and_an_empty_one_never(node: Node) -> None:
     attempt = node.applier.begin([file(b"a", b"1"), file(b"b", b"1"), file(b"c", b"")], node.reach)
     assert attempt.wanted() == [digest(b"1")]
     attempt.write(digest(b"1"), b"1", 0, False)
-    attempt.finish()
+    attempt.finish(OPENING)
     assert {name: (node.root / name).read_bytes() for name in "abc"} == {"a": b"1", "b": b"1", "c": b""}
 
 
@@ -265,13 +267,14 @@ def test_what_the_peer_sent_along_is_not_looked_for_here(node: Node) -> None:
 
 
 def test_leftovers_of_a_crash_go_and_the_root_sees_nothing_of_it(node: Node, tmp_path: Path) -> None:
-    left = tmp_path / ".syncer" / "d-01234567" / "7" / "deep"
+    left = tmp_path / ".syncer" / "d-01234567" / "stage-7" / "deep"
     left.mkdir(parents=True, mode=0o700)
     for holder in (tmp_path / ".syncer", tmp_path / ".syncer" / "d-01234567"):
         holder.chmod(0o700)
     (left / "half").write_bytes(b"half")
     node = Node(tmp_path)
     node.put(b"a", b"1")
+    node.applier.tidy()
     assert not left.exists()
     assert os.listdir(node.root) == ["a"]
     node.applier.close()

@@ -10,10 +10,11 @@ from pathlib import Path
 import blake3
 
 from syncer.apply.applier import Applier
+from syncer.apply.owners import Owners
 from syncer.errors import ApplyError
 from syncer.files import Disk
 from syncer.model import Change, Entry, Kind
-from tests.unit.apply.trees import MemoryBase, WholeReach
+from tests.unit.apply.trees import OPENING, MemoryBase, MemoryJournal, WholeReach
 
 RACE_SECONDS = 2.0
 
@@ -39,7 +40,7 @@ def test_guarantee_8_a_racing_symlink_never_leads_outside(tmp_path: Path) -> Non
     attacker = threading.Thread(target=swap)
     attacker.start()
     base = MemoryBase()
-    applier = Applier("nginx", root, "0123456789", base, Disk())
+    applier = Applier("nginx", root, "0123456789", base, Disk(), Owners(), MemoryJournal())
     rounds = refused = 0
     end = time.monotonic() + RACE_SECONDS
     try:
@@ -51,7 +52,7 @@ def test_guarantee_8_a_racing_symlink_never_leads_outside(tmp_path: Path) -> Non
                 attempt = applier.begin(changes, WholeReach())
                 for digest in attempt.wanted():
                     attempt.write(digest, data, 0, more=False)
-                attempt.finish()
+                attempt.finish(OPENING)
             except ApplyError:
                 refused += 1
     finally:

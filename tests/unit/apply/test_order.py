@@ -8,10 +8,11 @@ import blake3
 import pytest
 
 from syncer.apply.applier import Applier, Attempt
+from syncer.apply.owners import Owners
 from syncer.errors import ApplyError, PeerProtocolError, Reason
 from syncer.files import Disk
 from syncer.model import Change, Entry, Kind
-from tests.unit.apply.trees import MemoryBase, WholeReach
+from tests.unit.apply.trees import OPENING, MemoryBase, MemoryJournal, WholeReach
 
 
 def file(path: bytes, data: bytes) -> Entry:
@@ -24,7 +25,7 @@ def directory(path: bytes) -> Entry:
 
 
 def begin(root: Path, entries: list[Entry], disk: Disk | None = None, reach: WholeReach | None = None) -> Attempt:
-    applier = Applier("nginx", root, "0123456789", MemoryBase(), disk or Disk())
+    applier = Applier("nginx", root, "0123456789", MemoryBase(), disk or Disk(), Owners(), MemoryJournal())
     return applier.begin([Change(1, entry.path, entry) for entry in entries], reach or WholeReach())
 
 
@@ -47,12 +48,15 @@ def test_guarantee_4_nothing_is_visible_before_it_is_verified_and_flushed(root: 
     for data in (b"one", b"two"):
         attempt.write(blake3.blake3(data).digest(), data, 0, more=False)
     assert not any(seen)
-    attempt.finish()
-    renames = [number for number, operation in enumerate(operations) if operation == "rename"]
+    attempt.finish(OPENING)
+    renames = [number for number, operation in enumerate(operations) if operation == "rename_new"]
     flushes = [number for number, operation in enumerate(operations) if operation == "flush_file"]
     assert len(renames) == len(flushes) == 2
     assert max(flushes) < min(renames)
-    assert operations.index("flush_directory") > max(renames)
+    intent = operations.index("intent")
+    assert max(flushes) < intent < min(renames)
+    assert "flush_directory" in operations[max(flushes) : intent], "the names of what is staged"
+    assert "flush_directory" in operations[max(renames) : operations.index("applied")]
     assert not any(names for names in seen[: min(renames) + 1])
 
 
@@ -86,7 +90,7 @@ def test_a_content_that_nobody_asked_for_is_refused(root: Path) -> None:
 def test_an_end_before_all_contents_is_refused(root: Path) -> None:
     attempt = begin(root, [file(b"a", b"one")])
     with pytest.raises(PeerProtocolError):
-        attempt.finish()
+        attempt.finish(OPENING)
     attempt.discard()
     assert list(root.iterdir()) == []
 
@@ -108,7 +112,7 @@ def test_changes_that_contradict_themselves_are_refused(root: Path, entries: lis
 def test_syncers_own_files_are_never_written(root: Path) -> None:
     (root / "state").mkdir()
     attempt = begin(root, [directory(b"state"), file(b"b", b"")], reach=WholeReach(protected=b"state"))
-    applied = attempt.finish()
+    applied = attempt.finish(OPENING)
     assert [problem.path for problem in applied.problems] == [b"state"]
     assert (root / "b").exists()
 
@@ -117,7 +121,7 @@ def test_a_directory_with_excluded_files_is_not_replaced(root: Path) -> None:
     (root / "d").mkdir()
     (root / "d" / "cache").write_text("local")
     attempt = begin(root, [file(b"d", b""), file(b"e", b"")], reach=WholeReach(excluded=b"d/cache"))
-    applied = attempt.finish()
+    applied = attempt.finish(OPENING)
     assert [problem.path for problem in applied.problems] == [b"d"]
     assert (root / "d" / "cache").read_text() == "local"
     assert (root / "e").exists()
@@ -136,9 +140,25 @@ def test_a_full_disk_changes_nothing_and_says_so(root: Path) -> None:
     assert list(root.iterdir()) == []
 
 
-def test_what_a_crash_left_in_the_staging_area_is_removed(root: Path) -> None:
+def test_what_a_crash_left_in_the_staging_area_is_removed_after_the_next_transaction(root: Path) -> None:
     begin(root, [file(b"a", b"one"), directory(b"d")])  # as a killed process leaves it
-    assert len(list((root.parent / ".syncer").rglob("*"))) > 1
-    attempt = begin(root, [directory(b"e")])
-    attempt.finish()
-    assert [path.name for path in (root.parent / ".syncer").rglob("*")] == ["nginx-01234567"]
+    left = next((root.parent / ".syncer").rglob("stage-*"))
+    applier = Applier("nginx", root, "0123456789", MemoryBase(), Disk(), Owners(), MemoryJournal())
+    attempt = applier.begin([Change(1, b"e", directory(b"e"))], WholeReach())
+    assert left.exists(), "its contents may be of use to the next attempt"
+    attempt.finish(OPENING)
+    applier.tidy()
+    assert not left.exists()
+    applier.close()
+    assert sorted(path.name for path in root.parent.iterdir()) == ["root"]
+
+
+def test_what_an_interrupted_attempt_had_staged_is_not_asked_for_again(root: Path) -> None:
+    attempt = begin(root, [file(b"d", b"four"), file(b"a", b"one")])
+    attempt.write(blake3.blake3(b"four").digest(), b"four", 0, more=False)
+    attempt.discard()
+    again = begin(root, [file(b"e", b"four"), file(b"a", b"one")])
+    assert again.wanted() == [blake3.blake3(b"one").digest()]
+    again.write(blake3.blake3(b"one").digest(), b"one", 0, more=False)
+    again.finish(OPENING)
+    assert (root / "e").read_bytes() == b"four"

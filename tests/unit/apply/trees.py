@@ -9,7 +9,11 @@ from pathlib import Path
 import blake3
 
 from syncer.apply.applier import Applied
-from syncer.model import Change, Entry, Kind, Known, parent_of
+from syncer.apply.execution import Work
+from syncer.apply.journal import Opening
+from syncer.apply.plan import Survey
+from syncer.model import Change, Cursor, Entry, Kind, Known, Patterns, Term, parent_of
+from syncer.state.cursors import Standing
 
 
 class MemoryBase:
@@ -21,6 +25,9 @@ class MemoryBase:
     def get(self, path: bytes) -> Known | None:
         return self.rows.get(path)
 
+    def names_of_link(self, link: int) -> list[Known]:
+        return [known for known in self.rows.values() if known.entry.link == link]
+
     def paths_with_digest(self, digest: bytes) -> list[bytes]:
         return [path for path, known in self.rows.items() if known.entry.digest == digest]
 
@@ -29,6 +36,33 @@ class MemoryBase:
             self.rows.pop(path, None)
         for row in applied.upserts:
             self.rows[row.entry.path] = Known(row.entry, row.identity)
+
+
+class MemoryJournal:
+    """A journal in memory: a crash is not what these tests are about."""
+
+    def __init__(self) -> None:
+        self.open: Work | None = None
+
+    def begin(self, opening: Opening, work: Work, survey: Survey, stage: bytes) -> int:
+        self.open = work
+        return opening.standing.generation + 1
+
+    def cancel(self) -> None:
+        self.open = None
+
+    def stages_in_use(self) -> set[bytes]:
+        return set()
+
+
+OPENING = Opening(
+    Standing(Cursor("index", "run", 1), "node", b"", b"", resumable=True, generation=0),
+    False,
+    Patterns(),
+    "partial",
+    "prod-a",
+    Term(1, "node"),
+)
 
 
 class WholeReach:

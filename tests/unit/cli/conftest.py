@@ -88,6 +88,8 @@ def agent(config: Path) -> Iterator[FakeAgent]:
     documented = examples()
     for command in ("status", "snapshot", "approve", "wait", "explain", "invite", "join"):
         fake.answer(command, documented[command])
+    for command in ("history", "rollback"):
+        fake.answer(command, documented[command])
     fake.answer("diff", documented["snapshot"])
     fake.answer("target_forget", documented["target-forget"])
     with served(fake):

@@ -45,6 +45,8 @@ def person(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
             {"target": "dr-a", "domains": ["a", "b"]},
         ),
         (["snapshot", "--dry-run"], "snapshot", {"target": None, "domains": [], "dry_run": True}),
+        (["history"], "history", {"domain": None, "generation": None}),
+        (["history", "nginx", "89"], "history", {"domain": "nginx", "generation": 89}),
         (["explain", "/etc/x"], "explain", {"path": "/etc/x"}),
         (["invite", "--ttl", "90s"], "invite", {"ttl_seconds": 90.0}),
         (["join", "h:1", "t"], "join", {"address": "h:1", "token": "t"}),
@@ -67,6 +69,11 @@ def test_each_command_sends_what_was_asked_and_prints_what_came(
         (["explain", "/x"], "dr-a: acknowledged (target at seq 1210)"),
         (["invite"], "syncer join 10.0.2.10:7443 syncer1-…"),
         (["join", "h:1", "t"], "paired with dr-a as target dr-a"),
+        (["history"], "nginx: at generation 89, 471 KiB of 1.0 GiB kept"),
+        (["history"], "can go back to 69 up to 88"),
+        (["history"], "  rolled back to 87 by alice at "),
+        (["history", "nginx", "89"], "  nginx.conf was a file, 0644 root:root, 1.4 KiB"),
+        (["rollback", "nginx", "87", "--yes"], "nginx is back at generation 87: 1 path changed"),
         (["wait"], "everything captured so far has arrived"),
         (["target", "forget", "dr-b", "--yes"], "dr-b is forgotten"),
         (["approve", "dr-a", "--yes"], "dr-a nginx: approved 2 deletions and 1 overwrite"),
@@ -243,3 +250,32 @@ def test_consent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
     with pytest.raises(RefusedError, match="as you said"):
         output.confirm("Do it?", yes=False)
+
+
+def test_a_rollback_shows_its_plan_and_does_only_that(agent: Any, run: Run, person: Callable[[str], None]) -> None:
+    done = examples()["rollback"]
+    planned = {**done, "outcome": "planned", "generation": None, "problems": [], "exit_code": 3}
+    agent.answer("rollback", planned, planned, planned, done)
+    asked = {"domain": "nginx", "generation": 87, "dry_run": True}
+    code, out, _ = run("rollback", "nginx", "87", "--dry-run")
+    assert (code, "  update   file      nginx.conf" in out) == (3, True)
+    code, _, err = run("rollback", "nginx", "87")
+    assert (code, "give --yes" in err) == (4, True)
+    assert [arguments for _, arguments in agent.calls] == [asked, asked]
+    person("y")
+    code, out, err = run("rollback", "nginx", "87")
+    assert code == 0
+    assert "syncer resume" in err
+    assert "`syncer rollback nginx 88` undoes it" in out
+    sent = agent.calls[-1][1]
+    assert (sent["dry_run"], sent["from"]) == (False, 88)
+    assert sent["by"]
+
+
+def test_a_rollback_to_where_the_domain_stands_asks_nothing(agent: Any, run: Run) -> None:
+    agent.answer(
+        "rollback", {**examples()["rollback"], "outcome": "equal", "plan": [], "plan_total": 0, "problems": []}
+    )
+    code, out, _ = run("rollback", "nginx", "87")
+    assert (code, "nothing to do" in out) == (0, True)
+    assert len(agent.calls) == 1

@@ -133,3 +133,59 @@ def test_writers_and_readers_of_several_threads(tmp_path: Path) -> None:
             thread.join()
         assert not failures
         assert [store.head(f"w{number}").seq for number in range(3)] == [50, 50, 50]
+
+
+def test_deletions_tell_what_was_there_and_since_when(tmp_path: Path) -> None:
+    with filled(tmp_path, b"a", b"b", b"c") as store:
+        before = store.head("d").seq
+        with store.snapshot("d") as snapshot:
+            assert not snapshot.has_deletions_since(0)
+        store.commit_group("d", [file(b"passing")], [], [], torn=False)
+        store.commit_group("d", [file(b"a", b"edited")], [], [], torn=False)
+        store.commit_group("d", [], [b"a", b"passing"], [], torn=False)
+        head = store.head("d").seq
+        with store.snapshot("d") as snapshot:
+            assert snapshot.has_deletions_since(before)
+            assert snapshot.has_deletions_since(head - 1)
+            assert not snapshot.has_deletions_since(head)
+            found = {item.entry.path: item for item in snapshot.deletions_since(before)}
+        assert found[b"a"].was_there
+        assert not found[b"passing"].was_there
+        assert found[b"a"].entry.digest == file(b"a", b"edited").entry.digest
+
+
+def test_what_comes_back_over_a_deletion_was_there_all_along(tmp_path: Path) -> None:
+    """Else removing a tree, making it anew and removing it again would look like files that only passed."""
+    with filled(tmp_path, b"a") as store:
+        before = store.head("d").seq
+        store.commit_group("d", [], [b"a"], [], torn=False)
+        store.commit_group("d", [file(b"a")], [], [], torn=False)
+        store.commit_group("d", [], [b"a"], [], torn=False)
+        with store.snapshot("d") as snapshot:
+            [found] = snapshot.deletions_since(before)
+        assert found.was_there
+
+
+def test_a_path_that_was_gone_at_first_is_new_when_it_is_back(tmp_path: Path) -> None:
+    """A tree that is moved away, and later moved back."""
+    with filled(tmp_path, b"a") as store:
+        store.commit_group("d", [], [b"a"], [], torn=False)
+        before = store.head("d").seq
+        store.commit_group("d", [file(b"a")], [], [], torn=False)
+        with store.snapshot("d") as snapshot:
+            assert [entry.path for entry in snapshot.arrivals_since(before)] == [b"a"]
+            assert not list(snapshot.arrivals_since(store.head("d").seq))
+        store.commit_group("d", [], [b"a"], [], torn=False)
+        with store.snapshot("d") as snapshot:
+            assert [item.was_there for item in snapshot.deletions_since(before)] == [False]
+
+
+def test_arrivals_are_new_paths_only(tmp_path: Path) -> None:
+    with filled(tmp_path, b"a", b"b") as store:
+        before = store.head("d").seq
+        store.commit_group(
+            "d", [file(b"a", b"of a", mode=0o600), file(b"b", b"new"), directory(b"c")], [], [], torn=False
+        )
+        with store.snapshot("d") as snapshot:
+            assert {entry.path for entry in snapshot.arrivals_since(before)} == {b"c"}
+            assert {change.path for change in snapshot.changes_since(before)} == {b"a", b"b", b"c"}

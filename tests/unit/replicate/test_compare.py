@@ -156,3 +156,46 @@ def test_what_is_no_longer_in_scope_is_forgotten_not_deleted() -> None:
     comparison.feed([ROOT])
     assert comparison.finish() == []
     assert comparison.unscoped == [b"cache"]
+
+
+def standing_at(entry: Entry, inode: int, *, edited: bool = False) -> Standing:
+    return Standing(Known(entry, IDENTITY._replace(inode=inode)), edited)
+
+
+def named(path: bytes, link: int) -> Entry:
+    return file(path)._replace(link=link)
+
+
+def regrouped(wanted: list[Entry], current: list[Standing]) -> tuple[list[bytes], list[bytes]]:
+    comparison = Comparison(iter(current), lambda path, is_directory: True)
+    comparison.feed(wanted)
+    changed = [item.change.path for item in comparison.finish()]
+    return changed, [known.entry.path for known in comparison.adopted]
+
+
+def test_other_link_numbers_for_the_same_groups_are_learnt_not_applied() -> None:
+    wanted = [named(b"a", 70), named(b"b", 70), named(b"c", 0)]
+    current = [standing_at(named(b"a", 5), 1), standing_at(named(b"b", 5), 1), standing_at(named(b"c", 0), 2)]
+    assert regrouped(wanted, current) == ([], [b"a", b"b"])
+
+
+def test_names_that_stand_apart_are_put_together() -> None:
+    wanted = [named(b"a", 70), named(b"b", 70)]
+    current = [standing_at(named(b"a", 0), 1, edited=True), standing_at(named(b"b", 0), 2, edited=True)]
+    assert regrouped(wanted, current)[0] == [b"a", b"b"]
+
+
+def test_names_that_should_not_be_one_file_are_taken_apart() -> None:
+    wanted = [named(b"a", 0), named(b"b", 70), named(b"c", 70)]
+    current = [standing_at(named(path, 9), 1, edited=True) for path in (b"a", b"b", b"c")]
+    assert regrouped(wanted, current)[0] == [b"a", b"b", b"c"]
+
+
+def test_a_group_that_gets_a_name_is_applied_whole_where_the_base_does_not_know_it() -> None:
+    wanted = [named(b"a", 70), named(b"b", 70)]
+    assert regrouped(wanted, [standing_at(named(b"a", 70), 1)])[0] == [b"b"]
+    assert regrouped(wanted, [standing_at(named(b"a", 0), 1, edited=True)])[0] == [b"a", b"b"]
+
+
+def test_attributes_count() -> None:
+    assert not same_entry(file(b"a")._replace(attributes=b"x"), file(b"a"))

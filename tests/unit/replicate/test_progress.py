@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from syncer.errors import Reason
+from syncer.errors import CommandFailure, Reason
 from syncer.model import Cursor, Head, Term
+from syncer.replicate.brake import PREFIX
 from syncer.replicate.messages import Ack, Approval, Reject, Welcome
 from syncer.replicate.progress import (
     EMPTIED,
@@ -17,10 +18,13 @@ from syncer.replicate.progress import (
     Step,
     after_ack,
     after_approval,
+    after_brake,
     after_loss,
     after_reject,
+    after_release,
     after_welcome,
     backoff,
+    braking_reason,
     decide,
 )
 
@@ -105,6 +109,24 @@ def test_a_rejected_state_waits_for_time_or_news() -> None:
     assert decide(after_ack(rejected, ack(10)), FACTS, 101.0).phase is Phase.STREAMING
 
 
+def test_what_a_check_refused_waits_for_news_or_a_person_and_counts_towards_nothing() -> None:
+    failure = CommandFailure("nginx -t", "1", 0.1, "\n  unknown directive\nline two\nline three\nline four")
+    reject = Reject(1, Reason.CHECK_FAILED, "the check refused", failure=failure)
+    refused = after_reject(connected(7), reject, 10, 100.0, 5.0)
+    reason = "the check refused; unknown directive; line two; line three"
+    assert decide(refused, FACTS, 1e9) == (Step.WAIT, Phase.SUSPENDED, reason)
+    assert refused.failures == 0
+    again = after_welcome(after_loss(refused, "cut", refused=False), welcome(7), b"p", b"")
+    assert decide(again, FACTS, 1e9) == (Step.WAIT, Phase.SUSPENDED, reason)
+    assert decide(again, FACTS._replace(requested=True), 1e9).step is Step.FULL
+    news = FACTS._replace(head=Head("index", "run", 11))
+    assert decide(again, news, 0.0).step is Step.PARTIAL
+    assert decide(after_ack(again, ack(11)), news, 0.0) == (Step.WAIT, Phase.STREAMING, "")
+    # Another refusal of the newer state has its own rule.
+    full = after_reject(again, Reject(2, Reason.DISK_FULL, "no space"), 11, 100.0, 5.0)
+    assert decide(full, news, 105.0).step is Step.PARTIAL
+
+
 def test_a_cursor_mismatch_is_answered_by_a_full_at_once() -> None:
     rejected = after_reject(connected(7), Reject(1, Reason.CURSOR_MISMATCH, "elsewhere"), 10, 100.0, 5.0)
     assert decide(rejected, FACTS, 100.0).step is Step.FULL
@@ -149,3 +171,40 @@ def test_decisions_do_not_change_what_they_look_at() -> None:
     before = replace(progress)
     decide(progress, FACTS, 0.0)
     assert progress == before
+
+
+def test_what_the_brake_holds_back_waits_and_is_judged_again_when_the_head_moves() -> None:
+    braked = after_brake(connected(7), "too many", 10)
+    decision = decide(braked, FACTS, 0.0)
+    assert decision == (Step.WAIT, Phase.SUSPENDED, "too many")
+    assert braking_reason(braked, FACTS, decision) == "too many"
+    assert decide(braked, FACTS._replace(requested=True), 0.0).step is Step.REFUSE
+    assert decide(braked, FACTS._replace(requested=True, preview=True), 0.0).step is Step.FULL
+    news = FACTS._replace(head=Head("index", "run", 11))
+    # Never shown green before it has passed.
+    assert decide(braked, news, 0.0) == (Step.PARTIAL, Phase.SUSPENDED, "too many")
+    assert decide(after_release(braked), news, 0.0) == (Step.PARTIAL, Phase.STREAMING, "")
+    assert decide(after_approval(braked, 10), FACTS, 0.0).step is Step.PARTIAL
+    assert not after_ack(braked, ack(10)).braked
+
+
+def test_a_mount_that_went_suspends_all_but_a_preview_and_one_that_moves_waits() -> None:
+    facts = FACTS._replace(mounts="x is not mounted any more")
+    decision = decide(connected(7), facts, 0.0)
+    assert decision == (Step.WAIT, Phase.SUSPENDED, "x is not mounted any more")
+    assert braking_reason(connected(7), facts, decision)
+    assert decide(connected(7), facts._replace(requested=True), 0.0).step is Step.REFUSE
+    assert decide(connected(7), facts._replace(requested=True, preview=True), 0.0).step is Step.FULL
+    moving = FACTS._replace(mounts=None, requested=True, preview=True)
+    assert decide(connected(7), moving, 0.0).step is Step.WAIT
+
+
+def test_the_targets_brake_is_asked_again_once_news_and_time_have_come() -> None:
+    reject = Reject(1, Reason.APPROVAL_REQUIRED, "too many there", Approval(PREFIX + "1", 30, 0))
+    waiting = after_reject(connected(7), reject, 10, 0.0, 5.0)
+    news = FACTS._replace(head=Head("index", "run", 11))
+    assert decide(waiting, FACTS, 1000.0) == (Step.WAIT, Phase.SUSPENDED, "too many there")
+    assert decide(waiting, news, 1.0).step is Step.WAIT
+    assert decide(waiting, news, 6.0) == (Step.PARTIAL, Phase.SUSPENDED, "too many there")
+    assert braking_reason(waiting, news, decide(waiting, news, 6.0)) == "too many there"
+    assert decide(after_approval(waiting, 10), FACTS, 1.0) == (Step.PARTIAL, Phase.STREAMING, "")

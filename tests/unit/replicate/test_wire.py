@@ -9,14 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncer.errors import PeerProtocolError, Reason
+from syncer.attributes import LARGEST, encode
+from syncer.errors import CommandFailure, PeerProtocolError, Reason
 from syncer.model import Change, Cursor, Entry, Kind, Patterns, Problem, Term
 from syncer.pb import sync_pb2 as pb
 from syncer.replicate import messages as m
 from syncer.replicate import wire
 
 CURSOR = Cursor("index", "run", 7)
-FILE = Entry(b"d/\xff\xfe", Kind.FILE, 0o4755, 1, 2, "www", "", -5, 9, b"d" * 32, b"")
+FILE = Entry(
+    b"d/\xff\xfe", Kind.FILE, 0o4755, 1, 2, "www", "", -5, 9, b"d" * 32, b"", "", encode({b"user.a": b"\0"}), 2**63 - 1
+)
 LINK = Entry(b"link", Kind.SYMLINK, 0, 0, 0, "root", "root", 10**18, 0, b"", b"../away")
 PART = m.Part(
     3,
@@ -56,6 +59,7 @@ FROM_FAILOVER: list[m.FromFailover] = [
     m.Ack(3, CURSOR, 2, 10, 0.25, 4, (Problem("", b"x", "why"),)),
     m.Reject(3, Reason.APPROVAL_REQUIRED, "no", m.Approval("id", 1, 2, (m.PlanItem(b"a", "delete", Kind.FILE, 3),))),
     m.Reject(3, Reason.DISK_FULL, "full", None, (b"w" * 32,)),
+    m.Reject(3, Reason.CHECK_FAILED, "no", failure=CommandFailure("nginx -t", "1", 0.5, "bad\nline")),
     m.Plan(3, (m.PlanItem(b"a", "replace", Kind.DIRECTORY, 0),), True, "id"),
     m.Goodbye(Reason.INTERNAL, "oops"),
 ]
@@ -118,6 +122,14 @@ def hostile(**how: Any) -> bytes:
         {"note": "\x1b[2J"},
         {"mtime_ns": -(2**63)},
         {"seq": 2**63},
+        {"link": 2**63},
+        {"link": 1, "kind": pb.KIND_DIRECTORY, "digest": b"", "size": 0},
+        {"attributes": b"cut off"},
+        {"attributes": encode({b"user.a": b"1"}) * 2},
+        {"attributes": b"\x0c\0\0\0\1security.imax"},
+        {"attributes": bytes(LARGEST + 1)},
+        {"attributes": b"\x17\0\0\0\1system.posix_acl_accessx"},
+        {"attributes": encode({b"user.a": b"1"}), "kind": pb.KIND_UNKNOWN, "digest": b"", "size": 0},
         {"deleted": True, "path": b""},
         {"deleted": True, "path": b"../a"},
     ],
@@ -129,6 +141,7 @@ def test_a_hostile_entry_is_refused(how: dict[str, Any]) -> None:
 
 
 def test_the_harmless_form_of_the_hostile_entry_passes() -> None:
+    assert isinstance(wire.decode_from_production(hostile(link=5, attributes=encode({b"user.a": b"1"}))), m.Part)
     assert isinstance(wire.decode_from_production(hostile()), m.Part)
 
 

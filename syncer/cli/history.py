@@ -1,0 +1,77 @@
+"""`syncer history`: which states of a domain can be gone back to, and what each change displaced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from syncer.cli.invocation import Invocation, json_option, pass_invocation
+from syncer.cli.output import print_json, printable, say
+from syncer.cli.wording import bytes_in_words, counted, moment_in_words
+
+
+@click.command("history")
+@click.argument("domain", metavar="[DOMAIN]", required=False)
+@click.argument("generation", metavar="[GENERATION]", type=int, required=False)
+@json_option
+@pass_invocation
+def command(invocation: Invocation, *, domain: str | None, generation: int | None, as_json: bool) -> int:
+    """Show the generations of DOMAIN, or of all domains; with GENERATION, each path that it displaced."""
+    result = invocation.call("history", {"domain": domain, "generation": generation})
+    if as_json:
+        print_json(result)
+        return int(result["exit_code"])
+    lines = _lines_of(result) if generation is None else _path_lines(result)
+    for line in lines:
+        say(line)
+    return int(result["exit_code"])
+
+
+def _lines_of(result: dict[str, Any]) -> Iterator[str]:
+    for domain in result["domains"]:
+        held, limit = bytes_in_words(domain["kept_bytes"]), bytes_in_words(domain["limit_bytes"])
+        yield printable(f"{domain['name']}: at generation {domain['generation']}, {held} of {limit} kept")
+        if domain["over_size"]:
+            yield "  more than history.size: the newest generation is kept however large it is"
+        back = domain["rolled_back"]
+        if back is not None:
+            when = moment_in_words(back["at"])
+            yield printable(f"  rolled back to {back['to']} by {back['by']} at {when}; resume it on production")
+        for item in domain["generations"]:
+            yield _generation_line(item)
+        oldest = domain["oldest_reachable"]
+        if oldest is None:
+            yield "  nothing to go back to"
+        else:
+            yield f"  can go back to {oldest} up to {domain['generation'] - 1}"
+
+
+def _generation_line(item: dict[str, Any]) -> str:
+    size = bytes_in_words(item["kept_bytes"])
+    line = (
+        f"  {item['number']:>6}  {moment_in_words(item['at'])}  {item['kind']:<8}  "
+        f"{counted(item['changes'], 'change')} from {item['source']} (term {item['term']['counter']}, "
+        f"seq {item['seq']}), displaced {size}"
+    )
+    notes = [f"incomplete: {item['incomplete']}"] if item["incomplete"] else []
+    notes += [] if item["complete"] else ["becoming visible"]
+    notes += [f"needed by {reason}" for reason in item["pins"]]
+    return printable("; ".join([line, *notes]))
+
+
+def _path_lines(result: dict[str, Any]) -> Iterator[str]:
+    for item in result["paths"]:
+        before = item["before"]
+        if before is None:
+            what = "was not there"
+        else:
+            size = f", {bytes_in_words(before['size'])}" if before["kind"] == "file" else ""
+            link = f" → {before['link_target']}" if before["link_target"] else ""
+            what = f"was a {before['kind']}{link}, {before['mode']} {before['owner']}:{before['group']}{size}"
+        edited = ", edited here" if item["edited"] else ""
+        problem = f"; not kept: {item['problem']}" if item["problem"] else ""
+        yield printable(f"  {item['path']} {what}{edited}{problem}")
+    if result["paths_total"] > len(result["paths"]):
+        yield f"  and {counted(result['paths_total'] - len(result['paths']), 'more path')}"
