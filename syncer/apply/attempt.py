@@ -59,7 +59,7 @@ class Attempt:
         self._leftovers = leftovers
         self._check = check
         self._access = Access(root, disk)
-        self._links = HardLinks(root, base, disk)
+        self._links = HardLinks(root, base, disk, owners)
         self._survey = Survey({}, {}, {})
         self._plan = Plan([], [], [], {})
         self._contents: Contents | None = None

@@ -11,20 +11,22 @@ from collections.abc import Callable, Iterator
 
 from syncer.apply.build import NO_LINK, Builder, Place, copied_because
 from syncer.apply.groups import Joined, Standing, join_names
+from syncer.apply.owners import Owners, same_attributes
 from syncer.apply.plan import Plan, Step, Survey
-from syncer.apply.survey import found_of, identity_of
+from syncer.apply.survey import digest_of, found_of, identity_of
 from syncer.apply.values import BaseReader
 from syncer.errors import ApplyError, BeneathRootError, Reason
-from syncer.files import Disk, DiskError, Root
-from syncer.model import DiskIdentity, Kind, name_of, parent_of, shown
+from syncer.files import Disk, DiskError, Root, raw_attributes
+from syncer.model import DiskIdentity, Kind, Known, name_of, parent_of, shown
 from syncer.state.base import BaseRow
 
 
 class HardLinks:
     """The names of one transaction that share a file with others."""
 
-    def __init__(self, root: Root, base: BaseReader, disk: Disk) -> None:
-        """Link below `root`, through `disk`."""
+    def __init__(self, root: Root, base: BaseReader, disk: Disk, owners: Owners) -> None:
+        """Link below `root`, through `disk`; `owners` tell what an entry means here."""
+        self._owners = owners
         self._root = root
         self._base = base
         self._disk = disk
@@ -38,7 +40,7 @@ class HardLinks:
         for link in self._numbers(plan, survey):
             rows = [known for known in self._base.names_of_link(link) if known.entry.path not in steps]
             self._others[link] = [
-                Standing(known, found_of(here)) for known in rows if (here := self._lstat(known.entry.path)) is not None
+                self._standing(known, here) for known in rows if (here := self._lstat(known.entry.path)) is not None
             ]
         self._joined = join_names(plan, survey.found, self._others)
         return self._joined.plan
@@ -96,6 +98,36 @@ class HardLinks:
             moved = identity != known.identity
             if moved and identity._replace(ctime_ns=known.identity.ctime_ns) == known.identity:
                 yield BaseRow(known.entry, identity)
+
+    def _standing(self, known: Known, here: os.stat_result) -> Standing:
+        """Return a name of the base with what stands there.
+
+        A name that was given to its file and taken back, by an attempt that failed or died, has moved the ctime and
+        nothing else: then reading tells that it is as it was applied.
+        """
+        identity = identity_of(here)
+        if identity != known.identity and _is_same_file(here, known.identity) and self._is_as_applied(known, here):
+            known = known._replace(identity=identity, racy=False)
+        return Standing(known, found_of(here))
+
+    def _is_as_applied(self, known: Known, here: os.stat_result) -> bool:
+        entry = known.entry
+        if here.st_mode & 0o7777 != entry.mode or (here.st_uid, here.st_gid) != self._owners.local(entry):
+            return False
+        try:
+            descriptor = self._root.open_file(entry.path)
+        except (OSError, BeneathRootError):
+            # Nobody can vouch for what cannot be read: its new name gets a file of its own.
+            return False
+        try:
+            is_equal = same_attributes(raw_attributes(descriptor), self._owners.attributes(entry))
+            return (
+                is_equal
+                and digest_of(descriptor) == entry.digest
+                and identity_of(os.fstat(descriptor)) == (identity_of(here))
+            )
+        finally:
+            os.close(descriptor)
 
     def _numbers(self, plan: Plan, survey: Survey) -> set[int]:
         """Return the link numbers that the transaction joins, changes or takes a name from."""

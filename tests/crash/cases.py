@@ -103,7 +103,8 @@ def _run(
         for name in [chance.choice(list(ERRNOS))] if is_sample else ERRNOS:
             yield f" with {name}", bench.fails(transaction, point, ERRNOS[name])
     elif way == "full disk":
-        yield "", bench.fails(transaction, point, ERRNOS["ENOSPC"], "growing")
+        # Out of quota, since no free space is to be seen elsewhere that says otherwise.
+        yield "", bench.fails(transaction, point, ERRNOS["EDQUOT"], "growing")
     elif way == "dead disk":
         yield "", bench.fails(transaction, point, ERRNOS["EROFS"], "all")
     elif way == "dies":

@@ -11,9 +11,11 @@ from typing import NamedTuple, Protocol
 
 import blake3
 
+from syncer.capture.mounts import MOUNT_TABLE
+from syncer.capture.root_shape import ShapeWatch
 from syncer.errors import ApplyError, StateError
 from syncer.files import Disk, Observer
-from syncer.model import Cursor, Patterns, Term
+from syncer.model import Change, Cursor, Patterns, Term, is_beneath
 from syncer.replicate.destination import Destination
 from syncer.replicate.incoming import Incoming
 from syncer.replicate.messages import Ack, Begin, Content, Contents, FromFailover, Hello, Part, Reject, Want
@@ -71,6 +73,9 @@ class Receiver(Protocol):
     def leftovers(self) -> list[str]:
         """Tidy up as in a quiet moment, and say what lies in the staging areas and belongs to no history."""
 
+    def is_between(self) -> bool:
+        """Tell whether a transaction is neither committed nor taken back."""
+
     def excused(self) -> set[bytes]:
         """Return paths that the last acknowledgement named as problems: they may hold either state."""
 
@@ -103,6 +108,22 @@ class ObservedStore(StateStore):
         self.observer("committed", b"")
 
 
+class _Mounts:
+    """The kernel's list of mounts, without a descriptor that a cut would leave open."""
+
+    def __init__(self) -> None:
+        self._last = b""
+
+    def has_changed(self) -> bool:
+        """Compare with the last look."""
+        last, self._last = self._last, self.read()
+        return last != self._last
+
+    def read(self) -> bytes:
+        """Return all lines."""
+        return MOUNT_TABLE.read_bytes()
+
+
 class SyncerReceiver:
     """The real one: a Destination, fed with messages as a session feeds it."""
 
@@ -114,7 +135,8 @@ class SyncerReceiver:
         self._store = store
         store.observer = observer
         try:
-            self._destination = Destination(DOMAIN, place.root, _PATTERNS, store, (), disk)
+            watch = ShapeWatch(place.root, _Mounts())
+            self._destination = Destination(DOMAIN, place.root, _PATTERNS, store, (), disk, watch=watch)
             self._recover()
         except BaseException:
             store.close()
@@ -146,6 +168,10 @@ class SyncerReceiver:
         assert isinstance(ack, Ack), ack
         self._problems = {problem.path for problem in ack.problems}
 
+    def attempt(self, changes: list[Change]) -> None:
+        """Open a transaction with changes that no message was checked for."""
+        self._destination.attempt(changes, _HELLO.term).discard()
+
     def _recover(self) -> None:
         # Where recovery is a step of its own, it comes before anything else.
         getattr(self._destination, "recover", lambda: None)()
@@ -154,6 +180,10 @@ class SyncerReceiver:
         """Return the seq of the standing."""
         standing = self._destination.standing()
         return 0 if standing is None else standing.cursor.seq
+
+    def is_between(self) -> bool:
+        """Look for an intent."""
+        return not self._destination.is_undone()
 
     def excused(self) -> set[bytes]:
         """Return the paths of the last acknowledgement's problems."""
@@ -165,6 +195,9 @@ class SyncerReceiver:
         found = read_tree(self._place.root)[0]
         found = {path: entry for path, entry in found.items() if not _is_hidden(path)}
         named = {problem.path for problem in self._destination.problems()}
+        # What could not be deleted keeps the directories that it lies in.
+        kept = {path for path in found.keys() - rows.keys() if any(is_beneath(name, path) for name in named)}
+        found = {path: entry for path, entry in found.items() if path not in kept}
         wrong = difference(without(found, named), without(rows, named))
         return [
             *([f"the base is not what stands on the disk: {wrong}"] if wrong else []),

@@ -56,6 +56,11 @@ class RecordingDisk(Disk):
         self._note_data(target)
         return copied
 
+    def clone(self, source: int, target: int, path: bytes = b"") -> None:
+        """Clone, and note the bytes."""
+        super().clone(source, target, path)
+        self._note_data(target)
+
     def set_owner(self, descriptor: int, uid: int, gid: int, path: bytes = b"") -> None:
         """Change, and note."""
         super().set_owner(descriptor, uid, gid, path)
@@ -83,22 +88,22 @@ class RecordingDisk(Disk):
 
     def set_size(self, descriptor: int, size: int, path: bytes = b"") -> None:
         """Change, and note the bytes."""
-        super().set_size(descriptor, size, path)  # type: ignore[misc,unused-ignore]  # young
+        super().set_size(descriptor, size, path)
         self._note_data(descriptor)
 
     def set_attribute(self, descriptor: int, attribute: str, value: bytes, path: bytes = b"") -> None:
         """Change, and note."""
-        super().set_attribute(descriptor, attribute, value, path)  # type: ignore[misc,unused-ignore]  # young
+        super().set_attribute(descriptor, attribute, value, path)
         self._note_metadata(descriptor)
 
     def set_attribute_at(self, directory: int, name: bytes, attribute: str, value: bytes, path: bytes = b"") -> None:
         """Change, and note."""
-        super().set_attribute_at(directory, name, attribute, value, path)  # type: ignore[misc,unused-ignore]  # young
+        super().set_attribute_at(directory, name, attribute, value, path)
         self._note_metadata_at(directory, name)
 
     def remove_attribute_at(self, directory: int, name: bytes, attribute: str, path: bytes = b"") -> None:
         """Change, and note."""
-        super().remove_attribute_at(directory, name, attribute, path)  # type: ignore[misc,unused-ignore]  # young
+        super().remove_attribute_at(directory, name, attribute, path)
         self._note_metadata_at(directory, name)
 
     def set_owner_at(self, directory: int, name: bytes, uid: int, gid: int, path: bytes = b"") -> None:
@@ -120,6 +125,11 @@ class RecordingDisk(Disk):
         """Make, and note the name."""
         super().make_symlink(directory, name, target, path)
         self._note_new(directory, name, Node(_metadata_at(directory, name), target=target, durable=False))
+
+    def make_whiteout(self, directory: int, name: bytes, path: bytes = b"") -> None:
+        """Make, and note the name."""
+        super().make_whiteout(directory, name, path)
+        self._note_new(directory, name, Node(_metadata_at(directory, name), durable=False))
 
     def link(self, source_directory: int, source: bytes, directory: int, name: bytes, path: bytes = b"") -> None:
         """Link, and note the name."""
@@ -143,7 +153,7 @@ class RecordingDisk(Disk):
     def rename_new(self, source_directory: int, source: bytes, directory: int, name: bytes, path: bytes = b"") -> None:
         """Rename to a free name, and note both."""
         moved = _inode_at(source_directory, source)
-        super().rename_new(source_directory, source, directory, name, path)  # type: ignore[misc,unused-ignore]  # young
+        super().rename_new(source_directory, source, directory, name, path)
         self._note_rename(source_directory, source, directory, name, moved, None)
 
     def exchange(self, directory: int, name: bytes, other_directory: int, other: bytes, path: bytes = b"") -> None:

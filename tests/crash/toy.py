@@ -79,6 +79,10 @@ class Toy:
         """List what is staged still."""
         return leftovers(self._place)
 
+    def is_between(self) -> bool:
+        """Look for an intent."""
+        return self._row()[1] is not None
+
     def excused(self) -> set[bytes]:
         """Name no problem, ever."""
         return set()

@@ -56,6 +56,9 @@ def start() -> Tree:
     tree = Tree().file(b"earlier", b"the second content of earlier").file(b"plain", b"plain").file(b"empty", b"")
     tree.directory(b"conf").file(b"conf/a", b"one", 0o600).file(b"conf/b", b"two").link(b"conf/link", b"a")
     tree.directory(b"conf/sub", 0o750).file(b"conf/sub/deep", b"deep").directory(b"void").link(b"away", b"/nowhere")
+    tree.directory(b"names").file(b"names/a", b"one file").name(b"names/a", b"names/b").name(b"names/a", b"conf/third")
+    tree.attribute(b"names/a", b"user.colour", b"red").attribute(b"conf/b", b"user.note", b"two")
+    tree.attribute(b"conf/sub", b"user.note", b"of a directory")
     # What came last moves its directories' mtimes; then nothing of it is left to a default.
     return tree
 
@@ -113,6 +116,20 @@ EDITS: dict[str, Callable[[Tree], Tree]] = {
     "file metadata": lambda tree: tree.mode(b"conf/a", 0o4755).touch(b"conf/b"),
     "directory metadata": lambda tree: tree.mode(b"conf/sub", 0o2775).touch(b"conf"),
     "root mode": lambda tree: tree.mode(b"", 0o711),
+    "file attributes": lambda tree: tree.attribute(b"conf/b", b"user.note", b"2").attribute(b"plain", b"user.x", b""),
+    "directory attributes": lambda tree: tree.attribute(b"conf/sub", b"user.note", None).attribute(
+        b"", b"user.r", b"r"
+    ),
+    "another name": lambda tree: tree.name(b"plain", b"names/plain"),
+    "one name less": lambda tree: tree.remove(b"names/b"),
+    "all names gone": lambda tree: tree.remove(b"names").remove(b"conf/third"),
+    "renamed name": lambda tree: tree.move(b"names/b", b"names/c"),
+    "name written anew": lambda tree: tree.file(b"names/a", b"a file of its own"),
+    "names written": lambda tree: (
+        tree.file(b"names/a", b"new").name(b"names/a", b"names/b").name(b"names/a", b"conf/third")
+    ),
+    "name in another's place": lambda tree: tree.name(b"conf/a", b"names/b"),
+    "metadata of names": lambda tree: tree.mode(b"names/a", 0o600).attribute(b"names/a", b"user.colour", b"blue"),
     "swap contents": _swap,
     "move content": _move_content,
     "many small": _many,

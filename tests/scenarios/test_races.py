@@ -8,14 +8,14 @@ import random
 import signal
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, Self
 
 import pytest
 
-from syncer.errors import PeerProtocolError, SyncerError
-from syncer.files import Disk, Resolution, beneath
+from syncer.errors import BeneathRootError, PeerProtocolError, SyncerError
+from syncer.files import Disk, Resolution, Root, beneath
 from syncer.files.syscalls import exchange
 from syncer.model import Change, Entry, Kind
 from syncer.replicate import messages, wire
@@ -108,19 +108,27 @@ class Attacker:
             self._block,
         ]
         while True:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, BeneathRootError):
                 self._chance.choice(attacks)()
+
+    @contextlib.contextmanager
+    def _parent(self, name: str) -> Iterator[tuple[int, str]]:
+        """Open the directory of a name: the attacker must not fall into its own traps, and do the harm itself."""
+        with Root(self._root) as root:
+            parent, _, last = name.rpartition("/")
+            yield root.directory(parent.encode()), last
 
     def _lead_away(self, name: str) -> None:
         """Put a link to the directory outside where a directory was, and take it away again."""
-        there, aside = self._root / name, self._root / "aside"
-        there.rename(aside)
-        try:
-            there.symlink_to(self._ground.outside / name.removeprefix("d").removeprefix("/"))
-            self._linger()
-            there.unlink()
-        finally:
-            aside.rename(there)
+        with self._parent(name) as (parent, last), self._parent("") as (top, _):
+            os.rename(last, "aside", src_dir_fd=parent, dst_dir_fd=top)
+            try:
+                target = self._ground.outside / name.removeprefix("d").removeprefix("/")
+                os.symlink(target, last, dir_fd=parent)
+                self._linger()
+                os.unlink(last, dir_fd=parent)
+            finally:
+                os.rename("aside", last, src_dir_fd=top, dst_dir_fd=parent)
 
     def _move_out(self) -> None:
         away = self._ground.attic / "d"
@@ -129,36 +137,40 @@ class Attacker:
         away.rename(self._root / "d")
 
     def _swap(self) -> None:
-        root = os.open(self._root, os.O_RDONLY)
-        try:
-            exchange(root, self._chance.choice((b"d/sub", b"d/file", b"d/kind")), root, b"e")
-            self._linger()
-        finally:
-            os.close(root)
+        with self._parent(self._chance.choice(("d/sub", "d/file", "d/kind"))) as (parent, last):
+            top = os.open(self._root, os.O_RDONLY)
+            try:
+                exchange(parent, last.encode(), top, b"e")
+                self._linger()
+            finally:
+                os.close(top)
 
     def _plant(self, name: str, outside: str) -> None:
         """Make a name inside a second name of a file outside."""
-        self._free(name)
-        os.link(self._ground.outside / outside, self._root / name)
-        self._linger()
+        with self._parent(name) as (parent, last):
+            _free(parent, last)
+            os.link(self._ground.outside / outside, last, dst_dir_fd=parent)
+            self._linger()
 
     def _point(self) -> None:
-        name = self._chance.choice(("d/file", "d/other", "d/adjusted", "e"))
-        self._free(name)
-        (self._root / name).symlink_to(self._ground.outside / "file")
+        with self._parent(self._chance.choice(("d/file", "d/other", "d/adjusted", "e"))) as (parent, last):
+            _free(parent, last)
+            os.symlink(self._ground.outside / "file", last, dir_fd=parent)
 
     def _block(self) -> None:
-        self._free("d/other")
-        os.mkfifo(self._root / "d/other")
-
-    def _free(self, name: str) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            (self._root / name).unlink()
+        with self._parent("d/other") as (parent, last):
+            _free(parent, last)
+            os.mkfifo(last, dir_fd=parent)
 
     def _linger(self) -> None:
         """Give the applier a moment of random length: it runs beside us on the other core."""
         for _ in range(self._chance.choice((0, 10, 200, 3000))):
             pass
+
+
+def _free(parent: int, name: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=parent)
 
 
 def outside_of(ground: Ground) -> tuple[dict[bytes, Entry], dict[bytes, bytes]]:
@@ -243,7 +255,7 @@ def test_guarantee_8_a_hostile_name_is_refused_by_the_applier(path: bytes, what:
     tree, untouched = read_tree(ground.place.root), outside_of(ground)
     changes = [change(path, what), Change(1, b"d/file", before.entries[b"d/file"]._replace(mode=0o666))]
     with pytest.raises(PeerProtocolError):
-        receiver.apply(Step(2, changes, {}))
+        receiver.attempt(changes)
     receiver.close()
     assert read_tree(ground.place.root) == tree
     assert outside_of(ground) == untouched
