@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 
+from syncer.apply.as_applied import AsApplied
 from syncer.apply.build import NO_LINK, Builder, Place, copied_because
 from syncer.apply.groups import Joined, Standing, join_names
-from syncer.apply.owners import Owners, same_attributes
 from syncer.apply.plan import Plan, Step, Survey
-from syncer.apply.survey import digest_of, found_of, identity_of
+from syncer.apply.survey import found_of, identity_of
 from syncer.apply.values import BaseReader
 from syncer.errors import ApplyError, BeneathRootError, Reason
-from syncer.files import Disk, DiskError, Root, raw_attributes
+from syncer.files import Disk, DiskError, Root
 from syncer.model import DiskIdentity, Kind, Known, name_of, parent_of, shown
 from syncer.state.base import BaseRow
 
@@ -24,9 +24,9 @@ from syncer.state.base import BaseRow
 class HardLinks:
     """The names of one transaction that share a file with others."""
 
-    def __init__(self, root: Root, base: BaseReader, disk: Disk, owners: Owners) -> None:
-        """Link below `root`, through `disk`; `owners` tell what an entry means here."""
-        self._owners = owners
+    def __init__(self, root: Root, base: BaseReader, disk: Disk, as_applied: AsApplied) -> None:
+        """Link below `root`, through `disk`; `as_applied` vouches for names whose ctime has moved."""
+        self._as_applied = as_applied
         self._root = root
         self._base = base
         self._disk = disk
@@ -106,28 +106,9 @@ class HardLinks:
         nothing else: then reading tells that it is as it was applied.
         """
         identity = identity_of(here)
-        if identity != known.identity and _is_same_file(here, known.identity) and self._is_as_applied(known, here):
-            known = known._replace(identity=identity, racy=False)
+        if identity != known.identity and self._as_applied(known, identity):
+            known = known._replace(identity=identity)
         return Standing(known, found_of(here))
-
-    def _is_as_applied(self, known: Known, here: os.stat_result) -> bool:
-        entry = known.entry
-        if here.st_mode & 0o7777 != entry.mode or (here.st_uid, here.st_gid) != self._owners.local(entry):
-            return False
-        try:
-            descriptor = self._root.open_file(entry.path)
-        except (OSError, BeneathRootError):
-            # Nobody can vouch for what cannot be read: its new name gets a file of its own.
-            return False
-        try:
-            is_equal = same_attributes(raw_attributes(descriptor), self._owners.attributes(entry))
-            return (
-                is_equal
-                and digest_of(descriptor) == entry.digest
-                and identity_of(os.fstat(descriptor)) == (identity_of(here))
-            )
-        finally:
-            os.close(descriptor)
 
     def _numbers(self, plan: Plan, survey: Survey) -> set[int]:
         """Return the link numbers that the transaction joins, changes or takes a name from."""

@@ -47,13 +47,14 @@ def recover(
     standing = _look(intent.steps, root, stages, access)
     work = _work_of(intent.steps, stages, owners, standing)
     execution = Execution(domain, work, root, stages, base, reach, access, disk)
-    filled = True
     try:
         disk.milestone("recovery")
         applied = execution.run(standing.done)
     finally:
         execution.close()
-        filled = stages.end()
+        # CRASH: what was displaced before it lies in stages that nothing was taken from now, on any mount: whether it
+        # does, the history finds out.
+        filled = stages.end(is_known=False)
     recorded = {step.path: step for step in intent.steps if step.action == "record"}
     # What was equal before the crash was not read since: only reading tells whether it still is. A directory has
     # nothing to read, and the identity of the root tells it from an empty mount point.

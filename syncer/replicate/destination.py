@@ -283,7 +283,7 @@ class Destination:
 
     def tidy(self) -> None:
         """Use a quiet moment: remove what is not needed any more, and prepare the next transaction."""
-        if not self._has_intent and not self.trouble():
+        if not self._has_intent and not self._root_trouble():
             self._applier.tidy()
 
     def require_approval(self, differences: Sequence[Difference], begin: Begin) -> Approval | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import grp
 import os
+import pwd
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,9 +15,11 @@ import blake3
 
 from syncer.capture.mounts import MOUNT_TABLE
 from syncer.capture.root_shape import ShapeWatch
+from syncer.config.settings import HistorySettings
 from syncer.errors import ApplyError, StateError
 from syncer.files import Disk, Observer
 from syncer.model import Change, Cursor, Patterns, Term, is_beneath
+from syncer.replicate import rollback
 from syncer.replicate.destination import Destination
 from syncer.replicate.incoming import Incoming
 from syncer.replicate.messages import Ack, Begin, Content, Contents, FromFailover, Hello, Part, Reject, Want
@@ -67,7 +71,16 @@ class Receiver(Protocol):
     def cursor(self) -> int:
         """Return the seq that was acknowledged last, 0 before the first."""
 
-    def flaws(self, transaction: Transaction) -> list[str]:
+    def generation(self) -> int:
+        """Return the generation that stands, 0 where no history is kept."""
+
+    def roll_back(self, target: int) -> None:
+        """Go back to a generation, as a person does. Raises SyncerError."""
+
+    def tend(self) -> None:
+        """Do all background work of the history. Raises SyncerError."""
+
+    def flaws(self, transaction: Transaction, *, rolled_back: bool = False) -> list[str]:
         """Say what is wrong apart from the tree: base and history."""
 
     def leftovers(self) -> list[str]:
@@ -127,7 +140,7 @@ class _Mounts:
 class SyncerReceiver:
     """The real one: a Destination, fed with messages as a session feeds it."""
 
-    def __init__(self, place: Place, disk: Disk, observer: Observer) -> None:
+    def __init__(self, place: Place, disk: Disk, observer: Observer, limits: HistorySettings | None = None) -> None:
         self._place = place
         self._problems: set[bytes] = set()
         store = ObservedStore.open(place.state, create=True)
@@ -136,7 +149,7 @@ class SyncerReceiver:
         store.observer = observer
         try:
             watch = ShapeWatch(place.root, _Mounts())
-            self._destination = Destination(DOMAIN, place.root, _PATTERNS, store, (), disk, watch=watch)
+            self._destination = Destination(DOMAIN, place.root, _PATTERNS, store, (), disk, watch=watch, limits=limits)
             self._recover()
         except BaseException:
             store.close()
@@ -154,7 +167,7 @@ class SyncerReceiver:
         part = Part(
             step.number,
             begin,
-            tuple(step.changes),
+            tuple(_named(change) for change in step.changes),
             tuple(Content(digest, data) for digest, data in inline),
             end=True,
         )
@@ -173,8 +186,7 @@ class SyncerReceiver:
         self._destination.attempt(changes, _HELLO.term).discard()
 
     def _recover(self) -> None:
-        # Where recovery is a step of its own, it comes before anything else.
-        getattr(self._destination, "recover", lambda: None)()
+        self._destination.require_whole()
 
     def cursor(self) -> int:
         """Return the seq of the standing."""
@@ -185,11 +197,27 @@ class SyncerReceiver:
         """Look for an intent."""
         return not self._destination.is_undone()
 
+    def generation(self) -> int:
+        """Return that of the standing."""
+        standing = self._destination.standing()
+        return 0 if standing is None else standing.generation
+
+    def roll_back(self, target: int) -> None:
+        """Plan and carry out, as the command does."""
+        self._destination.require_whole()
+        rollback.roll_back(self._destination, rollback.plan(self._destination, target), "somebody")
+
+    def tend(self) -> None:
+        """Tend until nothing is left to do."""
+        self._destination.require_whole()
+        while self._destination.tend_history():
+            continue
+
     def excused(self) -> set[bytes]:
         """Return the paths of the last acknowledgement's problems."""
         return self._problems if PROBLEMS_EXCUSE_A_PATH else set()
 
-    def flaws(self, transaction: Transaction) -> list[str]:
+    def flaws(self, transaction: Transaction, *, rolled_back: bool = False) -> list[str]:
         """Compare the base with the disk, and look for what was displaced."""
         rows = {known.entry.path: known.entry._replace(owner="", group="") for known in Base(self._store).rows(DOMAIN)}
         found = read_tree(self._place.root)[0]
@@ -198,6 +226,9 @@ class SyncerReceiver:
         # What could not be deleted keeps the directories that it lies in.
         kept = {path for path in found.keys() - rows.keys() if any(is_beneath(name, path) for name in named)}
         found = {path: entry for path, entry in found.items() if path not in kept}
+        if rolled_back:
+            # What had been edited here, or only looked so after a failed attempt, is an edit again.
+            found = {path: entry for path, entry in found.items() if path in rows}
         wrong = difference(without(found, named), without(rows, named))
         return [
             *([f"the base is not what stands on the disk: {wrong}"] if wrong else []),
@@ -205,9 +236,10 @@ class SyncerReceiver:
         ]
 
     def leftovers(self) -> list[str]:
-        """Tidy up, where that is a step of its own, and list what is left."""
-        getattr(self._destination, "tidy", lambda: None)()
-        return leftovers(self._place)
+        """Tidy up and tend, and list what is left."""
+        self._destination.tidy()
+        self.tend()
+        return [*leftovers(self._place), *_orphans(self._place)]
 
     def close(self) -> None:
         """Close as the node does when it stops."""
@@ -215,6 +247,19 @@ class SyncerReceiver:
             self._destination.close()
         finally:
             self._store.close()
+
+
+def _named(change: Change) -> Change:
+    """Add the names of the owners, as production sends them."""
+    entry = change.entry
+    if entry is None:
+        return change
+    owner = group = ""
+    with contextlib.suppress(KeyError):
+        owner = pwd.getpwuid(entry.uid).pw_name
+    with contextlib.suppress(KeyError):
+        group = grp.getgrgid(entry.gid).gr_name
+    return change._replace(entry=entry._replace(owner=owner, group=group))
 
 
 def rows_of_state(place: Place) -> dict[str, list[tuple[object, ...]]]:
@@ -231,7 +276,7 @@ def staging_areas(place: Place) -> list[Path]:
 
 def leftovers(place: Place) -> list[str]:
     """Return what lies in a staging area and belongs to no generation of the history."""
-    kept = {"history"}
+    kept = {"kept", "damaged"}
     rows = rows_of_state(place)
     if "generation" in rows:
         with contextlib.closing(sqlite3.connect(place.state / "node.db")) as connection:
@@ -249,25 +294,34 @@ def leftovers(place: Place) -> list[str]:
 
 
 def history_flaws(place: Place, transaction: Transaction, cursor: int) -> list[str]:
-    """Say which displaced content lies nowhere any more; nothing where this syncer keeps no history.
+    """Say which displaced content lies nowhere any more; nothing where this receiver keeps no history.
 
     Contents are looked for by digest wherever a staging area holds a file: how the history is laid out is its own
-    affair, that nothing is lost is ours.
+    affair, that nothing is lost is ours. What tending may forget is judged by a rollback.
     """
-    if "generation" not in rows_of_state(place):
+    if transaction.act == "tend" or "generation" not in rows_of_state(place):
         return []
-    kept = set()
+    there = set(read_tree(place.root)[1])
     for area in staging_areas(place):
         for parent, _, names in os.walk(area):
-            kept |= {blake3.blake3((Path(parent) / name).read_bytes()).digest()
-                     for name in names if not (Path(parent) / name).is_symlink()}  # fmt: skip  # one set
-    kept |= set(read_tree(place.root)[1])
-    steps = transaction.steps()
-    due = set(steps[0].contents)
-    if cursor >= steps[2].number:
+            there |= {blake3.blake3((Path(parent) / name).read_bytes()).digest()
+                      for name in names if not (Path(parent) / name).is_symlink()}  # fmt: skip  # one set
+    past = transaction.past()
+    due = set(past[0].contents)
+    if transaction.act == "roll back" or cursor >= transaction.stopped().number:
         due |= {entry.digest for entry in transaction.before.entries.values() if entry.size}
-    lost = due - kept
+    lost = due - there
     return [f"{len(lost)} displaced contents are neither in the tree nor in the history"] if lost else []
+
+
+def _orphans(place: Place) -> list[str]:
+    """Say which kept contents nothing records, or are recorded and not there, and what is named as not kept."""
+    with contextlib.closing(sqlite3.connect(place.state / "node.db")) as connection:
+        unkept = connection.execute("SELECT generation, path, reason FROM unkept").fetchall()
+        recorded = {digest.hex() for (digest,) in connection.execute("SELECT digest FROM kept")}
+    lying = {item.name for area in staging_areas(place) for item in area.glob("*/kept/*")}
+    flaws = [f"not kept: {unkept}"] if unkept else []
+    return [*flaws, *([f"kept and recorded differ: {sorted(lying ^ recorded)}"] if lying != recorded else [])]
 
 
 def _is_hidden(path: bytes) -> bool:

@@ -71,13 +71,24 @@ class Toy:
         """Return what was acknowledged."""
         return int(self._row()[0])
 
-    def flaws(self, _: Transaction) -> list[str]:
+    def flaws(self, transaction: Transaction, *, rolled_back: bool = False) -> list[str]:
         """Find none: there is no base and no history."""
         return []
 
     def leftovers(self) -> list[str]:
         """List what is staged still."""
         return leftovers(self._place)
+
+    def generation(self) -> int:
+        """Keep no history."""
+        return 0
+
+    def roll_back(self, target: int) -> None:
+        """Fail: there is nothing to go back to."""
+        raise ApplyError("the toy keeps no history")
+
+    def tend(self) -> None:
+        """Do nothing."""
 
     def is_between(self) -> bool:
         """Look for an intent."""

@@ -32,17 +32,33 @@ class Transaction(NamedTuple):
     before: Tree
     after: Tree
     mounted: bool = False
+    act: str = "apply"
+    """What is stopped: "apply" what production sends, "roll back" to `origin`, or "tend" the history."""
+    origin: Tree | None = None
+    """What stood before `before`."""
 
     def later(self) -> Tree:
         """Return what the transaction after this one makes."""
         return self.after.copy().file(b"later", b"what comes later")
 
-    def steps(self) -> list[Step]:
-        """Return the first filling, the one that makes `before`, the one that is stopped, and one that follows."""
+    def past(self) -> list[Step]:
+        """Return what is applied before: the first filling, and what makes `before`."""
+        return self._steps()[:-2]
+
+    def stopped(self) -> Step:
+        """Return the one that is stopped, where production sends it."""
+        return self._steps()[-2]
+
+    def following(self) -> Step:
+        """Return one that comes after it."""
+        return self._steps()[-1]
+
+    def _steps(self) -> list[Step]:
         first = Tree().file(b"earlier", b"the first content of earlier")
         if self.mounted:
             first.directory(MOUNT)
-        trees = [Tree(), first, self.before, self.after, self.later()]
+        origin = [] if self.origin is None else [self.origin]
+        trees = [Tree(), first, *origin, self.before, self.after, self.later()]
         steps = []
         for number in range(1, len(trees)):
             old, new = trees[number - 1], trees[number]
@@ -153,3 +169,22 @@ def across_mounts() -> Transaction:
     """Return the kind that changes two file systems at once."""
     before = _mount_start()
     return Transaction("across mounts", before, _across(before.copy()), mounted=True)
+
+
+def history_kinds() -> dict[str, Transaction]:
+    """Return what the history does on its own or for a person: taking in, and rolling back."""
+    chosen = ("overwrite", "delete subtree", "rename directory", "directory to file", "metadata of names", "everything")
+    found = {}
+    for name in chosen:
+        origin = start()
+        changed = EDITS[name](origin.copy())
+        found[f"roll back: {name}"] = Transaction(f"roll back: {name}", changed, origin, act="roll back", origin=origin)
+        found[f"take in: {name}"] = Transaction(f"take in: {name}", changed, changed, act="tend", origin=origin)
+    return found
+
+
+def pruning() -> Transaction:
+    """Return what forgets all generations but the last one, where no more may be kept."""
+    origin = start()
+    changed = _everything(origin.copy())
+    return Transaction("forget generations", changed, changed, act="tend", origin=origin)

@@ -113,6 +113,8 @@ class Bench:
         self._folder = folder
         self._opener = opener
         self._number = 0
+        self._origin = self._before = 0
+        """Generations of the two states that stood before the stop."""
 
     @contextlib.contextmanager
     def prepared(self, transaction: Transaction) -> Iterator[Place]:
@@ -127,8 +129,11 @@ class Bench:
         try:
             receiver = self._opener(place, Disk(), _ignore)
             try:
-                for step in transaction.steps()[:2]:
+                generations = []
+                for step in transaction.past():
                     receiver.apply(step)
+                    generations.append(receiver.generation())
+                self._origin, self._before = generations[-2:]
             finally:
                 receiver.close()
             assert not difference(_tree(place), transaction.before.entries), "the start was not reached"
@@ -143,7 +148,7 @@ class Bench:
         counter = Counter()
         with self.prepared(transaction) as place:
             receiver = self._opener(place, Disk(counter), counter)
-            receiver.apply(transaction.steps()[2])
+            self._perform(receiver, transaction)
             found = difference(_tree(place), transaction.after.entries)
             receiver.close()
         assert not found, f"{transaction.kind}, undisturbed: {found}"
@@ -164,7 +169,7 @@ class Bench:
         try:
             try:
                 receiver = self._opener(place, Disk(failing), failing)
-                receiver.apply(transaction.steps()[2])
+                self._perform(receiver, transaction)
             except SyncerError as error:
                 flaw = "" if str(error) else "an error without a word"
             if receiver is not None:
@@ -174,8 +179,8 @@ class Bench:
                 flaw = flaw or self._while_it_fails(place, transaction, receiver, is_between=is_between)
             failing.is_on = False
             receiver = receiver or self._opener(place, Disk(failing), failing)
-            if not flaw and receiver.cursor() != transaction.steps()[2].number:
-                receiver.apply(transaction.steps()[2])
+            if not flaw and not (self._is_new(receiver, transaction) and transaction.act == "apply"):
+                self._perform_again(receiver, transaction)
                 flaw = difference(_tree(place), transaction.after.entries)
                 flaw = flaw and f"applied again once nothing failed: {flaw}"
         finally:
@@ -215,10 +220,16 @@ class Bench:
 
     def _run_into_cut(self, place: Place, transaction: Transaction, disk: Disk, cutting: Cutting) -> None:
         receiver: Receiver | None = None
-        with contextlib.suppress(PowerCutError):
+        try:
             receiver = self._opener(place, disk, cutting)
-            receiver.apply(transaction.steps()[2])
+            self._perform(receiver, transaction)
             receiver.close()
+        except PowerCutError:
+            pass
+        except SyncerError:
+            # What cleans up on the way out finds no power either.
+            if not cutting.is_cut:
+                raise
         cutting.is_cut = True
         if receiver is not None:
             with contextlib.suppress(SyncerError, OSError):
@@ -226,7 +237,7 @@ class Bench:
 
     def _while_it_fails(self, place: Place, transaction: Transaction, receiver: Receiver, *, is_between: bool) -> str:
         """Look at the tree before the failure ends: whole, or (where it was said) not acknowledged."""
-        is_new = receiver.cursor() == transaction.steps()[2].number
+        is_new = self._is_new(receiver, transaction)
         excused = receiver.excused() if is_new else set()
         flaw = _wrong(_tree(place), transaction, is_new=is_new, excused=excused)
         if flaw and not is_new:
@@ -243,7 +254,7 @@ class Bench:
             try:
                 receiver = self._opener(place, Disk(ending), ending)
                 if apply:
-                    receiver.apply(transaction.steps()[2])
+                    self._perform(receiver, transaction)
                 receiver.close()
                 code = 0
             except BaseException:  # noqa: BLE001 - a child must not run on as its parent
@@ -257,41 +268,83 @@ class Bench:
     def _look(self, place: Place, transaction: Transaction, excused: set[bytes]) -> str:
         """Open the receiver anew, twice, and say what is wrong with what it finds and leaves."""
         try:
-            flaw, is_new = self._look_once(place, transaction, excused)
+            flaw = self._look_once(place, transaction, excused)
             if flaw:
                 return flaw
             rows, tree = rows_of_state(place), _tree(place)
-            flaw, _ = self._look_once(place, transaction, excused)
+            flaw = self._look_once(place, transaction, excused)
             if flaw or rows_of_state(place) != rows or _tree(place) != tree:
                 return f"a second recovery changed something ({flaw or 'rows of node.db'})"
-            return self._go_on(place, transaction, excused, is_new=is_new)
+            return self._go_on(place, transaction, excused)
         except SyncerError as error:
             return f"recovery failed: {error}"
 
-    def _go_on(self, place: Place, transaction: Transaction, excused: set[bytes], *, is_new: bool) -> str:
-        """Apply what comes next: the same transaction where it is not there yet, else one more."""
-        wanted = transaction.after.entries if not is_new or excused else transaction.later().entries
+    def _go_on(self, place: Place, transaction: Transaction, excused: set[bytes]) -> str:
+        """Do what was stopped where it is not done yet, then what comes next, then go back to what stood before."""
         receiver = self._opener(place, Disk(), _ignore)
         try:
-            if not is_new:
-                receiver.apply(transaction.steps()[2])
-            elif not excused:
-                receiver.apply(transaction.steps()[3])
-            flaw = _difference_but(_tree(place), wanted, excused)
+            is_new = self._is_new(receiver, transaction)
+            self._perform_again(receiver, transaction)
+            made = receiver.generation() != self._before
+            flaw = _difference_but(_tree(place), transaction.after.entries, excused)
+            if not flaw and is_new and not excused and transaction.act == "apply":
+                receiver.apply(transaction.following())
+                flaw = difference(_tree(place), transaction.later().entries)
             # Only now: until then, what was staged may be used again.
-            return (flaw and f"applied after recovery: {flaw}") or "; ".join(receiver.leftovers())
+            flaws = [f"applied after recovery: {flaw}" if flaw else "", *receiver.leftovers()]
+            if not any(flaws) and not excused and receiver.generation():
+                flaws = [self._back(place, transaction, receiver, made=made)]
+            return "; ".join(filter(None, flaws))
         finally:
             receiver.close()
 
-    def _look_once(self, place: Place, transaction: Transaction, excused: set[bytes]) -> tuple[str, bool]:
+    def _back(self, place: Place, transaction: Transaction, receiver: Receiver, *, made: bool) -> str:
+        """Roll back over what was stopped: everything that it displaced must come back."""
+        wanted, target = transaction.before, self._before
+        if transaction.act == "tend":
+            assert transaction.origin is not None, "what is tended has displaced something"
+            wanted, target = transaction.origin, self._origin
+        elif not made:
+            # What moves only mtimes of directories belongs to the generation that stood.
+            wanted = transaction.after
+        if receiver.generation() == target:
+            return ""
+        try:
+            receiver.roll_back(target)
+        except SyncerError as error:
+            return f"it cannot be rolled back: {error}"
+        flaw = difference(_tree(place), wanted.entries)
+        return (flaw and f"rolled back: {flaw}") or "; ".join(receiver.flaws(transaction, rolled_back=True))
+
+    def _perform(self, receiver: Receiver, transaction: Transaction) -> None:
+        """Do what is stopped."""
+        if transaction.act == "apply":
+            receiver.apply(transaction.stopped())
+        elif transaction.act == "roll back":
+            receiver.roll_back(self._origin)
+        else:
+            receiver.tend()
+
+    def _perform_again(self, receiver: Receiver, transaction: Transaction) -> None:
+        """Do it where it is not done; whether the history is tended cannot be seen."""
+        if transaction.act == "tend" or not self._is_new(receiver, transaction):
+            self._perform(receiver, transaction)
+
+    def _is_new(self, receiver: Receiver, transaction: Transaction) -> bool:
+        """Tell by node.db whether it is done."""
+        if transaction.act == "apply":
+            return receiver.cursor() == transaction.stopped().number
+        return transaction.act == "tend" or receiver.generation() == self._before + 1
+
+    def _look_once(self, place: Place, transaction: Transaction, excused: set[bytes]) -> str:
         receiver = self._opener(place, Disk(), _ignore)
         try:
-            is_new = receiver.cursor() == transaction.steps()[2].number
+            is_new = self._is_new(receiver, transaction)
             wrong = _wrong(_tree(place), transaction, is_new=is_new, excused=excused)
             flaws = [wrong] if wrong else receiver.flaws(transaction)
             strange = {item.name for item in place.folder.iterdir()} - {"root", "state", ".syncer", "pool"}
             flaws += [f"beside the root: {sorted(strange)}"] if strange else []
-            return "; ".join(flaws[:3]), is_new
+            return "; ".join(flaws[:3])
         finally:
             receiver.close()
 

@@ -144,7 +144,7 @@ def test_guarantee_5_a_quota_is_met(tmp_path: Path) -> None:
 def _refusal(place: Place, failing: Failing) -> ApplyError:
     receiver = SyncerReceiver(place, Disk(failing), failing)
     try:
-        receiver.apply(catalogue(as_root=False)["everything"].steps()[2])
+        receiver.apply(catalogue(as_root=False)["everything"].stopped())
     except ApplyError as error:
         return error
     finally:

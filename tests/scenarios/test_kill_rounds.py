@@ -27,7 +27,7 @@ Snapshot = dict[bytes, Entry]
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[Pair]:
-    with paired(tmp_path, proxy=True) as found:
+    with paired(tmp_path, proxy=True, domain='max_delete = "100%"\n') as found:
         (found.production.root / "current").mkdir()
         found.wait_equal()
         yield found
