@@ -76,7 +76,7 @@ def _exit_code(
         received = production["domains"] if production is not None else []
         late = any((domain["oldest_seconds"] or 0.0) > node.settings.node.behind_after for domain in received)
         never = any(domain["cursor_seq"] is None for domain in received)
-        failed = any(domain["check"] or domain["reload"] for domain in domains)
+        failed = any(domain["check"] or domain["reload"] or domain["state"] == "failing" for domain in domains)
         differs = any(domain["problems"] or domain["drift"]["count"] for domain in domains)
         return 3 if never or late or failed or differs else 0
     codes = [_target_code(target, node.settings.node.behind_after) for target in targets]
@@ -169,8 +169,11 @@ def _domains(node: Node) -> list[dict[str, Any]]:
             {
                 "name": domain.name,
                 "path": str(domain.path),
-                "state": "unavailable" if trouble else "receiving" if standing else "waiting",
-                "reason": trouble or _service_trouble(services) or ("" if standing else "nothing was received yet"),
+                "state": _received_state(trouble, destination.failure, received=standing is not None),
+                "reason": trouble
+                or destination.failure
+                or _service_trouble(services)
+                or ("" if standing else "nothing was received yet"),
                 "entries": destination.count(),
                 "generation": standing.generation if standing else 0,
                 "drift": drift_of(node.store, domain.name, domain.drift),
@@ -181,6 +184,14 @@ def _domains(node: Node) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def _received_state(trouble: str, failure: str, *, received: bool) -> str:
+    if trouble:
+        return "unavailable"
+    if failure:
+        return "failing"
+    return "receiving" if received else "waiting"
 
 
 def _service_trouble(services: DomainServices) -> str:

@@ -6,11 +6,14 @@ import logging
 import os
 import shutil
 import socket
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+MEMORY = Path("/dev/shm")
 IN_CI = os.environ.get("CI") == "true"
 
 # Deadlines measure the machine, not the code: two test processes share two cores.
@@ -64,3 +67,13 @@ def free_port() -> Callable[[], int]:
                 return port
 
     return choose
+
+
+@pytest.fixture
+def fast_folder(tmp_path: Path) -> Iterator[Path]:
+    """Return an empty folder, in memory where the machine has room there: for thousands of small cases."""
+    if not os.access(MEMORY, os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(prefix="syncer-", dir=MEMORY) as folder:
+        yield Path(folder)

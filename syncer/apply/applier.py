@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from syncer.apply.area import Area, remove_empty_areas
+from syncer.apply.areas import Areas
 from syncer.apply.attempt import Attempt
 from syncer.apply.candidate import Check
 from syncer.apply.check import in_order
@@ -44,6 +45,7 @@ class Applier:
         self._node_id = node_id
         self._owners = owners
         self._stages = Stages(root, domain, node_id, disk)
+        self._everywhere = Areas(root, domain, node_id, disk)
         self._base = base
         self._preflight = Preflight(root, self._stages, owners, disk)
         self._disk = disk
@@ -93,8 +95,7 @@ class Applier:
         """After a transaction: remove what earlier attempts left, and make the next one's stage ready."""
         with self._open_root() as root:
             if self._may_have_leftovers:
-                for area in self._stages.areas(root):
-                    remove_leftovers(area, {*self._journal.stages_in_use(), self._stages.name})
+                self._remove_leftovers(keep=0)
                 self._may_have_leftovers = False
             self._stages.make_ready(root)
 
@@ -115,11 +116,21 @@ class Applier:
 
     def _leftovers(self, root: Root) -> Leftovers:
         """Keep the newest attempt's staging for its contents, and remove older ones."""
-        areas = self._stages.areas(root)
-        needed = {*self._journal.stages_in_use(), self._stages.name}
-        for area in areas:
-            remove_leftovers(area, needed, keep=1)
-        return Leftovers(areas, needed)
+        self._remove_leftovers(keep=1)
+        return Leftovers(self._stages.areas(root), self._needed())
+
+    def _needed(self) -> set[bytes]:
+        return {*self._journal.stages_in_use(), self._stages.name}
+
+    def _remove_leftovers(self, keep: int) -> None:
+        """Look on every mount below the root, also on those that the last transaction did not write to."""
+        needed = self._needed()
+        try:
+            for area in self._everywhere.current():
+                remove_leftovers(area, needed, keep)
+        finally:
+            # An open descriptor would keep a mount from being unmounted.
+            self._everywhere.close()
 
     def _make_room(self, error: ApplyError) -> None:
         """On a full disk, what is staged for later is in the way."""

@@ -43,6 +43,10 @@ class Area:
         # CRASH: what is staged is only as durable as the name of the directory that it lies in.
         self._disk.flush_directory(self.descriptor, name)
 
+    def unlink(self, path: bytes) -> None:
+        """Remove a name in it that is no directory."""
+        self._disk.unlink(self.root.directory(parent_of(path)), name_of(path), path)
+
     def remove_tree(self, top: bytes) -> None:
         """Remove a directory with all below it; never goes into another mount. Where it is missing, nothing."""
         root, disk = self.root, self._disk

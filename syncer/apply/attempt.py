@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from syncer.apply.access import Access
+from syncer.apply.as_applied import AsApplied
 from syncer.apply.build import FLUSHED_ONE_BY_ONE, Builder, Place
 from syncer.apply.burst import Burst
 from syncer.apply.candidate import CandidateView, Check, alters
@@ -59,7 +60,8 @@ class Attempt:
         self._leftovers = leftovers
         self._check = check
         self._access = Access(root, disk)
-        self._links = HardLinks(root, base, disk)
+        self._as_applied = AsApplied(root, owners)
+        self._links = HardLinks(root, base, disk, self._as_applied)
         self._survey = Survey({}, {}, {})
         self._plan = Plan([], [], [], {})
         self._contents: Contents | None = None
@@ -107,7 +109,7 @@ class Attempt:
         if not self._is_visible(work, opening):
             return self._execute(work, opening)
         with self._given_up_on_error():
-            generation = self._journal.begin(opening, work, self._survey, self._stages.name)
+            generation = self._journal.begin(opening, work, self._survey, self._stages.name, self._as_applied)
             # CRASH: until the journal's commit nothing is visible, and what is staged is thrown away after a
             # crash; from here on all of it is durable, and recovery carries it to its end.
             self._disk.milestone("intent")
@@ -247,9 +249,14 @@ class Attempt:
                 names = self._base.names_of_link(known.entry.link)
                 standing = [name.entry.path for name in names if name.identity.inode == here.identity.inode]
                 other = next((name for name in standing if name not in gone and name not in linked), None)
-            if other is not None:
+            if other is not None and self._is_known(path, here.identity):
                 survivors[path] = other
         return survivors
+
+    def _is_known(self, path: bytes, identity: DiskIdentity) -> bool:
+        """Tell whether the base knows what goes: of anything else the history must have the file itself."""
+        known = self._base.get(path)
+        return known is not None and self._as_applied(known, identity)
 
     def _is_visible(self, work: Work, opening: Opening) -> bool:
         """Tell whether anything on the disk is going to change: where nothing is, nothing can be torn."""

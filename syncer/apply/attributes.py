@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
-from syncer.attributes import ACCESS_LISTS, CAPABILITY, LABEL, shown_name
-from syncer.files import Disk, DiskError, raw_attributes, raw_attributes_at
+from syncer.attributes import ACCESS_LISTS, CAPABILITY, LABEL, LARGEST, shown_name
+from syncer.files import Disk, DiskError, has_room, raw_attributes, raw_attributes_at
 
 _REFUSED = frozenset(
     (
-        errno.EOPNOTSUPP, errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EDQUOT, errno.E2BIG, errno.ERANGE,
-        errno.EINVAL, errno.ENOSYS, errno.ENODATA,
+        errno.EOPNOTSUPP, errno.EPERM, errno.EACCES, errno.ENOSPC, errno.E2BIG, errno.ERANGE, errno.EINVAL,
+        errno.ENOSYS, errno.ENODATA,
     )
 )  # fmt: skip  # what file systems and kernels answer to attributes that they cannot or will not hold
 _CURES = {
@@ -36,6 +36,8 @@ class Bearer(NamedTuple):
     current: Callable[[], Mapping[bytes, bytes | None]]
     put: Callable[[str, bytes], None]
     drop: Callable[[str], None]
+    has_room: Callable[[], bool]
+    """Whether the file system is not full: then one that has no room for an attribute never has."""
 
 
 class Refusals(NamedTuple):
@@ -51,6 +53,7 @@ def opened(disk: Disk, descriptor: int, path: bytes) -> Bearer:
         lambda: raw_attributes(descriptor),
         lambda name, value: disk.set_attribute(descriptor, name, value, path),
         lambda name: disk.remove_attribute(descriptor, name, path),
+        lambda: has_room(descriptor, LARGEST),
     )
 
 
@@ -60,6 +63,7 @@ def named(disk: Disk, directory: int, name: bytes, path: bytes) -> Bearer:
         lambda: raw_attributes_at(directory, name) or {},
         lambda attribute, value: disk.set_attribute_at(directory, name, attribute, value, path),
         lambda attribute: disk.remove_attribute_at(directory, name, attribute, path),
+        lambda: has_room(directory, LARGEST),
     )
 
 
@@ -74,12 +78,12 @@ def set_attributes(bearer: Bearer, wanted: Mapping[bytes, bytes]) -> Refusals:
     for name in current:
         # A kernel that labels files gives each one a label; it cannot be without.
         if name not in wanted and name != LABEL:
-            reasons += _attempt("removed", name, bearer.drop)
+            reasons += _attempt("removed", name, bearer, bearer.drop)
     # Capabilities come last: other changes may clear them.
     for name in sorted(wanted, key=lambda name: (name == CAPABILITY, name)):
         value = wanted[name]
         if current.get(name) != value:
-            refused = _attempt("set", name, partial(_put, bearer, value))
+            refused = _attempt("set", name, bearer, partial(_put, bearer, value))
             lacking = lacking or (bool(refused) and name == _ACCESS)
             reasons += refused
     return Refusals(reasons, lacking)
@@ -108,11 +112,12 @@ def access_list_of(wanted: Mapping[bytes, bytes]) -> bytes:
     return wanted.get(_ACCESS, b"")
 
 
-def _attempt(what: str, name: bytes, change: Callable[[str], None]) -> list[str]:
+def _attempt(what: str, name: bytes, bearer: Bearer, change: Callable[[str], None]) -> list[str]:
     try:
         change(os.fsdecode(name))
     except DiskError as error:
-        if error.number not in _REFUSED:
+        # ext4 has a little room for the attributes of each file; a disk that is full is not the path's problem.
+        if error.number not in _REFUSED or (error.number == errno.ENOSPC and not bearer.has_room()):
             raise
         if error.number == errno.ENODATA:
             return []

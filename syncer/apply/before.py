@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, Protocol
 
 from syncer.apply.plan import Action, Found, Plan, Step, Survey, beneath_any
-from syncer.model import Entry, Kind, Known, name_of, parent_of
+from syncer.model import DiskIdentity, Entry, Kind, Known, name_of, parent_of
 from syncer.state.generations import Displaced
+
+IsAsApplied = Callable[[Known, DiskIdentity], bool]
+"""Tells whether what was found with an identity is still what the base knows."""
 
 TOGETHER = 32
 """Changed paths of one directory from which on its rows are read at once."""
@@ -35,12 +38,13 @@ class _Displacement(NamedTuple):
 
 
 def displaced_rows(
-    plan: Plan, survey: Survey, base: AppliedRows, places: Mapping[bytes, bytes], asides: Mapping[bytes, bytes]
-) -> Iterator[Displaced]:
+    plan: Plan, survey: Survey, base: AppliedRows, places: Mapping[bytes, bytes], asides: Mapping[bytes, bytes],
+    as_applied: IsAsApplied,
+) -> Iterator[Displaced]:  # fmt: skip  # one argument list
     """Yield a row for each path that the plan changes.
 
     `places`: path → where it is staged, which is where what stood there ends up; `asides`: path → where what is
-    removed is put.
+    removed is put; `as_applied` tells whether what the base knows still stands.
     """
     replaced: set[bytes] = set()
     standing: list[_Displacement] = []
@@ -64,7 +68,7 @@ def displaced_rows(
             standing.append(_Displacement(path, found, asides.get(path, b"")))
     known = _Known(base, Counter(parent_of(one.path) for one in standing))
     for one in standing:
-        yield _row(one, known.at(one.path))
+        yield _row(one, known.at(one.path), as_applied)
 
 
 class _Known:
@@ -101,9 +105,9 @@ def _only_mtime(found: Found | None, step: Step) -> bool:
     return found is not None and found.mode == entry.mode and found.uid == uid and found.gid == gid
 
 
-def _row(displaced: _Displacement, known: Known | None) -> Displaced:
+def _row(displaced: _Displacement, known: Known | None, as_applied: IsAsApplied) -> Displaced:
     path, found, place, equal = displaced
-    if known is not None and known.identity == found.identity and known.entry.kind is found.kind:
+    if known is not None and known.entry.kind is found.kind and as_applied(known, found.identity):
         return Displaced(path, known.entry, False, place)
     size = found.identity.size if found.kind is Kind.FILE else 0
     mode = 0 if found.kind is Kind.SYMLINK else found.mode

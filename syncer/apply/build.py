@@ -166,6 +166,9 @@ class Builder:
             self.problems[step.path] = copied_because(error.number)
             return False
         self.linked.update((path, step.path))
+        if path in self.problems:
+            # What the file lacks, each of its names lacks.
+            self._add_problem(step.path, self.problems[path])
         return True
 
     def copy(self, source: int, target: int, step: Step) -> None:

@@ -24,8 +24,9 @@ from syncer.apply.survey import digest_of, identity_of
 from syncer.files import Disk, DiskError, own_attributes_at
 from syncer.files.writers import nobody_writes
 from syncer.model import Entry, Kind, name_of, parent_of
+from syncer.state.base import Base
 from syncer.state.generations import Displaced, Generation, end_stage, read_displaced, write_displaced
-from syncer.state.kept import Kept, Unkept, note_unkept, read_unkept, record_kept
+from syncer.state.kept import Kept, Unkept, needing, note_unkept, read_unkept, record_kept
 from syncer.state.store import StateStore
 
 
@@ -96,8 +97,8 @@ class Intake:
         if kind == stat.S_IFDIR:
             if thing.emptied:
                 batch.drops.append(thing)
-            elif thing.path is not None and not self._is_known(thing.path, Kind.DIRECTORY):
-                self._learn(batch, thing.path, entry_of(thing.path, Kind.DIRECTORY, thing))
+            elif thing.path is not None:
+                self._look_at_directory(thing, thing.path, batch)
             return
         if thing.path is None:
             batch.drops.append(thing)
@@ -108,6 +109,16 @@ class Intake:
         else:
             batch.unkept.append(Unkept(thing.path, "was a FIFO, a socket or a device, which is not kept"))
             batch.drops.append(thing)
+
+    def _look_at_directory(self, thing: Thing, path: bytes, batch: _Batch) -> None:
+        row = self._rows.get(path)
+        if row is None or row.entry is None or row.entry.kind is not Kind.DIRECTORY:
+            self._learn(batch, path, entry_of(path, Kind.DIRECTORY, thing))
+        elif row.edited:
+            # Mode and moments have changed on the way here, and were noted before; attributes were not.
+            found = _attributes_of(thing)
+            if found != row.entry.attributes:
+                self._learn(batch, path, row.entry._replace(attributes=found))
 
     def _look_at_link(self, thing: Thing, path: bytes, batch: _Batch) -> None:
         target = os.readlink(name_of(thing.place), dir_fd=thing.area.root.directory(parent_of(thing.place)))
@@ -194,10 +205,6 @@ class Intake:
             return b""
         return entry.digest if entry.size else EMPTY_DIGEST
 
-    def _is_known(self, path: bytes, kind: Kind) -> bool:
-        row = self._rows.get(path)
-        return row is not None and row.entry is not None and row.entry.kind is kind
-
     def _is_held(self, areas: Sequence[Area], digest: bytes, size: int, batch: _Batch) -> bool:
         return digest in batch.kept or self._contents.holds(areas, digest, size)
 
@@ -276,11 +283,18 @@ class Intake:
             entry = row.entry
             if entry is None or entry.kind is not Kind.FILE or not entry.size or path in known:
                 continue
+            if entry.link and self._has_other_name(entry.digest):
+                continue
             if _lies_in(path, moved) and not self._contents.is_recorded(entry.digest):
                 missing.append(Unkept(path, "was not found where it had been put aside: is its file system mounted?"))
         if missing:
             with self._store.transaction() as writer:
                 note_unkept(writer, self._domain, self._number, missing)
+
+    def _has_other_name(self, digest: bytes) -> bool:
+        """Tell whether a name that went was one of several of its file, which stands or was displaced later."""
+        later = any(number > self._number for number, _ in needing(self._store, self._domain, digest))
+        return later or bool(Base(self._store).paths_with_digest(self._domain, digest))
 
 
 def entry_of(path: bytes, kind: Kind, thing: Thing, *, digest: bytes = b"", link_target: bytes = b"") -> Entry:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-from syncer.apply.before import AppliedRows, displaced_rows, makes_generation
+from syncer.apply.before import AppliedRows, IsAsApplied, displaced_rows, makes_generation
 from syncer.apply.execution import Work
 from syncer.apply.plan import Action, Found, Survey
 from syncer.apply.values import Applied
@@ -61,7 +61,7 @@ class Opening(NamedTuple):
 class Journal(Protocol):
     """Where intents are written."""
 
-    def begin(self, opening: Opening, work: Work, survey: Survey, stage: bytes) -> int:
+    def begin(self, opening: Opening, work: Work, survey: Survey, stage: bytes, as_applied: IsAsApplied) -> int:
         """Make the intent durable; return the number of the generation that its commit makes."""
 
     def cancel(self) -> None:
@@ -84,7 +84,7 @@ class StateJournal:
         """Return the transaction that was not committed, or None."""
         return read_intent(self._store, self._domain)
 
-    def begin(self, opening: Opening, work: Work, survey: Survey, stage: bytes) -> int:
+    def begin(self, opening: Opening, work: Work, survey: Survey, stage: bytes, as_applied: IsAsApplied) -> int:
         """Make the intent durable, with a generation and what it displaces where it changes anything."""
         makes = makes_generation(work.plan)
         standing = opening.standing._replace(generation=opening.standing.generation + makes)
@@ -95,7 +95,7 @@ class StateJournal:
             if opening.promise is not None:
                 # CRASH: with the intent, since recovery ends the transaction without asking anyone again.
                 opening.promise(writer, standing, changed=True)
-            rows = displaced_rows(work.plan, survey, self._base, places, work.asides)
+            rows = displaced_rows(work.plan, survey, self._base, places, work.asides, as_applied)
             if not makes:
                 # What moves only moments of directories belongs to the state that it is added to.
                 add_displaced(writer, self._domain, standing.generation, rows)

@@ -21,11 +21,18 @@ class Left(NamedTuple):
 
 
 def remove_leftovers(area: Area, needed: Collection[bytes], keep: int = 0) -> None:
-    """Remove the stages of an area whose names are not `needed`, but for the `keep` newest of them."""
+    """Remove the stages of an area whose names are not `needed`, but for the `keep` newest of them.
+
+    Those keep no second name of anything: a file of the tree would look as if somebody else had given it one.
+    """
     found = [name for name in area.stages() if name not in needed]
     found.sort(key=lambda name: os.stat(name, dir_fd=area.descriptor).st_ctime_ns)
     for name in found[: len(found) - keep]:
         area.remove_tree(name)
+    for name in found[len(found) - keep :]:
+        for path, here in list(_files(area, name)):
+            if here.st_nlink > 1:
+                area.unlink(path)
 
 
 class Leftovers:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 
+from syncer.apply.as_applied import AsApplied
 from syncer.apply.build import NO_LINK, Builder, Place, copied_because
 from syncer.apply.groups import Joined, Standing, join_names
 from syncer.apply.plan import Plan, Step, Survey
@@ -16,15 +17,16 @@ from syncer.apply.survey import found_of, identity_of
 from syncer.apply.values import BaseReader
 from syncer.errors import ApplyError, BeneathRootError, Reason
 from syncer.files import Disk, DiskError, Root
-from syncer.model import DiskIdentity, Kind, name_of, parent_of, shown
+from syncer.model import DiskIdentity, Kind, Known, name_of, parent_of, shown
 from syncer.state.base import BaseRow
 
 
 class HardLinks:
     """The names of one transaction that share a file with others."""
 
-    def __init__(self, root: Root, base: BaseReader, disk: Disk) -> None:
-        """Link below `root`, through `disk`."""
+    def __init__(self, root: Root, base: BaseReader, disk: Disk, as_applied: AsApplied) -> None:
+        """Link below `root`, through `disk`; `as_applied` vouches for names whose ctime has moved."""
+        self._as_applied = as_applied
         self._root = root
         self._base = base
         self._disk = disk
@@ -38,7 +40,7 @@ class HardLinks:
         for link in self._numbers(plan, survey):
             rows = [known for known in self._base.names_of_link(link) if known.entry.path not in steps]
             self._others[link] = [
-                Standing(known, found_of(here)) for known in rows if (here := self._lstat(known.entry.path)) is not None
+                self._standing(known, here) for known in rows if (here := self._lstat(known.entry.path)) is not None
             ]
         self._joined = join_names(plan, survey.found, self._others)
         return self._joined.plan
@@ -96,6 +98,17 @@ class HardLinks:
             moved = identity != known.identity
             if moved and identity._replace(ctime_ns=known.identity.ctime_ns) == known.identity:
                 yield BaseRow(known.entry, identity)
+
+    def _standing(self, known: Known, here: os.stat_result) -> Standing:
+        """Return a name of the base with what stands there.
+
+        A name that was given to its file and taken back, by an attempt that failed or died, has moved the ctime and
+        nothing else: then reading tells that it is as it was applied.
+        """
+        identity = identity_of(here)
+        if identity != known.identity and self._as_applied(known, identity):
+            known = known._replace(identity=identity)
+        return Standing(known, found_of(here))
 
     def _numbers(self, plan: Plan, survey: Survey) -> set[int]:
         """Return the link numbers that the transaction joins, changes or takes a name from."""

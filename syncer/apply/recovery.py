@@ -6,6 +6,7 @@ done now. A path that somebody changed meanwhile is left as it is: it counts as 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from syncer.apply.execution import Execution, Work
 from syncer.apply.owners import Owners
 from syncer.apply.plan import Action, Found, Plan, Removal, Step
 from syncer.apply.stage import Stages
+from syncer.apply.survey import found_of
 from syncer.apply.values import Applied, BaseReader, Reach
 from syncer.errors import BeneathRootError
 from syncer.files import Disk, Root
@@ -22,6 +24,7 @@ from syncer.model import DiskIdentity, Kind, parent_of
 from syncer.state.intents import Intent, IntentStep
 
 _REMOVALS = ("remove", "remove_tree", "unlink")
+_LOOKED_AT = (*_REMOVALS, "place", "adjust", "record", "keep")
 
 
 class _Standing(NamedTuple):
@@ -44,16 +47,21 @@ def recover(
     standing = _look(intent.steps, root, stages, access)
     work = _work_of(intent.steps, stages, owners, standing)
     execution = Execution(domain, work, root, stages, base, reach, access, disk)
-    filled = True
     try:
         disk.milestone("recovery")
         applied = execution.run(standing.done)
     finally:
         execution.close()
-        filled = stages.end()
+        # CRASH: what was displaced before it lies in stages that nothing was taken from now, on any mount: whether it
+        # does, the history finds out.
+        filled = stages.end(is_known=False)
     recorded = {step.path: step for step in intent.steps if step.action == "record"}
-    # What was equal before the crash was not read since: only reading tells whether it still is.
-    upserts = [row._replace(identity=_UNREAD) if row.entry.path in recorded else row for row in applied.upserts]
+    # What was equal before the crash was not read since: only reading tells whether it still is. A directory has
+    # nothing to read, and the identity of the root tells it from an empty mount point.
+    upserts = [
+        row._replace(identity=_UNREAD) if row.entry.path in recorded and row.entry.kind is not Kind.DIRECTORY else row
+        for row in applied.upserts
+    ]
     return applied._replace(upserts=upserts, fills_stage=filled)
 
 
@@ -65,28 +73,46 @@ def _look(steps: Iterable[IntentStep], root: Root, stages: Stages, access: Acces
     done: set[bytes] = set()
     absent: set[bytes] = set()
     for step in steps:
-        here = _inode_at(root, access, step.path) if step.action in (*_REMOVALS, "place", "adjust") else None
+        if step.action not in _LOOKED_AT:
+            continue
+        here = _lstat(root, access, step.path)
+        inode = here.st_ino if here is not None else None
         if step.action == "place":
-            if here is not None and here == step.inode:
+            if inode == step.inode:
                 done.add(step.path)
             elif _inode_staged(step, root, stages, access) != step.inode:
                 done.add(step.path)
                 absent.add(step.path)
-        elif step.action == "adjust" and here is None:
+        elif step.action in _REMOVALS:
+            # Another name of the very file may have been put there since: what is put aside already is done.
+            if inode != step.inode or _inode_staged(step, root, stages, access) == step.inode:
+                done.add(step.path)
+        elif not _can_settle(step, here):
             absent.add(step.path)
-        elif step.action in _REMOVALS and here != step.inode:
-            done.add(step.path)
     return _Standing(done, absent)
 
 
-def _inode_at(root: Root, access: Access, path: bytes) -> int | None:
+def _can_settle(step: IntentStep, here: os.stat_result | None) -> bool:
+    """Tell whether metadata can still be given to what stands there: nobody has put another thing in its place.
+
+    A file with a second name is left alone, which could lie outside the root.
+    """
+    assert step.entry is not None, "what is adjusted, recorded or kept has an entry"
+    kind = step.entry.kind
+    if step.action == "record" and kind is not Kind.DIRECTORY:
+        return True
+    if here is None or found_of(here).kind is not kind:
+        return False
+    return kind is not Kind.FILE or here.st_nlink == 1
+
+
+def _lstat(root: Root, access: Access, path: bytes) -> os.stat_result | None:
     try:
         if path:
             access.directory(parent_of(path))
-        found = root.lstat(path)
+        return root.lstat(path)
     except (FileNotFoundError, BeneathRootError):
         return None
-    return None if found is None else found.st_ino
 
 
 def _inode_staged(step: IntentStep, root: Root, stages: Stages, access: Access) -> int | None:
@@ -116,6 +142,8 @@ def _work_of(steps: list[IntentStep], stages: Stages, owners: Owners, standing: 
         elif step.action == "problem":
             plan.problems[step.path] = step.note
         elif step.action == "keep":
+            if step.path in standing.absent:
+                continue
             assert step.entry is not None, "a keep carries the directory as it was"
             entry = step.entry
             identity = DiskIdentity(0, entry.mtime_ns, 0, 0, 0)

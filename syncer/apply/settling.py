@@ -12,8 +12,8 @@ from syncer.apply.access import Access
 from syncer.apply.build import FLUSHED_ONE_BY_ONE
 from syncer.apply.metadata import set_link_metadata, set_metadata
 from syncer.apply.plan import Action, Found, Step
-from syncer.apply.survey import identity_of
-from syncer.errors import ApplyError
+from syncer.apply.survey import found_of, identity_of
+from syncer.errors import ApplyError, BeneathRootError
 from syncer.files import Disk, DiskError, Root, raw_attributes, raw_attributes_at
 from syncer.model import DiskIdentity, Entry, Kind, name_of, parent_of, shown
 
@@ -24,6 +24,8 @@ class Former(NamedTuple):
     path: bytes
     found: Found
     attributes: Mapping[bytes, bytes]
+    file: tuple[int, int]
+    """Device and inode of what was touched."""
 
 
 class Settling:
@@ -47,7 +49,8 @@ class Settling:
         path = step.path
         parent = self._root.directory(parent_of(path))
         if step.entry.kind is Kind.SYMLINK:
-            self._remember(step, raw_attributes_at(parent, name_of(path)) or {})
+            link = os.stat(name_of(path), dir_fd=parent, follow_symlinks=False)
+            self._remember(step, link, raw_attributes_at(parent, name_of(path)) or {})
             here, reason = set_link_metadata(self._disk, parent, name_of(path), step)
             self.needs_whole_flush = True
         else:
@@ -61,7 +64,7 @@ class Settling:
         path = step.path
         descriptor = self._access.directory(path)
         before = os.fstat(descriptor)
-        self._remember(step, raw_attributes(descriptor) if step.action is not Action.PLACE else {})
+        self._remember(step, before, raw_attributes(descriptor) if step.action is not Action.PLACE else {})
         here, reason = set_metadata(self._disk, descriptor, before, step, before.st_atime_ns)
         if reason:
             self.problems[path] = reason
@@ -94,23 +97,40 @@ class Settling:
         self.identities[path] = identity_of(here)
 
     def undo(self) -> None:
-        """Give back the metadata that was changed, the last one first; DiskError where the disk refuses."""
-        for path, found, attributes in reversed(self._formers):
+        """Give back the metadata that was changed, the last one first; DiskError where the disk refuses.
+
+        RACE: what somebody put in the place of what was touched, maybe a second name of a file outside the root, is
+        left as it is.
+        """
+        for former in reversed(self._formers):
+            path, found = former.path, former.found
             entry = Entry(
                 path, found.kind, found.mode, found.uid, found.gid, "", "", found.identity.mtime_ns, 0, b"", b""
             )
-            step = Step(Action.ADJUST, path, entry, found, found.uid, found.gid, attributes)
-            if found.kind is Kind.SYMLINK:
-                parent = self._root.directory(parent_of(path))
-                set_link_metadata(self._disk, parent, name_of(path), step)
-                continue
+            step = Step(Action.ADJUST, path, entry, found, found.uid, found.gid, former.attributes)
             self._root.forget(path)
-            descriptor = self._root.open_file(path)
             try:
-                here = os.fstat(descriptor)
-                set_metadata(self._disk, descriptor, here, step, found.atime_ns)
-            finally:
-                os.close(descriptor)
+                if found.kind is Kind.SYMLINK:
+                    self._give_back_link(former, step)
+                else:
+                    self._give_back(former, step)
+            except (FileNotFoundError, BeneathRootError):
+                continue
+
+    def _give_back_link(self, former: Former, step: Step) -> None:
+        parent, name = self._root.directory(parent_of(former.path)), name_of(former.path)
+        here = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        if (here.st_dev, here.st_ino) == former.file:
+            set_link_metadata(self._disk, parent, name, step)
+
+    def _give_back(self, former: Former, step: Step) -> None:
+        descriptor = self._root.open_file(former.path)
+        try:
+            here = os.fstat(descriptor)
+            if (here.st_dev, here.st_ino) == former.file:
+                set_metadata(self._disk, descriptor, here, step, former.found.atime_ns)
+        finally:
+            os.close(descriptor)
 
     def close(self) -> None:
         """Close the files that were kept open for the flush."""
@@ -118,11 +138,12 @@ class Settling:
             os.close(descriptor)
         self.files.clear()
 
-    def _remember(self, step: Step, attributes: Mapping[bytes, bytes | None]) -> None:
+    def _remember(self, step: Step, here: os.stat_result, attributes: Mapping[bytes, bytes | None]) -> None:
         """Note how it was, for `undo`; what was just placed goes back into the stage as it is."""
         if step.found is not None and step.action in (Action.ADJUST, Action.RECORD):
             readable = {name: value for name, value in attributes.items() if value is not None}
-            self._formers.append(Former(step.path, step.found, readable))
+            found = step.found if step.found.identity.inode == here.st_ino else found_of(here)
+            self._formers.append(Former(step.path, found, readable, (here.st_dev, here.st_ino)))
 
     def _adjust_file(self, step: Step, parent: int) -> tuple[os.stat_result, str]:
         path = step.path
@@ -136,7 +157,7 @@ class Settling:
         try:
             here = os.fstat(descriptor)
             _require_sole_file(here, path)
-            self._remember(step, raw_attributes(descriptor))
+            self._remember(step, here, raw_attributes(descriptor))
             result = set_metadata(self._disk, descriptor, here, step, here.st_atime_ns)
         except BaseException:
             os.close(descriptor)

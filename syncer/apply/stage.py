@@ -11,7 +11,7 @@ import os
 import secrets
 from pathlib import Path
 
-from syncer.apply.area import STAGE_PREFIX, Area, area_name, make_area
+from syncer.apply.area import NAME, STAGE_PREFIX, Area, area_name, make_area
 from syncer.files import Disk, DiskError, Root
 from syncer.model import parent_of
 
@@ -118,12 +118,12 @@ class Stages:
         """Return the stages that this transaction has used so far."""
         return [*([self._main] if self._main is not None and self._main_used else []), *self._others.values()]
 
-    def end(self) -> bool:
+    def end(self, *, is_known: bool = True) -> bool:
         """End the transaction: what lies in its stages stays, and the next one gets others where anything does.
 
-        Returns whether anything does.
+        Returns whether anything does; where it `is_known` only to an earlier life, it is taken for filled.
         """
-        filled = any(not stage.is_empty() for stage in self.opened())
+        filled = not is_known or any(not stage.is_empty() for stage in self.opened())
         if not filled:
             for stage in self._others.values():
                 stage.area.remove_tree(stage.name)
@@ -179,14 +179,19 @@ class Stages:
         real = Path(os.path.realpath(self._root_path))
         parent = os.open(real.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            if real.parent != real and mount_of(parent) == mount_of(self._root.descriptor):
+            beside = real.parent != real and mount_of(parent) == mount_of(self._root.descriptor)
+            # Where the parent was closed to us once, stages and history are inside: they stay where they are.
+            if beside and (self._has_area(real.parent) or not self._has_area(real)):
                 return Area(make_area(parent, b"", self._own, self._disk), b"", self._disk)
         except DiskError as error:
-            if error.number not in ELSEWHERE:
+            if error.number not in ELSEWHERE or self._has_area(real.parent):
                 raise
         finally:
             os.close(parent)
         return self._open_inside(b"")
+
+    def _has_area(self, place: Path) -> bool:
+        return os.path.isdir(os.path.join(os.fsencode(place), NAME, self._own))
 
     def _other_area(self, mount: tuple[int, int], directory: bytes) -> Area:
         area = self._areas.get(mount)

@@ -16,6 +16,7 @@ from syncer.files.attributes import (
 from syncer.files.beneath import Resolution, Root
 from syncer.files.disk import Disk, Observer
 from syncer.files.failures import DiskError
+from syncer.files.room import has_room
 
 __all__ = [
     "Attributes",
@@ -26,6 +27,7 @@ __all__ = [
     "Resolution",
     "Root",
     "has_labels",
+    "has_room",
     "own_attributes_at",
     "raw_attributes",
     "raw_attributes_at",

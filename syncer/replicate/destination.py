@@ -101,7 +101,7 @@ class Destination(DestinationState):
 
     def tidy(self) -> None:
         """Use a quiet moment: remove what is not needed any more, and prepare the next transaction."""
-        if not self._has_intent and not self.trouble():
+        if not self._has_intent and not self._root_trouble():
             self._applier.tidy()
 
     def opening(
@@ -189,6 +189,7 @@ class Destination(DestinationState):
         self.committed_at = time.monotonic()
         self._has_intent = self._promised = False
         self._summary = None
+        self.failure = ""
         self.rolled_back.refresh()
         if full:
             self._base.forget_approvals(self.domain)

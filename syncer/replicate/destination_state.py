@@ -45,6 +45,8 @@ class DestinationState:
     """Paths that a verification has read so far."""
     is_busy: bool = False
     """A transaction is open: what stands here may be about to change."""
+    failure: str = ""
+    """Why the disk refused the last transaction; "" once one was applied. For any thread."""
     committed_at: float = 0.0
     """When the last transaction was committed, on the monotonic clock; for any thread."""
 

@@ -96,6 +96,8 @@ class Incoming:
             return [Reject(self.number, error.reason, str(error), failure=error.failure)]
         except ApplyError as error:
             self.abandon()
+            if error.reason in (Reason.DISK_FULL, Reason.IO):
+                self._destination.failure = str(error)
             return [Reject(self.number, error.reason, str(error))]
         except UnavailableRootError as error:
             self.abandon()

@@ -170,8 +170,12 @@ def _require_contents(
 
 
 def _stands(destination: Destination, digest: bytes, edits: dict[bytes, Known | None]) -> bool:
-    """Tell whether a file with this content stands on the disk unedited."""
-    return any(path not in edits for path in destination.paths_with_digest(digest))
+    """Tell whether a file with this content stands on the disk; what was found there counts where it was read."""
+    for path in destination.paths_with_digest(digest):
+        found = edits.get(path)
+        if path not in edits or (found is not None and found.entry.digest == digest):
+            return True
+    return False
 
 
 def _items(destination: Destination, way: WayBack, edits: dict[bytes, Known | None]) -> list[PlanItem]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import blake3
 
 from syncer.apply.applier import Applied
+from syncer.apply.before import IsAsApplied
 from syncer.apply.execution import Work
 from syncer.apply.journal import Opening
 from syncer.apply.plan import Survey
@@ -44,7 +45,7 @@ class MemoryJournal:
     def __init__(self) -> None:
         self.open: Work | None = None
 
-    def begin(self, opening: Opening, work: Work, survey: Survey, stage: bytes) -> int:
+    def begin(self, opening: Opening, work: Work, survey: Survey, stage: bytes, as_applied: IsAsApplied) -> int:
         self.open = work
         return opening.standing.generation + 1
 
