@@ -26,7 +26,7 @@ from syncer.replicate.messages import Ack, Begin, Content, Contents, FromFailove
 from syncer.state.base import Base
 from syncer.state.store import StateStore
 from tests.crash.transactions import Step, Transaction
-from tests.crash.trees import difference, read_tree, without
+from tests.crash.trees import Tree, changes_between, difference, read_tree, without
 
 DOMAIN = "tree"
 PIECE_BYTES = 64 * 1024
@@ -180,6 +180,14 @@ class SyncerReceiver:
         [ack] = replies
         assert isinstance(ack, Ack), ack
         self._problems = {problem.path for problem in ack.problems}
+
+    def fill(self, number: int, tree: Tree) -> None:
+        """Synchronize fully, until names of one file that somebody had given others to are together again."""
+        for attempt in range(2):
+            changes = changes_between({}, tree.entries)
+            self.apply(Step(number + attempt, changes, tree.contents, full=True))
+            if not difference(read_tree(self._place.root)[0], tree.entries):
+                return
 
     def attempt(self, changes: list[Change]) -> None:
         """Open a transaction with changes that no message was checked for."""

@@ -196,6 +196,11 @@ class Bench:
                 flaw = self._in_child(place, transaction, Ending(again), apply=False)
             return flaw or self._look(place, transaction, set())
 
+    def kill(self, place: Place, transaction: Transaction, ending: Ending) -> None:
+        """Kill a real process there."""
+        flaw = self._in_child(place, transaction, ending, apply=True)
+        assert not flaw, flaw
+
     def loses_power(self, transaction: Transaction, point: int, seed: int, most: int) -> Iterator[str]:
         """Cut the power there; yield what is wrong for each wreck that may be found afterwards."""
         number, count = 0, 1
