@@ -7,13 +7,16 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from syncer.drift.shown import drift_of, kept_local_of
 from syncer.errors import CommandFailure
 from syncer.model import Cursor, Mode, Problem, shown
 from syncer.replicate.messages import Approval
 from syncer.replicate.progress import Phase
 from syncer.replicate.stream import StreamView
+from syncer.state.holds import Hold
 from syncer.state.peers import peers
 from syncer.state.term import read_term
+from syncer.state.verifications import Verification, read_verification
 
 if TYPE_CHECKING:
     from syncer.node.agent import Node
@@ -73,11 +76,9 @@ def _exit_code(
         received = production["domains"] if production is not None else []
         late = any((domain["oldest_seconds"] or 0.0) > node.settings.node.behind_after for domain in received)
         never = any(domain["cursor_seq"] is None for domain in received)
-        lacking = any(
-            domain["problems"] or domain["check"] or domain["reload"] or domain["state"] == "failing"
-            for domain in domains
-        )
-        return 3 if never or late or lacking else 0
+        failed = any(domain["check"] or domain["reload"] or domain["state"] == "failing" for domain in domains)
+        differs = any(domain["problems"] or domain["drift"]["count"] for domain in domains)
+        return 3 if never or late or failed or differs else 0
     codes = [_target_code(target, node.settings.node.behind_after) for target in targets]
     codes += [4 for domain in domains if domain["state"] == "unavailable"]
     return gravest(codes)
@@ -93,7 +94,8 @@ def _target_code(target: dict[str, Any], behind_after: float) -> int:
     unknown = any(domain["changes_behind"] is None for domain in target["domains"])
     behind_by_choice = not target["automatic"] and any(domain["changes_behind"] for domain in target["domains"])
     lacking = any(domain["problems"] for domain in target["domains"])
-    return 3 if late or unknown or behind_by_choice or lacking else 0
+    drifted = any(domain["drift"] for domain in target["domains"])
+    return 3 if late or unknown or behind_by_choice or lacking or drifted else 0
 
 
 def _targets(node: Node) -> list[dict[str, Any]]:
@@ -129,6 +131,7 @@ def _stream(node: Node, view: StreamView) -> dict[str, Any]:
     assert node.production is not None, "only production has streams"
     exposure = node.production.exposure(view)
     cursor = view.progress.cursor
+    verified = read_verification(node.store, view.target, view.domain)
     return {
         "name": view.domain,
         "state": view.decision.phase.value,
@@ -141,8 +144,13 @@ def _stream(node: Node, view: StreamView) -> dict[str, Any]:
         "cursor_seq": cursor.seq if cursor else None,
         "generation": view.generation,
         "echoes": view.echoes,
-        "problems": [_problem(problem) for problem in view.problems],
         "limits": list(view.limits),
+        "drift": view.drift,
+        "kept_local": [shown(path) for path in view.kept_local],
+        "verifying": view.examined > 0,
+        "last_verified": _moment(verified.finished if verified else None),
+        "problems": [_problem(problem) for problem in view.problems] + _found_by_verification(verified),
+        "suspension": _suspension(node, view),
         "approval": _approval(node.production.senders[view.target, view.domain].waiting_approval()),
     }
 
@@ -168,6 +176,8 @@ def _domains(node: Node) -> list[dict[str, Any]]:
                 or ("" if standing else "nothing was received yet"),
                 "entries": destination.count(),
                 "generation": standing.generation if standing else 0,
+                "drift": drift_of(node.store, domain.name, domain.drift),
+                "kept_local": kept_local_of(destination),
                 "problems": [_problem(problem) for problem in destination.problems()],
                 "check": _failure(services.check_failure),
                 "reload": _failure(services.reload_failure),
@@ -211,7 +221,21 @@ def _captured(node: Node, name: str, path: str) -> dict[str, Any]:
         "index_id": head.index_id,
         "last_full_scan_seconds": state.last_full_scan if state else None,
         "problems": [_problem(problem) for problem in state.problems] if state else [],
+        "holds": [_hold(hold) for hold in node.production.pauses.holds if hold.domain == name],
     }
+
+
+def _hold(hold: Hold) -> dict[str, Any]:
+    found = {"command": hold.command, "pid": hold.pid, "state": hold.state, "detail": hold.detail}
+    return {**found, "since": _moment(hold.since), "seconds": max(time.time() - hold.since, 0.0)}
+
+
+def _suspension(node: Node, view: StreamView) -> dict[str, Any] | None:
+    assert node.production is not None, "only production has streams"
+    found = node.production.pauses.suspension(view.target, view.domain)
+    if found is None:
+        return None
+    return {"reason": found.reason, "since": _moment(found.since), "until": _moment(found.until)}
 
 
 def _production(node: Node) -> dict[str, Any] | None:
@@ -246,6 +270,20 @@ def _production(node: Node) -> dict[str, Any] | None:
         "clock_skew_seconds": latest.clock_skew_seconds,
         "domains": domains,
     }
+
+
+def _found_by_verification(verified: Verification | None) -> list[dict[str, str]]:
+    """What the last verification found, as problems: nobody has looked at it yet, or it would be repaired."""
+    if verified is None:
+        return []
+    return [
+        {
+            "path": shown(item.path),
+            "reason": f"{item.what} on {item.side} since it was recorded, as the last verification found: look at it, "
+            "then run `syncer verify --repair`",
+        }
+        for item in verified.findings
+    ]
 
 
 def _problem(problem: Problem) -> dict[str, str]:

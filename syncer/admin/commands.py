@@ -7,10 +7,13 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from syncer.admin import explain
+from syncer.admin import drift, explain
 from syncer.admin import history as admin_history
+from syncer.admin.events import show_events
+from syncer.admin.hold import hold_begin, hold_end, resume, suspend
 from syncer.admin.pairing import invite, join, target_forget
 from syncer.admin.snapshot import synchronize
+from syncer.admin.verify import run_verification
 from syncer.errors import ConfigurationError, RefusedError
 from syncer.status import gravest, node_status
 
@@ -25,7 +28,7 @@ Answer = AsyncIterator[Event]
 class Commands:
     """Runs commands by name; arguments and results are those of docs/json.md."""
 
-    NEEDS_SENDERS: ClassVar[frozenset[str]] = frozenset({"snapshot", "diff"})
+    NEEDS_SENDERS: ClassVar[frozenset[str]] = frozenset({"snapshot", "diff", "verify", "verify_repair"})
     """Commands that talk to targets, so that without an agent the senders must be started for them."""
 
     def __init__(self, node: Node) -> None:
@@ -38,11 +41,19 @@ class Commands:
             "approve": self._approve,
             "wait": self._wait,
             "explain": self._explain,
+            "drift": self._drift,
+            "verify": self._verify,
+            "verify_repair": self._verify_repair,
             "target_forget": self._target_forget,
             "invite": self._invite,
             "join": self._join,
             "history": self._history,
             "rollback": self._rollback,
+            "events": self._events,
+            "suspend": self._suspend,
+            "resume": self._resume,
+            "hold_begin": self._hold_begin,
+            "hold_end": self._hold_end,
         }
 
     async def run(self, command: str, arguments: dict[str, Any]) -> Answer:
@@ -138,9 +149,37 @@ class Commands:
     async def _explain(self, arguments: dict[str, Any]) -> Answer:
         yield "result", await asyncio.to_thread(explain.explain, self._node, str(arguments["path"]))
 
+    async def _drift(self, arguments: dict[str, Any]) -> Answer:
+        yield "result", await asyncio.to_thread(drift.drift, self._node, arguments.get("domain"))
+
+    async def _verify(self, arguments: dict[str, Any], *, repair: bool = False) -> Answer:
+        async for event in run_verification(self._node, self._production("verify"), arguments, repair=repair):
+            yield event
+
+    async def _verify_repair(self, arguments: dict[str, Any]) -> Answer:
+        async for event in self._verify(arguments, repair=True):
+            yield event
+
     async def _target_forget(self, arguments: dict[str, Any]) -> Answer:
         name = str(arguments["name"])
         yield "result", await target_forget(self._node, name, dry_run=bool(arguments.get("dry_run")))
+
+    async def _events(self, arguments: dict[str, Any]) -> Answer:
+        async for event in show_events(self._node, arguments):
+            yield event
+
+    async def _suspend(self, arguments: dict[str, Any]) -> Answer:
+        yield "result", await suspend(self._node, self._production("suspend"), arguments)
+
+    async def _resume(self, arguments: dict[str, Any]) -> Answer:
+        async for event in resume(self._node, self._production("resume"), arguments):
+            yield event
+
+    async def _hold_begin(self, arguments: dict[str, Any]) -> Answer:
+        yield "result", await hold_begin(self._node, self._production("hold"), arguments)
+
+    async def _hold_end(self, arguments: dict[str, Any]) -> Answer:
+        yield "result", await hold_end(self._node, self._production("hold"), arguments)
 
     async def _invite(self, arguments: dict[str, Any]) -> Answer:
         yield "result", await invite(self._node, float(arguments.get("ttl_seconds") or 3600.0))

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from syncer.capture.ignore import Scope
+from syncer.capture.keep_local import KeepLocal
 from syncer.config import DomainSettings
 from syncer.errors import ConfigurationError
 from syncer.model import Kind, Known, shown
@@ -29,6 +30,10 @@ def explain(node: Node, path: str) -> dict[str, Any]:
     wanted = scope.wants(relative, is_directory)
     answer = _answer(path, domain.name, wanted, scope.explain(relative, is_directory))
     if node.production is None:
+        pattern = KeepLocal(domain.keep_local).pattern_of(relative, is_directory)
+        if wanted and pattern is not None:
+            why = f"the keep_local pattern {pattern!r} matches it: it is this node's own, whatever arrives"
+            answer |= {"synchronized": False, "reason": why}
         known = node.failover.destinations[domain.name].known(relative) if node.failover else None
         return answer | {"entry": _entry(known)}
     known = node.production.index.get(domain.name, relative)

@@ -54,7 +54,7 @@ async def rollback(node: Node, arguments: dict[str, Any]) -> dict[str, Any]:
                 "nothing was done; run `syncer rollback` again"
             )
         done = way_back.roll_back(destination, chosen, str(arguments.get("by") or "somebody"))
-        node.failover_event("rolled_back", _event(destination, done.generation, target, arguments))
+        node.events.raise_event("rolled_back", _event(destination, done.generation, target, arguments))
         return result | {
             "outcome": "rolled back",
             "generation": done.generation,

@@ -77,6 +77,7 @@ async def join(node: Node, address: str, token: str) -> dict[str, Any]:
         node_name=node.settings.node.name,
         timeout=target.timeout,
     )
+    node.joined(peer)
     await asyncio.to_thread(record_target, node.store, TargetRecord(target.name, peer.node_id, peer.name))
     if node.production is not None:
         node.production.hurry()

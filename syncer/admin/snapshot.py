@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from syncer.errors import ConfigurationError, Reason, SyncerError, UnreachableError
 from syncer.model import shown
 from syncer.replicate import messages as m
+from syncer.replicate.pauses import rolled_back
 from syncer.replicate.progress import first_lines
 from syncer.replicate.sender import Sender
 from syncer.replicate.session import Outcome, Planned, Report
@@ -29,10 +30,21 @@ SCAN_SECONDS = 3600.0
 
 
 async def synchronize(
-    node: Node, production: ProductionSide, arguments: dict[str, Any], *, dry_run: bool, against_base: bool
+    node: Node,
+    production: ProductionSide,
+    arguments: dict[str, Any],
+    *,
+    dry_run: bool,
+    against_base: bool,
+    resume: bool = False,
 ) -> AsyncIterator[Event]:
-    """Run full synchronizations of the chosen targets and domains; yields progress, then the result."""
-    chosen = _choose(node, production, arguments)
+    """Run full synchronizations of the chosen targets and domains; yields progress, then the result.
+
+    With `resume`, only of those that were rolled back on the target, which then take production's state again.
+    """
+    chosen = choose(node, production, arguments)
+    if resume:
+        chosen = [sender for sender in chosen if rolled_back(sender.view().target_root)]
     approvals = {
         (str(item["target"]), str(item["domain"])): str(item["id"]) for item in arguments.get("approvals") or []
     }
@@ -42,7 +54,7 @@ async def synchronize(
     async def work() -> list[dict[str, Any]]:
         async with asyncio.timeout(SCAN_SECONDS):
             await production.flush()
-        works = [_one(sender, events, dry_run, against_base, started, approvals) for sender in chosen]
+        works = [_one(sender, events, dry_run, against_base, started, approvals, resume) for sender in chosen]
         return list(await asyncio.gather(*works))
 
     working = asyncio.create_task(work())
@@ -60,7 +72,8 @@ async def synchronize(
     yield "result", _result(chosen, results)
 
 
-def _choose(node: Node, production: ProductionSide, arguments: dict[str, Any]) -> list[Sender]:
+def choose(node: Node, production: ProductionSide, arguments: dict[str, Any]) -> list[Sender]:
+    """Return the streams that `target` and `domains` name, all where they name none. Raises ConfigurationError."""
     target = arguments.get("target")
     domains = list(arguments.get("domains") or [])
     names = [settings.name for settings in node.settings.failover]
@@ -90,6 +103,7 @@ async def _one(
     against_base: bool,
     started: float,
     approvals: dict[tuple[str, str], str],
+    resume: bool,
 ) -> dict[str, Any]:
     """Synchronize one domain of one target; a failure is a result, since others go on."""
     approval = approvals.get((sender.stream.target, sender.stream.domain), "")
@@ -98,14 +112,14 @@ async def _one(
         where = {"target": sender.stream.target, "domain": sender.stream.domain}
         events.put_nowait(("progress", {**where, **progress._asdict()}))
 
-    request = Request(dry_run=dry_run, against_base=against_base, report=report, approval=approval)
+    request = Request(dry_run=dry_run, against_base=against_base, report=report, approval=approval, resume=resume)
     sender.request(request)
     try:
         outcome = await request.done
     except SyncerError as error:
         return _failed(sender, error, time.monotonic() - started)
     report(Report("done", 1, 1, outcome.bytes if isinstance(outcome, m.Ack) else 0))
-    return _outcome(sender, outcome, time.monotonic() - started)
+    return outcome_of(sender, outcome, time.monotonic() - started)
 
 
 def _empty(sender: Sender, seconds: float) -> dict[str, Any]:
@@ -123,8 +137,13 @@ def _empty(sender: Sender, seconds: float) -> dict[str, Any]:
     }
 
 
+def refusal_of(error: SyncerError) -> str:
+    """Return what the outcome of a synchronization that failed is called."""
+    return {4: "refused", 5: "unreachable"}.get(error.exit_code, "failed")
+
+
 def _failed(sender: Sender, error: SyncerError, seconds: float) -> dict[str, Any]:
-    outcome = {4: "refused", 5: "unreachable"}.get(error.exit_code, "failed")
+    outcome = refusal_of(error)
     assert not isinstance(error, UnreachableError) or outcome == "unreachable", "exit code 5 is unreachable"
     return _empty(sender, seconds) | {
         "outcome": outcome,
@@ -134,7 +153,8 @@ def _failed(sender: Sender, error: SyncerError, seconds: float) -> dict[str, Any
     }
 
 
-def _outcome(sender: Sender, outcome: Outcome, seconds: float) -> dict[str, Any]:
+def outcome_of(sender: Sender, outcome: Outcome, seconds: float) -> dict[str, Any]:
+    """Return a target's answer as docs/json.md describes it."""
     base = _empty(sender, seconds)
     if isinstance(outcome, Planned):
         items = [

@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple, Protocol
 
 from syncer.apply.plan import Action, Found, Plan, Step, Survey, beneath_any
-from syncer.apply.values import BaseReader
-from syncer.model import DiskIdentity, Entry, Kind, Known
+from syncer.model import DiskIdentity, Entry, Kind, Known, name_of, parent_of
 from syncer.state.generations import Displaced
 
 IsAsApplied = Callable[[Known, DiskIdentity], bool]
 """Tells whether what was found with an identity is still what the base knows."""
 
+TOGETHER = 32
+"""Changed paths of one directory from which on its rows are read at once."""
+
+
+class AppliedRows(Protocol):
+    """What was last applied in the domain."""
+
+    def get(self, path: bytes) -> Known | None:
+        """Return what was applied at `path`."""
+
+    def children(self, directory: bytes) -> dict[bytes, Known]:
+        """Return name → what was applied, of one directory."""
+
+
+class _Displacement(NamedTuple):
+    """Something that stands at a path and goes, or becomes another."""
+
+    path: bytes
+    found: Found
+    place: bytes
+    equal: Entry | None = None
+    """The entry whose content stands there already."""
+
 
 def displaced_rows(
-    plan: Plan, survey: Survey, base: BaseReader, places: Mapping[bytes, bytes], asides: Mapping[bytes, bytes],
+    plan: Plan, survey: Survey, base: AppliedRows, places: Mapping[bytes, bytes], asides: Mapping[bytes, bytes],
     as_applied: IsAsApplied,
 ) -> Iterator[Displaced]:  # fmt: skip  # one argument list
     """Yield a row for each path that the plan changes.
@@ -23,6 +47,7 @@ def displaced_rows(
     removed is put; `as_applied` tells whether what the base knows still stands.
     """
     replaced: set[bytes] = set()
+    standing: list[_Displacement] = []
     for step in plan.steps:
         path, found = step.path, step.found
         if step.action is Action.RECORD:
@@ -35,12 +60,32 @@ def displaced_rows(
         if moved and found.kind is Kind.DIRECTORY:
             replaced.add(path)
         place = places.get(path, b"") if moved else b""
-        yield _row(path, found, base, as_applied, place, step.entry if found.same else None)
+        standing.append(_Displacement(path, found, place, step.entry if found.same else None))
     removed = {removal.path for removal in plan.removals}
     for path in plan.deletions:
         found = survey.found.get(path)
         if found is not None and (path in removed or (replaced and beneath_any(path, replaced))):
-            yield _row(path, found, base, as_applied, asides.get(path, b""))
+            standing.append(_Displacement(path, found, asides.get(path, b"")))
+    known = _Known(base, Counter(parent_of(one.path) for one in standing))
+    for one in standing:
+        yield _row(one, known.at(one.path), as_applied)
+
+
+class _Known:
+    """Asks for rows one by one where few of a directory are needed, and for all of them where many are."""
+
+    def __init__(self, base: AppliedRows, needed: Mapping[bytes, int]) -> None:
+        self._base = base
+        self._needed = needed
+        self._directories: dict[bytes, dict[bytes, Known]] = {}
+
+    def at(self, path: bytes) -> Known | None:
+        parent = parent_of(path)
+        if not path or self._needed[parent] < TOGETHER:
+            return self._base.get(path)
+        if parent not in self._directories:
+            self._directories[parent] = self._base.children(parent)
+        return self._directories[parent].get(name_of(path))
 
 
 def makes_generation(plan: Plan) -> bool:
@@ -60,11 +105,8 @@ def _only_mtime(found: Found | None, step: Step) -> bool:
     return found is not None and found.mode == entry.mode and found.uid == uid and found.gid == gid
 
 
-def _row(
-    path: bytes, found: Found, base: BaseReader, as_applied: IsAsApplied, place: bytes, equal: Entry | None = None
-) -> Displaced:
-    """`equal`: the entry whose content stands there already."""
-    known = base.get(path)
+def _row(displaced: _Displacement, known: Known | None, as_applied: IsAsApplied) -> Displaced:
+    path, found, place, equal = displaced
     if known is not None and known.entry.kind is found.kind and as_applied(known, found.identity):
         return Displaced(path, known.entry, False, place)
     size = found.identity.size if found.kind is Kind.FILE else 0

@@ -103,15 +103,19 @@ class History:
 
     def prune(self) -> None:
         """Forget the oldest generations while there are too many or their contents are too large."""
-        while True:
-            complete = [generation for generation in self.generations() if generation.complete]
-            pinned = [number for number, _ in self.pins()]
-            numbers = [generation.number for generation in complete]
-            number = oldest_to_forget(numbers, kept_bytes(self._store, self.domain), self.limits, pinned)
-            if number is None:
+        complete = [generation for generation in self.generations() if generation.complete]
+        pinned = [number for number, _ in self.pins()]
+        beyond = 0
+        while oldest_to_forget([item.number for item in complete[beyond:]], 0, self.limits, pinned) is not None:
+            beyond += 1
+        self._forget(complete[:beyond])
+        complete = complete[beyond:]
+        # Only what is forgotten tells how much the rest holds.
+        while complete:
+            held = kept_bytes(self._store, self.domain)
+            if oldest_to_forget([item.number for item in complete], held, self.limits, pinned) is None:
                 break
-            self._forget(complete[0])
-            self._remove_unreferenced()
+            self._forget([complete.pop(0)])
 
     def sweep(self) -> None:
         """Bring disk and records together, once after a start: a crash may have left copies and orphans."""
@@ -168,13 +172,18 @@ class History:
     def _waiting(self) -> list[Generation]:
         return [generation for generation in self.generations() if generation.complete and generation.stage]
 
-    def _forget(self, generation: Generation) -> None:
-        if generation.stage:
-            self._intake = None
-            self._remove_stage(generation.stage)
+    def _forget(self, generations: Sequence[Generation]) -> None:
+        if not generations:
+            return
+        for generation in generations:
+            if generation.stage:
+                self._intake = None
+                self._remove_stage(generation.stage)
         # CRASH: a generation whose stage is half removed is forgotten at the next attempt.
         with self._store.transaction() as writer:
-            forget_generation(writer, self.domain, generation.number)
+            for generation in generations:
+                forget_generation(writer, self.domain, generation.number)
+        self._remove_unreferenced()
 
     def _remove_stage(self, stage: bytes) -> None:
         areas = self._areas()

@@ -12,10 +12,10 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-from syncer.apply.before import IsAsApplied, displaced_rows, makes_generation
+from syncer.apply.before import AppliedRows, IsAsApplied, displaced_rows, makes_generation
 from syncer.apply.execution import Work
 from syncer.apply.plan import Action, Found, Survey
-from syncer.apply.values import Applied, BaseReader
+from syncer.apply.values import Applied
 from syncer.model import Entry, Kind, Patterns, Term
 from syncer.state.base import BaseRow
 from syncer.state.cursors import Standing
@@ -74,7 +74,7 @@ class Journal(Protocol):
 class StateJournal:
     """The journal of one domain in node.db."""
 
-    def __init__(self, store: StateStore, domain: str, base: BaseReader) -> None:
+    def __init__(self, store: StateStore, domain: str, base: AppliedRows) -> None:
         """Write into `store`."""
         self._store = store
         self._domain = domain

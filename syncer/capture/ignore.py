@@ -70,6 +70,10 @@ class Scope:
             path = parent_of(path)
         return False
 
+    def excluded_by(self, path: bytes, is_directory: bool) -> str | None:
+        """Return the exclude pattern that matches `path` or a directory above it, or None."""
+        return self._excluding(path, is_directory) if self.has_excludes else None
+
     def explain(self, path: bytes, is_directory: bool) -> str:
         """Say in words which pattern decides about `path`."""
         if self.is_protected(path):

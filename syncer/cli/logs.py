@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from datetime import UTC, datetime
+from typing import Any, TextIO
 
 from syncer.cli.output import printable
 
@@ -18,12 +19,15 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return time, level, the part of syncer that speaks, and the message."""
-        line = {
+        line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "part": record.name,
             "message": record.getMessage(),
         }
+        for key in ("event", "variables"):
+            if hasattr(record, key):
+                line[key] = getattr(record, key)
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line)
@@ -41,13 +45,26 @@ class Sentence(logging.Formatter):
 
 
 def log_as_agent(*, verbose: bool, as_json: bool) -> None:
-    """Set up logging for a process that is a node."""
+    """Set up logging for a process that is a node; into systemd's journal as JSON, asked for or not."""
     writer = logging.StreamHandler(sys.stderr)
-    writer.setFormatter(JsonLines() if as_json else logging.Formatter(TEXT_FORMAT))
+    writer.setFormatter(JsonLines() if as_json or is_journal(sys.stderr) else logging.Formatter(TEXT_FORMAT))
     logging.basicConfig(level=logging.INFO, handlers=[writer], force=True)
     # Only syncer's own: the libraries' debug lines say nothing to an operator.
     logging.getLogger("syncer").setLevel(logging.DEBUG if verbose else logging.INFO)
     logging.getLogger("watchdog").setLevel(logging.ERROR)
+
+
+def is_journal(stream: TextIO) -> bool:
+    """Tell whether systemd reads `stream` (systemd.exec(5): JOURNAL_STREAM is its device and inode)."""
+    named = os.environ.get("JOURNAL_STREAM", "")
+    if not named:
+        return False
+    try:
+        found = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        # No file behind it, so none of systemd's.
+        return False
+    return named == f"{found.st_dev}:{found.st_ino}"
 
 
 def log_as_command() -> None:

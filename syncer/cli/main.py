@@ -25,11 +25,17 @@ COMMANDS = {
     "status": Deferred("syncer.cli.status", "Show what failing over now would lose, and every target's state."),
     "snapshot": Deferred("syncer.cli.snapshot", "Make failover an exact copy now."),
     "diff": Deferred("syncer.cli.diff", "Show what differs on failover, from the indexes."),
+    "verify": Deferred("syncer.cli.verify", "Read every byte again on both sides, and say what differs."),
+    "drift": Deferred("syncer.cli.drift", "On failover: show what was edited there, and who wins."),
     "wait": Deferred("syncer.cli.wait", "Return when the agent serves, or all has arrived."),
     "explain": Deferred("syncer.cli.explain", "Say whether and why a path is synchronized, and where it is."),
     "approve": Deferred("syncer.cli.approve", "Let a synchronization pass that waits for a person."),
     "history": Deferred("syncer.cli.history", "On failover: show the states that can be gone back to."),
     "rollback": Deferred("syncer.cli.rollback", "On failover: go back to an earlier state."),
+    "events": Deferred("syncer.cli.events", "Show what has happened on this node."),
+    "suspend": Deferred("syncer.cli.suspend", "Send nothing to a target for a while."),
+    "resume": Deferred("syncer.cli.resume", "Go on after a suspension, a failed hold or a rollback."),
+    "hold": Deferred("syncer.cli.hold", "Run a command; all that it changes becomes one transaction."),
     "target": Deferred("syncer.cli.target", "Forget a target that is gone."),
 }
 
@@ -87,7 +93,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(given: list[str]) -> int:
-    as_json = "--json" in given
+    # Behind "--" stands the command line of another program.
+    as_json = "--json" in (given[: given.index("--")] if "--" in given else given)
     try:
         found = cli.main(given, prog_name="syncer", standalone_mode=False)
         return found if isinstance(found, int) else 0

@@ -11,9 +11,11 @@ from rich.text import Text
 
 from syncer.cli.exposure import Severity, sentences, stream_severity
 from syncer.cli.output import printable
+from syncer.cli.render_drift import drift_lines, drift_sentence
 from syncer.cli.wording import bytes_in_words, counted, moment_in_words, seconds_in_words
 
 PROBLEMS_SHOWN = 10
+FORGOTTEN_SECONDS = 3600.0
 
 
 def render_status(status: dict[str, Any]) -> RenderableType:
@@ -28,7 +30,9 @@ def render_status(status: dict[str, Any]) -> RenderableType:
         parts += [Text(""), _domains(status["domains"])]
     approvals = list(_approvals(status["targets"]))
     problems = list(_problems(status))
-    for lines in (approvals, problems, list(_limits(status["targets"]))):
+    drift = list(_local_edits(status))
+    limits = list(_limits(status["targets"]))
+    for lines in (list(_holds(status["domains"])), approvals, problems, limits, drift):
         if lines:
             parts += [Text(""), *lines]
     return Group(*parts)
@@ -125,6 +129,44 @@ def _limits(targets: list[dict[str, Any]]) -> Iterator[Text]:
                 said.setdefault(limit, []).append(domain["name"])
         for limit, domains in said.items():
             yield Text(f"limit: {printable(target['name'])} {printable(', '.join(domains))}: {printable(limit)}")
+
+
+def _holds(domains: list[dict[str, Any]]) -> Iterator[Text]:
+    for domain in domains:
+        for hold in domain.get("holds", ()):
+            what = f"hold: {domain['name']} since {seconds_in_words(hold['seconds'])} by `{hold['command']}`"
+            if hold["state"] == "failed":
+                yield Text(printable(f"{what}, which failed: {hold['detail']}"), style=f"bold {Severity.BAD.value}")
+            else:
+                forgotten = ": is it forgotten?" if hold["seconds"] > FORGOTTEN_SECONDS else ""
+                yield Text(printable(f"{what}, process {hold['pid']}{forgotten}"))
+
+
+def _local_edits(status: dict[str, Any]) -> Iterator[Text]:
+    """Yield what was edited on failover and who wins, and what it keeps as its own."""
+    for domain in status["domains"]:
+        found = domain.get("drift")
+        if found and found["count"]:
+            yield Text(printable(drift_sentence(domain["name"], found)), style=Severity.LATE.value)
+            yield from (Text(f"  {line}") for line in drift_lines(found))
+        if domain.get("kept_local"):
+            yield Text(printable(_kept(domain["name"], domain["kept_local"])), style="dim")
+    for target in status["targets"]:
+        for domain in target["domains"]:
+            where = f"{target['name']} {domain['name']}"
+            if domain.get("drift"):
+                edited = (
+                    f"{counted(domain['drift'], 'path')} edited there: `syncer drift` on {target['name']} shows them"
+                )
+                yield Text(printable(f"{where}: {edited}"), style=Severity.LATE.value)
+            if domain.get("kept_local"):
+                yield Text(printable(_kept(where, domain["kept_local"])), style="dim")
+            if domain.get("last_verified"):
+                yield Text(printable(f"{where}: last verified {moment_in_words(domain['last_verified'])}"), style="dim")
+
+
+def _kept(where: str, paths: list[str]) -> str:
+    return f"{where}: {counted(len(paths), 'path')} left alone by keep_local, such as {paths[0]}"
 
 
 def _problems(status: dict[str, Any]) -> list[Text]:

@@ -6,7 +6,6 @@ import errno
 import os
 from collections.abc import Mapping
 from functools import cache
-from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from syncer import access_list
@@ -49,11 +48,16 @@ def _can_name_by_descriptor() -> bool:
     return os.path.isdir("/proc/self/fd")
 
 
+class _NoNames(dict[int, str]):
+    def __missing__(self, _: int) -> str:
+        return ""
+
+
 class _Nobody:
     """Numbers only, for attributes that are kept for this node itself."""
 
-    users: Mapping[int, str] = MappingProxyType({})
-    groups: Mapping[int, str] = MappingProxyType({})
+    users: Mapping[int, str] = _NoNames()
+    groups: Mapping[int, str] = _NoNames()
 
 
 def own_attributes_at(directory: int, name: bytes) -> bytes:

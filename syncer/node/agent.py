@@ -19,12 +19,14 @@ from syncer.admin.commands import Commands
 from syncer.admin.server import serve_admin
 from syncer.config import Settings
 from syncer.errors import StateError, SyncerError
+from syncer.events.journal import EventJournal
 from syncer.model import Mode, Term
-from syncer.node.events import log_event
 from syncer.node.failover import FailoverSide
 from syncer.node.memory import keep_small
 from syncer.node.production import ProductionSide
+from syncer.replicate.progress import Phase
 from syncer.state.lock import StateLock
+from syncer.state.peers import Peer
 from syncer.state.store import StateStore
 from syncer.state.term import observe_term, read_term
 from syncer.trust import identity
@@ -48,6 +50,7 @@ class Node:
         self.settings = settings
         self.store = store
         self.identity = identity
+        self.events = EventJournal(store, settings.node.name)
         self.production: ProductionSide | None = None
         self.failover: FailoverSide | None = None
         self.listen = ""
@@ -68,12 +71,10 @@ class Node:
         if self.mode is Mode.PRODUCTION:
             if not read_term(self.store).counter:
                 observe_term(self.store, Term(1, self.store.node_id))
-            self.production = ProductionSide(self.settings, self.store, self.identity, self.fail, automatic=automatic)
-        self.failover = FailoverSide(self.settings, self.store, self.failover_event)
-
-    def failover_event(self, name: str, variables: dict[str, str | int | float | bool]) -> None:
-        """Record an event of the failover side, with this node's name."""
-        log_event(name, {"node": self.settings.node.name, **variables})
+            self.production = ProductionSide(
+                self.settings, self.store, self.identity, self.fail, self.events.raise_event, automatic=automatic
+            )
+        self.failover = FailoverSide(self.settings, self.store, self.events.raise_event)
 
     def start_failover(self) -> None:
         """Let the failover side begin; only the agent does that, a command that runs without one does not."""
@@ -84,6 +85,12 @@ class Node:
         """A part that must not die died: the node stops loudly."""
         if not self._failure.done():
             self._failure.set_exception(error)
+
+    def fail_from_any_thread(self, error: BaseException) -> None:
+        """Stop the node loudly, from a thread that is not the event loop's."""
+        loop = self._failure.get_loop()
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(self.fail, error)
 
     async def failed(self) -> None:
         """Wait until a part dies; raises what killed it."""
@@ -102,7 +109,15 @@ class Node:
         server.add_generic_rpc_handlers(
             (
                 self.failover.handlers(known_peer),
-                pairing_handlers(self.store, self.identity, self.settings.node.name),
+                pairing_handlers(
+                    self.store,
+                    self.identity,
+                    self.settings.node.name,
+                    on_joined=self.joined,
+                    on_refused=lambda address, reason: self.events.record(
+                        "pairing.refused", address=address, reason=reason
+                    ),
+                ),
             )
         )
         credentials = server_credentials(self.identity, lambda: trusted_certificates(self.store))
@@ -118,6 +133,10 @@ class Node:
         self._server = server
         self.listen = f"{host}:{bound or port}"
 
+    def joined(self, peer: Peer) -> None:
+        """Another node was paired with this one, from either side."""
+        self.events.record("pairing.joined", peer=peer.name, peer_id=peer.node_id, fingerprint=peer.fingerprint)
+
     async def drain(self) -> None:
         """Let what was captured arrive, for at most DRAIN_SECONDS."""
         if self.production is None:
@@ -126,7 +145,9 @@ class Node:
         waits = [
             sender.wait_acknowledged(heads[domain])
             for (_, domain), sender in self.production.senders.items()
-            if sender.view().progress.connected and sender.stream.automatic
+            if sender.view().progress.connected
+            and sender.stream.automatic
+            and sender.view().decision.phase is not Phase.SUSPENDED
         ]
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
@@ -144,6 +165,7 @@ class Node:
             await asyncio.to_thread(self.production.stop)
         if self.failover is not None:
             await asyncio.to_thread(self.failover.close)
+        await asyncio.to_thread(self.events.close)
         self.store.close()
 
 
@@ -174,6 +196,8 @@ async def run_agent(settings: Settings) -> None:
         async with serve_admin(settings.node.state, commands.run):
             if node.production is not None:
                 node.production.start()
+            elif node.failover is not None and node.mode is Mode.FAILOVER:
+                node.failover.watch_for_drift(node.fail_from_any_thread)
             log.info("%s runs as %s, listening on %s", settings.node.name, node.mode.value, node.listen)
             notify_systemd("READY=1")
             # What was imported and built so far stays: the collector need not look at it again and again.

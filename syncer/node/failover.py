@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -12,10 +13,12 @@ import grpc
 import grpc.aio
 
 from syncer import __version__
+from syncer.capture.watch import Watcher
 from syncer.config import Settings
+from syncer.drift.monitor import DriftMonitor, forget_what_is_not_watched
 from syncer.errors import SyncerError
+from syncer.events.catalogue import RecordEvent
 from syncer.model import Mode, Term
-from syncer.node.events import RecordEvent, log_event
 from syncer.node.protected import protected_paths
 from syncer.replicate.destination import Destination
 from syncer.replicate.receiver import Receiver
@@ -30,6 +33,10 @@ log = logging.getLogger(__name__)
 
 TEND_EVERY = 1.0
 """Seconds between two looks at what waits for the history; a burst of changes is taken in behind it."""
+QUIET_SECONDS = 0.5
+"""How long nothing must have arrived before the history is tended, so that it holds up no change of a burst."""
+TEND_AT_LEAST_EVERY = 10.0
+"""Seconds after which it is tended all the same, so that what was put aside does not pile up."""
 
 
 class FailoverIdentity:
@@ -60,10 +67,12 @@ class FailoverIdentity:
 class FailoverSide:
     """Everything that accepts changes."""
 
-    def __init__(self, settings: Settings, store: StateStore, record: RecordEvent = log_event) -> None:
-        """Make a destination for each configured domain; failures of its commands are recorded as events."""
+    def __init__(self, settings: Settings, store: StateStore, record: RecordEvent) -> None:
+        """Make a destination for each configured domain."""
+        self._record = record
         self.identity = FailoverIdentity(settings, store)
         self._trouble: dict[str, str] = {}
+        self._tended: dict[str, float] = {}
         self._runner = CommandRunner()
         self.services = {
             domain.name: DomainServices(settings.node.name, domain, self._runner, record) for domain in settings.domains
@@ -82,16 +91,42 @@ class FailoverSide:
                 rollback=partial(self._bring_back, domain.name),
                 limits=domain.history,
                 record=record,
+                keep_local=domain.keep_local,
+                verify_rate=domain.verify_rate,
             )
             for domain in settings.domains
         }
         self.receiver = Receiver(self.identity, self.destinations, settings.node.peer_timeout)
+        self.monitors: dict[str, DriftMonitor] = {}
+        self._settings = settings
+        self._store = store
+        self._watcher: Watcher | None = None
 
     def handlers(
         self, authorise: Callable[[grpc.aio.ServicerContext[Any, Any]], Awaitable[tuple[str, str]]]
     ) -> grpc.GenericRpcHandler:
         """Return the gRPC handlers of the Sync service."""
-        return sync_handlers(self.receiver, authorise)
+        return sync_handlers(self.receiver, authorise, self._record)
+
+    def watch_for_drift(self, on_failure: Callable[[BaseException], None]) -> None:
+        """Begin to notice local edits in the domains that ask for it; `on_failure` may be called on any thread."""
+        self._watcher = Watcher(on_failure)
+        for domain in self._settings.domains:
+            destination = self.destinations[domain.name]
+            if domain.drift == "ignore":
+                forget_what_is_not_watched(destination, self._store)
+                continue
+            monitor = self.monitors[domain.name] = DriftMonitor(
+                destination,
+                self._store,
+                self._watcher,
+                partial(self.receiver.submit, domain.name),
+                policy=domain.drift,
+                rescan=self._settings.node.rescan,
+                record=self._record,
+                on_failure=on_failure,
+            )
+            monitor.start()
 
     def start(self) -> None:
         """Do what a crash has left to do, before anything new is applied; returns at once."""
@@ -107,10 +142,21 @@ class FailoverSide:
         while True:
             await asyncio.sleep(TEND_EVERY)
             for domain, destination in self.destinations.items():
-                await self._tend(domain, destination)
+                now = time.monotonic()
+                if destination.is_quiet(QUIET_SECONDS) or now - self._tended.get(domain, 0.0) >= TEND_AT_LEAST_EVERY:
+                    await self._tend(domain, destination)
+                    self._tended[domain] = now
 
     def _bring_back(self, domain: str, generation: int) -> None:
-        bring_back(self.destinations[domain], generation)
+        done = bring_back(self.destinations[domain], generation)
+        if done is not None:
+            by = "the check, which failed"
+            made: dict[str, str | int | float | bool] = {
+                "domain": domain,
+                "generation": done.generation,
+                "to": generation,
+            }
+            self._record("rolled_back", {**made, "by": by})
 
     async def _tend(self, domain: str, destination: Destination) -> None:
         try:
@@ -127,6 +173,10 @@ class FailoverSide:
     def close(self) -> None:
         """Finish what runs, and release the threads and directories."""
         self.end_commands()
+        for monitor in self.monitors.values():
+            monitor.stop()
+        if self._watcher is not None:
+            self._watcher.close()
         self.receiver.close()
         for services in self.services.values():
             services.close()

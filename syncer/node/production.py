@@ -17,13 +17,18 @@ from syncer.capture.ignore import Scope, pattern_hash
 from syncer.capture.watch import Watcher
 from syncer.config import DomainSettings, FailoverSettings, Settings
 from syncer.errors import CommandFailure, PeerRejectedError, Reason
+from syncer.events.catalogue import RecordEvent
 from syncer.index.store import IndexStore
 from syncer.model import Head, RootShape, Term
-from syncer.node.events import RecordEvent, log_event
+from syncer.node.capture_events import CaptureEvents
+from syncer.node.pauses import Pauses
 from syncer.node.protected import protected_paths
+from syncer.procedures.background import BackgroundVerification
+from syncer.procedures.verify import Domain
 from syncer.replicate.link import Link
 from syncer.replicate.link import Stream as Call
 from syncer.replicate.messages import Ack
+from syncer.replicate.pauses import Pause
 from syncer.replicate.sender import Sender
 from syncer.replicate.sending_brake import SendingBrake
 from syncer.replicate.source import DiskSource
@@ -51,10 +56,6 @@ class Exposure(NamedTuple):
     oldest_seconds: float
 
 
-def _log_event(event: str, variables: dict[str, str | int | float | bool]) -> None:
-    log.warning("event %s: %s", event, variables)
-
-
 class ProductionSide:
     """Everything that captures and sends."""
 
@@ -64,15 +65,15 @@ class ProductionSide:
         store: StateStore,
         identity: Identity,
         on_failure: Callable[[BaseException], None],
+        record: RecordEvent,
         *,
         automatic: bool = True,
-        record: RecordEvent = log_event,
     ) -> None:
         """Build capturers and senders; with `automatic` False nothing is sent but what is asked for."""
-        self._record = record
         self.node_id = store.node_id
         self.name = settings.node.name
         self.software = __version__
+        self.record = record
         self.index = IndexStore.open(settings.node.state / "index.db")
         self.states: dict[str, CaptureState] = {}
         self.shapes: dict[str, RootShape | None] = {}
@@ -80,11 +81,15 @@ class ProductionSide:
         self._store = store
         self._identity = identity
         self._loop = asyncio.get_running_loop()
+        self._automatic = automatic
         self._recorded: dict[tuple[str, str], float] = {}
         self._watcher = Watcher(on_failure=lambda error: self._post(on_failure, error))
+        self._capture_events = {domain.name: CaptureEvents(domain.name, record) for domain in settings.domains}
         self._cache = ContentCache(CONTENT_CACHE_BYTES)
         self.capturers = {domain.name: self._capturer(domain, on_failure) for domain in settings.domains}
         domains = {domain.name: domain for domain in settings.domains}
+        domains_of = {target.name: target.domains for target in settings.failover}
+        self.pauses = Pauses(store, domains_of, record, self._pauses_changed)
         self.senders: dict[tuple[str, str], Sender] = {
             (target.name, name): self._sender(target, domains[name], automatic=automatic)
             for target in settings.failover
@@ -99,9 +104,11 @@ class ProductionSide:
     async def run(self) -> None:
         """Send until cancelled."""
         async with asyncio.TaskGroup() as tasks:
+            if self._automatic:
+                tasks.create_task(self._background().run())
             for sender in self.senders.values():
                 tasks.create_task(sender.run())
-            tasks.create_task(asyncio.Event().wait())
+            tasks.create_task(self.pauses.run())
 
     def stop(self) -> None:
         """End the capture threads and close the index; blocking."""
@@ -154,6 +161,14 @@ class ProductionSide:
         state = self.states.get(domain)
         return state.reason if state is not None and state.state == "unavailable" else ""
 
+    def pause(self, target: str, domain: str) -> Pause:
+        """Return why nothing is to be sent by a person's word."""
+        return self.pauses.pause(target, domain)
+
+    def holds_begun(self, domain: str) -> int:
+        """Return how many holds of the domain have begun."""
+        return self.pauses.holds_begun(domain)
+
     def scanned(self, domain: str) -> bool:
         """Tell whether the first scan since the start is complete."""
         state = self.states.get(domain)
@@ -162,10 +177,6 @@ class ProductionSide:
     def content_changed(self, domain: str, path: bytes) -> None:
         """Have the path read again, and given a fresh seq once it is stable."""
         self.capturers[domain].content_changed(path)
-
-    def record(self, event: str, variables: dict[str, str | int | float | bool]) -> None:
-        """Record an event of this node."""
-        self._record(event, {"node": self.name, **variables})
 
     def succeeded(self, stream: Stream, ack: Ack, *, full: bool) -> None:
         """Record an acknowledgement, at most every RECORD_EVERY seconds for each stream."""
@@ -180,10 +191,20 @@ class ProductionSide:
 
     def check_failed(self, stream: Stream, failure: CommandFailure) -> None:
         """Raise the event of a transaction that the target's check refused."""
-        self._record(
-            "check.failed",
-            {"node": self.name, "target": stream.target, "domain": stream.domain, **failure._asdict()},
-        )
+        self.record("check.failed", {"target": stream.target, "domain": stream.domain, **failure._asdict()})
+
+    def to_verify(self, domain: str, *, paced: bool = False) -> Domain:
+        """Return what a verification reads of a domain, `paced` at the configured rate."""
+        settings = next(found for found in self._settings.domains if found.name == domain)
+        scope = Scope(settings.patterns, protected_paths(self._settings, settings.path))
+        return Domain(domain, settings.path, scope, settings.verify_rate if paced else 0)
+
+    def _background(self) -> BackgroundVerification:
+        domains = {
+            found.name: (self.to_verify(found.name, paced=True), found.verify) for found in self._settings.domains
+        }
+        senders = list(self.senders.values())
+        return BackgroundVerification(self, self._store, domains, senders, record=self.record)
 
     def _capturer(self, domain: DomainSettings, on_failure: Callable[[BaseException], None]) -> Capturer:
         return Capturer(
@@ -240,12 +261,17 @@ class ProductionSide:
     def _on_state(self, domain: str, state: CaptureState) -> None:
         # RACE: called on the capture thread; one assignment, read whole by the loop.
         self.states[domain] = state
+        self._capture_events[domain].now(state)
         self._post(self._head_moved, domain)
 
     def _on_shape(self, domain: str, shape: RootShape | None) -> None:
         # RACE: called on the capture thread; whoever takes a snapshot of the index after this sees it.
         self.shapes[domain] = shape
         self._post(self._head_moved, domain)
+
+    def _pauses_changed(self) -> None:
+        for sender in self.senders.values():
+            sender.head_moved()
 
     def _head_moved(self, domain: str) -> None:
         for (_, name), sender in self.senders.items():

@@ -13,6 +13,9 @@ Welcome or ends the call with a Refusal. After that production sends one transac
   Contents…                  →                (last one flagged)
                              ←  Ack | Reject | Plan…
 
+Beside it production may have failover verify itself: a Part that begins a dry run which compares every byte,
+numbered from 2^32 on. Failover re-reads its disk, holds up no transaction, and answers with Plan or Reject.
+
 Either side may send Heartbeat at any moment; any message counts as a sign of life.
 A call that ends without Goodbye is a lost connection. Paths and names are bytes, relative to the
 domain's root, components joined by "/"; the empty path is the root itself. Digests are blake3, 32 bytes.
@@ -487,6 +490,7 @@ class Welcome(_message.Message):
     PROBLEMS_FIELD_NUMBER: _builtins.int
     ECHOES_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
+    KEPT_LOCAL_FIELD_NUMBER: _builtins.int
     protocol: _builtins.int
     software: _builtins.str
     node_id: _builtins.str
@@ -513,6 +517,10 @@ class Welcome(_message.Message):
     def limits(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """what the receiver cannot hold (missing users, no xattrs, …), a sentence each"""
 
+    @_builtins.property
+    def kept_local(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """paths that the receiver's keep_local leaves alone"""
+
     def __init__(
         self,
         *,
@@ -528,10 +536,11 @@ class Welcome(_message.Message):
         problems: _abc.Iterable[Global___Problem] | None = ...,
         echoes: _builtins.int = ...,
         limits: _abc.Iterable[_builtins.str] | None = ...,
+        kept_local: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "term", b"term"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "echoes", b"echoes", "limits", b"limits", "node_id", b"node_id", "node_name", b"node_name", "pattern_hash", b"pattern_hash", "problems", b"problems", "protocol", b"protocol", "resumable", b"resumable", "rule_hash", b"rule_hash", "software", b"software", "term", b"term"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "echoes", b"echoes", "kept_local", b"kept_local", "limits", b"limits", "node_id", b"node_id", "node_name", b"node_name", "pattern_hash", b"pattern_hash", "problems", b"problems", "protocol", b"protocol", "resumable", b"resumable", "rule_hash", b"rule_hash", "software", b"software", "term", b"term"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -577,6 +586,8 @@ class HeartbeatAnswer(_message.Message):
     RECEIVED_UNIX_NS_FIELD_NUMBER: _builtins.int
     UNAVAILABLE_FIELD_NUMBER: _builtins.int
     DRIFT_FIELD_NUMBER: _builtins.int
+    WANTS_FULL_FIELD_NUMBER: _builtins.int
+    EXAMINED_FIELD_NUMBER: _builtins.int
     sent_unix_ns: _builtins.int
     """copied from the Heartbeat"""
     received_unix_ns: _builtins.int
@@ -585,6 +596,10 @@ class HeartbeatAnswer(_message.Message):
     """why the domain's root cannot be written to; empty: it can"""
     drift: _builtins.int
     """paths that were edited on the receiver since they were applied"""
+    wants_full: _builtins.bool
+    """what was edited there is to be put back: only a full synchronization does it"""
+    examined: _builtins.int
+    """paths that a verification under way has re-read so far"""
     def __init__(
         self,
         *,
@@ -592,10 +607,12 @@ class HeartbeatAnswer(_message.Message):
         received_unix_ns: _builtins.int = ...,
         unavailable: _builtins.str = ...,
         drift: _builtins.int = ...,
+        wants_full: _builtins.bool = ...,
+        examined: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["drift", b"drift", "received_unix_ns", b"received_unix_ns", "sent_unix_ns", b"sent_unix_ns", "unavailable", b"unavailable"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["drift", b"drift", "examined", b"examined", "received_unix_ns", b"received_unix_ns", "sent_unix_ns", b"sent_unix_ns", "unavailable", b"unavailable", "wants_full", b"wants_full"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -45,25 +45,38 @@ def trace_of(entry: Entry) -> Trace:
 
 
 class _Arrival(NamedTuple):
-    """A path that came; `fresh`: it was not there at the window's beginning; `moved`: it makes up for a loss."""
+    """A path that came where nothing stood at the window's beginning; `origin`: the loss that it makes up for."""
 
     trace: Trace
     at: float
-    fresh: bool
-    moved: bool = False
+    origin: bytes | None = None
+
+
+class _Moved(NamedTuple):
+    """What stood somewhere at the window's beginning, and now stands at `to`."""
+
+    trace: Trace
+    to: bytes
 
 
 class Window:
-    """What was lost, and what came, within the last while; times are seconds of one clock."""
+    """What was lost, and what came, within the last while; times are seconds of one clock.
+
+    Each path that stood at the window's beginning and was deleted since is in one place: lost; moved, while an arrival
+    of the same content stands; or filled, while something else stands there. It comes back out of the last two as it
+    was at the beginning: what happened in between makes up for nothing.
+    """
 
     def __init__(self, lost: Iterable[tuple[Trace, float]] = ()) -> None:
         """Begin with what is remembered of losses; arrivals that are forgotten only make the brake stricter."""
         self._lost = {trace.path: (trace, at) for trace, at in lost}
         self._came: dict[bytes, _Arrival] = {}
+        self._moved: dict[bytes, _Moved] = {}
+        self._filled: dict[bytes, tuple[Trace, float]] = {}
 
     @property
     def lost(self) -> dict[bytes, tuple[Trace, float]]:
-        """Return path → what was lost there and when, net of renames."""
+        """Return path → what was lost there and when, net of renames; of what was moved first, where it was before."""
         return self._lost
 
     def copy(self) -> Window:
@@ -71,31 +84,58 @@ class Window:
         other = Window()
         other._lost = dict(self._lost)
         other._came = dict(self._came)
+        other._moved = dict(self._moved)
+        other._filled = dict(self._filled)
         return other
 
     def expire(self, before: float) -> None:
         """Forget what happened before that time."""
         if self._lost:
             self._lost = {path: item for path, item in self._lost.items() if item[1] >= before}
-        # Arrivals are kept in the order of their times.
+        # Both are kept in the order of their times.
         while self._came:
             path, oldest = next(iter(self._came.items()))
             if oldest.at >= before and len(self._came) <= ARRIVALS_KEPT:
-                return
+                break
             del self._came[path]
+            if oldest.origin is not None:
+                # The path counts from now on as one that always stood there.
+                del self._moved[oldest.origin]
+        while self._filled:
+            path, (_, at) = next(iter(self._filled.items()))
+            if at >= before and len(self._filled) <= ARRIVALS_KEPT:
+                return
+            del self._filled[path]
 
     def note(self, deleted: Iterable[Trace], created: Iterable[Trace], at: float) -> None:
         """Take in one transaction: paths that went, and paths that came where nothing was."""
         for trace in deleted:
-            came = self._came.pop(trace.path, None)
-            # Born within the window, and not by a move: what stood at its beginning lost nothing.
-            if came is None or not came.fresh or came.moved:
-                self._lost[trace.path] = (trace, at)
+            self._goes(trace, at)
         for trace in created:
-            back = self._lost.pop(trace.path, None)
-            self._came.pop(trace.path, None)
-            self._came[trace.path] = _Arrival(trace, at, fresh=back is None)
+            self._comes(trace, at)
         self._match()
+
+    def _goes(self, trace: Trace, at: float) -> None:
+        came = self._came.pop(trace.path, None)
+        if came is None:
+            stood, _ = self._filled.pop(trace.path, (trace, at))
+            self._lost[trace.path] = (stood, at)
+        elif came.origin is not None:
+            self._lost[came.origin] = (self._moved.pop(came.origin).trace, at)
+
+    def _comes(self, trace: Trace, at: float) -> None:
+        path = trace.path
+        if path in self._came:
+            self._goes(self._came[path].trace, at)
+        stood, _ = self._lost.pop(path, (None, at))
+        moved = self._moved.pop(path, None)
+        if moved is not None:
+            stood = moved.trace
+            self._came[moved.to] = self._came[moved.to]._replace(origin=None)
+        if stood is None:
+            self._came[path] = _Arrival(trace, at)
+        elif stood != trace:
+            self._filled[path] = (stood, at)
 
     def _match(self) -> None:
         """Pair each loss with one arrival of the same content: a rename, however many groups it took."""
@@ -107,9 +147,10 @@ class Window:
                 lost[trace.kind, trace.content].append(path)
         for path, arrival in self._came.items():
             key = (arrival.trace.kind, arrival.trace.content)
-            if arrival.fresh and not arrival.moved and (losses := lost.get(key)):
-                del self._lost[losses.pop()]
-                self._came[path] = arrival._replace(moved=True)
+            if arrival.origin is None and (losses := lost.get(key)):
+                origin = losses.pop()
+                self._moved[origin] = _Moved(self._lost.pop(origin)[0], path)
+                self._came[path] = arrival._replace(origin=origin)
 
 
 def engages(deletions: int, paths: int, settings: BrakeSettings) -> Braking | None:

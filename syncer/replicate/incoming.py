@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from syncer.apply.applier import Applied, Attempt
 from syncer.apply.journal import Opening
 from syncer.errors import ApplyError, CheckFailedError, PeerProtocolError, Reason, UnavailableRootError
-from syncer.model import Change, Kind
+from syncer.model import Change, Kind, Known
 from syncer.replicate.checks import require
 from syncer.replicate.compare import Comparison, Difference, plan_item
 from syncer.replicate.destination import Destination
+from syncer.replicate.kept import KeptOut
 from syncer.replicate.messages import (
     Abandon,
     Approval,
@@ -56,6 +57,8 @@ class Incoming:
         self._inline_bytes = 0
         self._comparison: Comparison | None = None
         self._first = False
+        self._kept_out = KeptOut(destination.kept, destination.known)
+        self._kept_here: set[bytes] = set()
         self._adopted: list[BaseRow] = []
         self._vanished: list[bytes] = []
         self._attempt: Attempt | None = None
@@ -122,8 +125,10 @@ class Incoming:
                     "the changes do not start where failover stands: it must be filled anew",
                 )
             return self._take_part(part)
-        self._destination.received_patterns = self._hello.patterns
-        edits = {} if begin.against_base else self._destination.local_edits()
+        self._destination.receive(self._hello.patterns)
+        edits: dict[bytes, Known | None] = {}
+        if not begin.against_base:
+            edits, self._kept_here = self._destination.local_edits(reread=begin.reread)
         if not edits and not self._first and self._destination.summary() == begin.summary:
             return self._nothing_to_do()
         self._vanished = [path for path, known in edits.items() if known is None]
@@ -163,7 +168,7 @@ class Incoming:
         """All entries are here: answer a dry run, wait for a person, or find out what is wanted."""
         if self._comparison is not None:
             require(self._comparison.entries <= self._begin.entries, "more entries than announced")
-            differences = self._comparison.finish()
+            differences = self._kept_out.differences(self._comparison.finish())
             approval, sentence = self._question(differences)
             if self._begin.dry_run:
                 self.done = True
@@ -175,6 +180,7 @@ class Incoming:
             self._vanished += self._comparison.unscoped
             self._comparison = None
         else:
+            self._changes = self._kept_out.changes(self._changes)
             asked = self._destination.brake.ask_partial(self._changes, self._begin, self._destination.scope().wants)
             if asked is not None:
                 return self._reject(Reason.APPROVAL_REQUIRED, asked.sentence, asked.approval)
@@ -223,17 +229,18 @@ class Incoming:
     def _finish(self) -> FromFailover:
         assert self._attempt is not None, "an attempt was begun"
         # The base also learns what was equal already, and forgets what is gone or not synchronized any more.
-        opening = self._destination.opening(self._hello, self._begin, self._adopted, self._vanished)
+        adopted = [*self._adopted, *self._kept_out.rows]
+        vanished = [*self._vanished, *self._kept_out.forgotten]
+        opening = self._destination.opening(self._hello, self._begin, adopted, vanished)
         applied = self._destination.finish(self._attempt, opening)
         self._attempt = None
-        applied = applied._replace(
-            upserts=[*self._adopted, *applied.upserts], deletions=[*self._vanished, *applied.deletions]
-        )
+        applied = applied._replace(upserts=[*adopted, *applied.upserts], deletions=[*vanished, *applied.deletions])
         self.done = True
         return self._commit(applied, opening)
 
     def _commit(self, applied: Applied, opening: Opening) -> FromFailover:
         seconds = time.monotonic() - self._started
+        self._kept_out.note(self._kept_here, full=self._begin.full)
         settle_shape = self._first or self._begin.on_demand
         return self._destination.commit(applied, opening, seconds, self.number, settle_shape=settle_shape)
 

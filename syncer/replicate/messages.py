@@ -10,6 +10,9 @@ from syncer.model import Change, Cursor, Kind, Patterns, Problem, Term
 Path = bytes
 """A path beneath the root; a name for it, since a field called bytes hides the type."""
 
+FIRST_EXAMINATION = 1 << 32
+"""Verifications are numbered from here on, apart from transactions: they run beside them."""
+
 PROTOCOL = 1
 """The version of the protocol that this program speaks; others are refused."""
 
@@ -49,6 +52,8 @@ class Welcome(NamedTuple):
     echoes: int
     limits: tuple[str, ...] = ()
     """What failover cannot hold, a sentence each; known before anything is applied."""
+    kept_local: tuple[Path, ...] = ()
+    """Paths that failover's keep_local leaves alone."""
 
 
 class Heartbeat(NamedTuple):
@@ -71,6 +76,10 @@ class HeartbeatAnswer(NamedTuple):
     unavailable: str = ""
     drift: int = 0
     """Paths that were edited on failover since they were applied."""
+    wants_full: bool = False
+    """What was edited there is to be put back, which only a full synchronization does."""
+    examined: int = 0
+    """Paths that a verification under way has re-read so far."""
 
 
 class Begin(NamedTuple):

@@ -66,6 +66,8 @@ class Facts(NamedTuple):
     """Which mount at or below the root came or went; "" where none did, None while the tree is scanned for it."""
     preview: bool = False
     """What is requested changes nothing: a person looks at what waits."""
+    suspended: str = ""
+    """Why nothing is to be sent by a person's word: a suspension, or a hold; "" where it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,14 @@ EMPTIED = (
 
 def decide(progress: Progress, facts: Facts, now: float) -> Decision:
     """Name the next step of a stream at `now` (seconds, monotonic)."""
+    # Before all else, also while the target is away: that may be what it was suspended for.
+    if facts.suspended:
+        return Decision(Step.REFUSE if facts.requested else Step.WAIT, Phase.SUSPENDED, facts.suspended)
+    return _unsuspended(progress, facts, now)
+
+
+def _unsuspended(progress: Progress, facts: Facts, now: float) -> Decision:
+    """Name the next step of a stream that no person has stopped."""
     if not progress.connected:
         return _disconnected(progress)
     if facts.unavailable:
@@ -268,6 +278,11 @@ def after_loss(progress: Progress, error: str, *, refused: bool, malformed: bool
 def after_root_change(progress: Progress) -> Progress:
     """The target's root went or came back: what was planned or refused for the other tree means nothing now."""
     return replace(progress, approval=None, approval_needed="", approved="", rejected_seq=-1, check=None, error="")
+
+
+def after_full_wanted(progress: Progress) -> Progress:
+    """The target asks for a full synchronization: someone edited its tree, and that is to be put back."""
+    return replace(progress, trusted=False)
 
 
 def after_approval(progress: Progress, emptied_seq: int) -> Progress:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -66,6 +66,11 @@ class _Lane:
     heard: Heard = field(default_factory=Heard)
     trouble: str = ""
 
+    def answer(self, sent_unix_ns: int, now: int) -> m.HeartbeatAnswer:
+        """Return failover's sign of life (clocks in Unix nanoseconds)."""
+        here = self.destination
+        return m.HeartbeatAnswer(sent_unix_ns, now, self.trouble, here.drift_count, here.wants_full, here.examined)
+
 
 class Node(Protocol):
     """What the receiver asks of the node it lives in."""
@@ -96,6 +101,10 @@ class Receiver:
             name: _Lane(destination, ThreadPoolExecutor(1, f"apply-{name}"))
             for name, destination in destinations.items()
         }
+
+    def submit(self, domain: str, work: Callable[[], T]) -> Future[T]:
+        """Run `work` on the domain's worker, between the steps of its transactions; RuntimeError after close."""
+        return self._lanes[domain].worker.submit(work)
 
     def heard(self) -> dict[str, Heard]:
         """Return for each domain what production last said."""
@@ -206,7 +215,7 @@ class Receiver:
         welcome = await loop.run_in_executor(lane.worker, self._welcome, lane.destination, hello)
         await stream.send(welcome)
         lane.trouble = await asyncio.to_thread(lane.destination.trouble)
-        await stream.send(m.HeartbeatAnswer(0, time.time_ns(), lane.trouble))
+        await stream.send(lane.answer(0, time.time_ns()))
         queue: asyncio.Queue[m.FromProduction | None] = asyncio.Queue(QUEUED_MESSAGES)
         sending = asyncio.Lock()
 
@@ -231,6 +240,8 @@ class Receiver:
         own = standing is not None and standing.source_node == hello.node_id
         problems = tuple(destination.problems())
         limits = tuple(destination.limits(hello.users, hello.groups))
+        if own and standing is not None and standing.pattern_hash == hello.pattern_hash:
+            destination.receive(hello.patterns)
         head = (m.PROTOCOL, node.software, node.node_id, node.name, node.term())
         if standing is None or not own:
             return m.Welcome(*head, None, b"", b"", False, problems, node.echoes, limits)
@@ -243,6 +254,7 @@ class Receiver:
             problems,
             node.echoes,
             limits,
+            destination.kept.paths(),
         )
 
     async def _read(
@@ -264,7 +276,7 @@ class Receiver:
                 heard.oldest_seconds = message.oldest_seconds
                 heard.changes_behind = message.changes_behind
                 heard.clock_skew_seconds = (now - message.sent_unix_ns) / 1e9
-                await send(m.HeartbeatAnswer(message.sent_unix_ns, now, lane.trouble))
+                await send(lane.answer(message.sent_unix_ns, now))
                 continue
             await queue.put(message)
             if message is None or isinstance(message, m.Goodbye):
@@ -278,4 +290,4 @@ class Receiver:
             await asyncio.sleep(HEARTBEAT)
             if not sending.locked():
                 lane.trouble = await asyncio.to_thread(lane.destination.trouble)
-                await send(m.HeartbeatAnswer(0, time.time_ns(), lane.trouble))
+                await send(lane.answer(0, time.time_ns()))

@@ -113,8 +113,9 @@ class ReceivingBrake:
         trial.note(deleted, created, now)
         if not deleted or len(trial.lost) < self._settings.minimum:
             return None
-        gone = {trace.path for trace in deleted}
-        lost = sorted(trial.lost[path][0] for path in gone & trial.lost.keys())
+        lost = sorted(trial.lost[path][0] for path in trial.lost.keys() - self._window.lost.keys())
+        # What was moved before it goes is lost where it stood first.
+        gone = {trace.path for trace in (*deleted, *lost)}
         braking = engages(len(trial.lost), self._base.count(self._domain) - 1 + lost_before, self._settings)
         if braking is None or not lost:
             return None

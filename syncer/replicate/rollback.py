@@ -23,6 +23,7 @@ from syncer.errors import ApplyError, RefusedError, UnavailableRootError
 from syncer.model import Kind, Known, Problem
 from syncer.replicate.compare import Difference, plan_item, same_entry
 from syncer.replicate.destination import Destination
+from syncer.replicate.kept import KeptOut
 from syncer.replicate.messages import PlanItem
 from syncer.state.generations import read_displaced
 from syncer.state.kept import read_unkept
@@ -64,7 +65,9 @@ def plan(destination: Destination, target: int) -> RollbackPlan:
         raise RefusedError(_unreachable(destination, target, now, possible if numbers and now == numbers[-1] else None))
     above = [number for number in reversed(numbers) if number > target]
     way = plan_rollback(read_displaced(destination.store, destination.domain, number) for number in above)
-    edits = destination.local_edits()
+    edits, _ = destination.local_edits()
+    # What keep_local names is this node's own, and was never part of any generation.
+    way = way._replace(changes=KeptOut(destination.kept, destination.known).changes(way.changes))
     way = with_parents(way, edits, [known for path in edits if (known := destination.known(path)) is not None])
     _require_contents(destination, target, way, edits, above)
     return RollbackPlan(now, target, way, _items(destination, way, edits))
@@ -88,18 +91,18 @@ def roll_back(destination: Destination, chosen: RollbackPlan, person: str) -> Ro
     return done
 
 
-def bring_back(destination: Destination, target: int) -> None:
+def bring_back(destination: Destination, target: int) -> RollbackDone | None:
     """Undo on the spot what a check refused after it was committed; production goes on with what it sends next.
 
-    Raises ApplyError where that cannot be done.
+    Returns None where there is nothing to undo. Raises ApplyError where that cannot be done.
     """
     standing = destination.standing()
     if standing is not None and standing.generation == target:
         # What was refused had changed nothing that a generation tells of.
-        return
+        return None
     try:
         chosen = plan(destination, target)
-        _carry_out(destination, chosen, destination.unchecked_attempt(chosen.way.changes), None)
+        return _carry_out(destination, chosen, destination.unchecked_attempt(chosen.way.changes), None)
     except (RefusedError, UnavailableRootError) as error:
         raise ApplyError(str(error)) from error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -20,18 +20,21 @@ from syncer.errors import (
 )
 from syncer.index.snapshot import IndexSnapshot
 from syncer.index.store import IndexStore
-from syncer.model import Head, Problem
+from syncer.model import Head
 from syncer.replicate import messages as m
+from syncer.replicate.examination import Examination
 from syncer.replicate.link import Dial
+from syncer.replicate.outcomes import Outcomes
 from syncer.replicate.outgoing import ContentChangedError, ContentSource
+from syncer.replicate.pauses import Cause
 from syncer.replicate.preflight import first_scan
 from syncer.replicate.progress import (
-    Facts,
     Progress,
     Step,
     after_ack,
     after_approval,
     after_brake,
+    after_full_wanted,
     after_loss,
     after_reject,
     after_release,
@@ -45,6 +48,7 @@ from syncer.replicate.reconnect import first_of, reconnecting, until_ended
 from syncer.replicate.sending_brake import BrakedError, SendingBrake
 from syncer.replicate.session import Outcome, Planned, Report, Session, Transaction
 from syncer.replicate.stream import Production, Request, Stream, StreamView, hello_of, opening_of
+from syncer.replicate.stream_state import StreamState
 from syncer.state.cursors import TargetProgress
 
 log = logging.getLogger(__name__)
@@ -80,39 +84,17 @@ class Sender:
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, f"send-{stream.target}-{stream.domain}")
-        self._requests: deque[Request] = deque()
-        # Only for display until the target answers: then its own word counts.
-        self._progress = Progress(cursor=before.cursor if before else None, trusted=before is not None)
+        self._state = StreamState(stream, production, index, brake, before)
         self._session: Session | None = None
         self._running: asyncio.Task[None] | None = None
         self._target_root: str | None = None
         self._spoiled: Counter[bytes] = Counter()
-        self._behind: tuple[int, float] = (0, 0.0)
         self._moved = asyncio.Condition()
-        self._welcome: m.Welcome | None = None
-        self._last_success = before.last_success if before else None
-        self._last_full = before.last_full if before else None
-        self._generation = 0
-        self._problems: tuple[Problem, ...] = ()
+        self._outcomes = Outcomes(stream.target, stream.domain, production.record)
 
     def view(self) -> StreamView:
         """Return what status shows of this stream."""
-        vitals = self._session.vitals if self._session else None
-        return StreamView(
-            self.stream.target,
-            self.stream.domain,
-            decide(self._progress, self._facts(), time.monotonic()),
-            self._progress,
-            vitals.round_trip if vitals else None,
-            vitals.clock_skew if vitals else None,
-            self._last_success,
-            self._last_full,
-            self._generation,
-            self._welcome.echoes if self._welcome else 0,
-            self._problems,
-            self._welcome.node_id if self._welcome else "",
-            self._welcome.limits if self._welcome else (),
-        )
+        return self._state.view()
 
     def head_moved(self) -> None:
         """Look again: the index has news, or the root came or went."""
@@ -125,54 +107,51 @@ class Sender:
 
     def request(self, request: Request) -> None:
         """Queue a full synchronization; it runs between transactions, never beside one."""
-        self._requests.append(request)
+        if not request.dry_run and self._state.pause().reason:
+            request.fail(RefusedError(self._state.pause().reason))
+            return
+        self._state.requests.append(request)
         self.hurry()
 
     def waiting_approval(self) -> m.Approval | None:
         """Return the plan that waits for a person, or None."""
-        if self._progress.approval is not None and self._progress.approved != self._progress.approval.id:
-            return self._progress.approval
-        facts = self._facts()
-        if not braking_reason(self._progress, facts, decide(self._progress, facts, time.monotonic())):
-            return None
-        return self._brake.offer(self._index, self._progress.cursor, time.monotonic())
+        return self._state.waiting_approval()
 
     def approve(self, approval_id: str) -> None:
         """Let the plan pass that waits under this id."""
         self._brake.approve(approval_id)
-        self._progress = after_approval(self._progress, self._index.head(self.stream.domain).seq)
+        self._state.progress = after_approval(self._state.progress, self._index.head(self.stream.domain).seq)
         self.hurry()
 
     def reset(self) -> None:
         """Forget the target, and end the session with it."""
-        self._progress = Progress()
+        self._state.progress = Progress()
         self._brake.reset()
-        self._welcome = None
-        self._last_success = self._last_full = None
+        self._state.told.reset()
         if self._running is not None:
             self._running.cancel()
 
     async def wait_acknowledged(self, head: Head) -> None:
         """Return once the target is durable at `head` or beyond it."""
         async with self._moved:
-            await self._moved.wait_for(lambda: self._has_reached(head))
+            await self._moved.wait_for(lambda: self._state.has_reached(head))
 
     def _root_changed(self) -> None:
         """The target says another thing about its root; its first word in a session changes nothing."""
         if self._target_root is not None and self._session is not None:
-            self._progress = after_root_change(self._progress)
+            self._state.progress = after_root_change(self._state.progress)
         self._target_root = self._session.vitals.unavailable if self._session else None
         self._wake.set()
 
-    def _has_reached(self, head: Head) -> bool:
-        cursor = self._progress.cursor
-        return (
-            cursor is not None
-            and self._progress.trusted
-            and cursor.index_id == head.index_id
-            and cursor.seq >= head.seq
-            and self._index.is_resumable(self.stream.domain, cursor)
-        )
+    def require_full(self) -> None:
+        """Build upon the target's cursor no more: what comes next is a full synchronization."""
+        self._state.progress = after_full_wanted(self._state.progress)
+        self._wake.set()
+
+    def examination(self) -> Examination:
+        """Return how to have the target verify itself; UnreachableError where it is not connected."""
+        asking = self._session.verification if self._session is not None else None
+        return Examination.on(self.stream.target, asking, self._running)
 
     async def run(self) -> None:
         """Connect, stream, reconnect; ends only by cancellation."""
@@ -180,15 +159,16 @@ class Sender:
             while True:
                 await reconnecting(self._run_session, self._hurry, self.stream.retry_min, self.stream.retry_max)
         finally:
+            self._outcomes.end_minute()
             self._thread.shutdown(wait=False, cancel_futures=True)
-            for request in self._requests:
+            for request in self._state.requests:
                 request.fail(UnreachableError("the agent is stopping"))
 
     async def _run_session(self) -> None:
         """Run one session to its end; returns (starting the backoff anew) where it had proven itself."""
         started = time.monotonic()
         self._hurry.clear()
-        acknowledged = self._last_success
+        acknowledged = self._state.told.last_success
         self._running = asyncio.create_task(self._connected())
         try:
             await until_ended(self._running)
@@ -197,7 +177,7 @@ class Sender:
             if not isinstance(failure, SyncerError):
                 raise
             self._lost(failure)
-            if time.monotonic() - started < PROVEN_SECONDS and self._last_success == acknowledged:
+            if time.monotonic() - started < PROVEN_SECONDS and self._state.told.last_success == acknowledged:
                 raise failure from group
         except SyncerError as failure:
             self._lost(failure)
@@ -205,20 +185,30 @@ class Sender:
 
     def _lost(self, failure: SyncerError) -> None:
         refused = isinstance(failure, PeerRejectedError | PeerProtocolError)
-        if not self._progress.failures:
+        if not self._state.progress.failures:
             log.warning("%s, domain %s: %s", self.stream.target, self.stream.domain, failure)
-        self._progress = after_loss(
-            self._progress, str(failure), refused=refused, malformed=isinstance(failure, PeerProtocolError)
+        self._state.progress = after_loss(
+            self._state.progress, str(failure), refused=refused, malformed=isinstance(failure, PeerProtocolError)
         )
-        while self._requests:
-            request = self._requests.popleft()
+        # Who suspends a target may well switch it off: that is no news then.
+        if self._state.pause().cause is not Cause.PERSON:
+            self._outcomes.lost(failure, self._state.progress.failures, full=not self._state.progress.trusted)
+        self._outcomes.decided(self._state.decision())
+        while self._state.requests:
+            request = self._state.requests.popleft()
             reason = getattr(failure, "reason", Reason.UNSPECIFIED)
             request.fail(RefusedError(str(failure), reason) if refused else failure)
 
     async def _connected(self) -> None:
         stream = self._dial()
         session = Session(
-            stream, self._source, self._on_thread, self.stream.timeout, self.stream.target, self._root_changed
+            stream,
+            self._source,
+            self._on_thread,
+            self.stream.timeout,
+            self.stream.target,
+            self._root_changed,
+            self.require_full,
         )
         try:
             await first_scan(self.stream.domain, self._production, self._wake)
@@ -226,22 +216,22 @@ class Sender:
             welcome = await session.handshake(
                 hello_of(self.stream, self._production, self._index.head(self.stream.domain), names)
             )
-            self._progress = after_welcome(self._progress, welcome, self.stream.pattern_hash, b"")
-            self._welcome = welcome
-            self._problems = welcome.problems
-            self._session = session
+            self._state.progress = after_welcome(self._state.progress, welcome, self.stream.pattern_hash, b"")
+            self._state.told.welcomed(welcome)
+            self._outcomes.has_problems(welcome.problems)
+            self._session, self._state.vitals = session, session.vitals
             self._target_root = None
             await self._announce()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(session.read())
-                tasks.create_task(session.beat(self._heartbeat))
+                tasks.create_task(session.beat(self._state.heartbeat))
                 tasks.create_task(self._drive(session))
         except asyncio.CancelledError:
             if self._session is session:
                 await asyncio.shield(self._part(session))
             raise
         finally:
-            self._session = None
+            self._session = self._state.vitals = None
             await stream.close()
 
     async def _part(self, session: Session) -> None:
@@ -256,19 +246,21 @@ class Sender:
         """Do what the state machine says, for as long as the session lives."""
         while True:
             self._wake.clear()
-            if self._requests:
-                await self._agree(self._requests[0])
-            facts = self._facts()
-            decision = decide(self._progress, facts, time.monotonic())
-            await self._tell_braking(braking_reason(self._progress, facts, decision))
+            if self._state.requests:
+                await self._agree(self._state.requests[0])
+            facts = self._state.facts()
+            decision = decide(self._state.progress, facts, time.monotonic())
+            if not self._state.is_looking() and self._state.pause().cause is not Cause.HOLD:
+                self._outcomes.decided(decision)
+                await self._tell_braking(braking_reason(self._state.progress, facts, decision))
             if decision.step is Step.REFUSE:
-                self._requests.popleft().fail(RefusedError(decision.reason, Reason.ROOT_UNAVAILABLE))
+                self._state.requests.popleft().fail(RefusedError(decision.reason, Reason.ROOT_UNAVAILABLE))
             elif decision.step is Step.FULL:
                 await self._synchronize(session, full=True)
             elif decision.step is Step.PARTIAL:
                 await self._synchronize(session, full=False)
             else:
-                await self._sleep_until(self._progress.retry_at)
+                await self._sleep_until(self._state.progress.retry_at)
 
     async def _agree(self, request: Request) -> None:
         """A person who asks may have agreed already to what waits."""
@@ -279,7 +271,6 @@ class Sender:
     async def _tell_braking(self, reason: str) -> None:
         """Raise an event once where a brake engages; it is another one only after the stream was free again."""
         if self._brake.engaged_by(reason):
-            log.warning("%s, domain %s: %s", self.stream.target, self.stream.domain, reason)
             waiting = await self._on_thread(self.waiting_approval)
             self._production.record("brake.engaged", self._brake.event(waiting, self._index, reason))
 
@@ -297,15 +288,19 @@ class Sender:
 
     async def _synchronize(self, session: Session, *, full: bool) -> None:
         """Send one transaction, and fold the answer in."""
-        request = self._requests[0] if full and self._requests else None
+        request = self._state.requests[0] if full and self._state.requests else None
+        holds = self._production.holds_begun(self.stream.domain)
         try:
             snapshot, begin = await self._on_thread(lambda: self._prepared(request, full=full))
         except BrakedError as braked:
-            self._progress = after_brake(self._progress, str(braked), braked.seq)
+            self._state.progress = after_brake(self._state.progress, str(braked), braked.seq)
             return
-        if not begin.dry_run:
-            self._progress = after_release(self._progress)
         try:
+            # RACE: a hold that began meanwhile may have let its command change what this snapshot shows.
+            if self._production.holds_begun(self.stream.domain) != holds:
+                return
+            if not begin.dry_run:
+                self._state.progress = after_release(self._state.progress)
             report = request.report if request else _report_nothing
             unstable = frozenset(path for path, times in self._spoiled.items() if times >= UNSTABLE_AFTER)
             outcome = await session.run(Transaction(begin, snapshot, unstable, report))
@@ -315,7 +310,7 @@ class Sender:
         finally:
             await self._on_thread(snapshot.close)
         if request is not None:
-            self._requests.popleft()
+            self._state.requests.popleft()
             request.answer(outcome)
         if isinstance(outcome, m.Ack):
             self._brake.acknowledged(snapshot.head.seq, time.monotonic(), approved=begin.deletions_approved)
@@ -327,8 +322,10 @@ class Sender:
         try:
             preview = request is not None and request.dry_run
             # RACE: this very state is judged, not an earlier one.
-            approved = not preview and self._brake.judge(snapshot, self._index, self._progress.cursor, time.monotonic())
-            return snapshot, opening_of(snapshot, self._progress, request, full=full, approved=approved)
+            approved = not preview and self._brake.judge(
+                snapshot, self._index, self._state.progress.cursor, time.monotonic()
+            )
+            return snapshot, opening_of(snapshot, self._state.progress, request, full=full, approved=approved)
         except BaseException:
             snapshot.close()
             raise
@@ -345,17 +342,16 @@ class Sender:
         if isinstance(outcome, Planned):
             return
         if isinstance(outcome, m.Reject):
-            delay = backoff(self._progress.failures + 1, self.stream.retry_min, self.stream.retry_max)
-            self._progress = after_reject(self._progress, outcome, seq, now, delay)
+            delay = backoff(self._state.progress.failures + 1, self.stream.retry_min, self.stream.retry_max)
+            self._state.progress = after_reject(self._state.progress, outcome, seq, now, delay)
             log.warning("%s, domain %s: %s", self.stream.target, self.stream.domain, outcome.message)
             if outcome.reason is Reason.CHECK_FAILED:
                 self._production.check_failed(self.stream, outcome.failure)
+            self._outcomes.failed(outcome.message, self._state.progress.failures, full=full)
             return
-        self._progress = after_ack(self._progress, outcome)
-        self._last_success = time.time()
-        self._last_full = self._last_success if full else self._last_full
-        self._generation = outcome.generation
-        self._problems = outcome.problems
+        self._state.progress = after_ack(self._state.progress, outcome)
+        self._outcomes.arrived(outcome, full=full)
+        self._state.told.acknowledged(outcome, time.time(), full=full)
         self._spoiled.clear()
         for path in unstable:
             self._production.content_changed(self.stream.domain, path)
@@ -365,32 +361,6 @@ class Sender:
     async def _announce(self) -> None:
         async with self._moved:
             self._moved.notify_all()
-
-    def _facts(self) -> Facts:
-        domain = self.stream.domain
-        cursor = self._progress.cursor
-        return Facts(
-            self._index.head(domain),
-            cursor is not None and self._index.is_resumable(domain, cursor),
-            self._production.scanned(domain),
-            self._production.unavailable(domain),
-            self._index.is_empty(domain),
-            self.stream.automatic,
-            bool(self._requests),
-            self._session.vitals.unavailable if self._session else "",
-            self._brake.trouble(),
-            bool(self._requests) and self._requests[0].dry_run,
-        )
-
-    def _heartbeat(self) -> m.Heartbeat:
-        """Return what production knows at this moment; its age counts from when the target fell behind."""
-        head = self._index.head(self.stream.domain)
-        now = time.monotonic()
-        behind = not self._has_reached(head)
-        since = (self._behind[1] or now) if behind else 0.0
-        self._behind = (head.seq, since)
-        changes = head.seq - self._progress.cursor.seq if behind and self._progress.cursor else 0
-        return m.Heartbeat(time.time_ns(), head.seq, now - since if since else 0.0, max(changes, 0))
 
     async def _on_thread(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -10,6 +10,7 @@ import grpc
 import grpc.aio
 
 from syncer.errors import Reason, SyncerError
+from syncer.events.catalogue import RecordEvent
 from syncer.replicate import messages as m
 from syncer.replicate import wire
 from syncer.replicate.receiver import Receiver
@@ -47,7 +48,7 @@ class _CallStream:
 
 
 def sync_handlers(
-    receiver: Receiver, authorise: Callable[[Context], Awaitable[tuple[str, str]]]
+    receiver: Receiver, authorise: Callable[[Context], Awaitable[tuple[str, str]]], record: RecordEvent
 ) -> grpc.GenericRpcHandler:
     """Return the handlers of the Sync service; `authorise` returns the paired peer's node id and name or aborts."""
 
@@ -60,6 +61,8 @@ def sync_handlers(
             failure = first_of(group)
         except (SyncerError, TimeoutError) as error:
             failure = error
+        if getattr(failure, "reason", None) is Reason.STALE_TERM:
+            record("term.refused", {"peer": name, "reason": str(failure)})
         await _refuse(context, failure, name)
 
     return grpc.method_handlers_generic_handler(

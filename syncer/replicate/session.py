@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from syncer.errors import PeerProtocolError, PeerRejectedError, Reason, UnreachableError
 from syncer.index.snapshot import IndexSnapshot
 from syncer.replicate import messages as m
+from syncer.replicate.examination import Asking
 from syncer.replicate.link import Stream
 from syncer.replicate.outgoing import ContentChangedError, ContentSource, Outgoing
 
@@ -66,10 +67,14 @@ class Vitals:
         self.round_trip: float | None = None
         self.clock_skew: float | None = None
         self.unavailable: str | None = None
+        self.drift: int | None = None
+        self.wants_full = False
+        self.examined = 0
 
     def hear(self, answer: m.HeartbeatAnswer) -> None:
         """Fold a heartbeat's answer in; unsolicited ones only show life."""
         self.unavailable = answer.unavailable
+        self.drift, self.wants_full, self.examined = answer.drift, answer.wants_full, answer.examined
         if not answer.sent_unix_ns:
             return
         now = time.time_ns()
@@ -88,12 +93,16 @@ class Session:
         timeout: float,
         peer: str,
         on_root: Callable[[], None],
+        on_full_wanted: Callable[[], None] = lambda: None,
     ) -> None:
         """Speak on `stream`; a target silent for `timeout` seconds is taken for dead.
 
-        `on_root` is called when the target says another thing about its root than before.
+        `on_root` is called when the target says another thing about its root than before, `on_full_wanted`
+        when it asks for a full synchronization.
         """
         self._on_root = on_root
+        self._on_full_wanted = on_full_wanted
+        self.verification = Asking(self._send)
         self.vitals = Vitals()
         self._stream = stream
         self._source = source
@@ -143,6 +152,10 @@ class Session:
                 self.vitals.hear(message)
                 if before != self.vitals.unavailable:
                     self._on_root()
+                if self.vitals.wants_full:
+                    self._on_full_wanted()
+            elif self.verification.take(message):
+                continue
             elif isinstance(message, m.Goodbye):
                 raise PeerRejectedError(f"{self._peer} ended the session: {message.message}", message.reason)
             elif isinstance(message, m.Welcome):

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from syncer.errors import CommandFailure
+from syncer.events.catalogue import RecordEvent
 from syncer.index.names import OwnerNames
 from syncer.index.snapshot import IndexSnapshot
 from syncer.model import Cursor, Head, Patterns, Problem, Term
 from syncer.replicate import messages as m
+from syncer.replicate.pauses import Pause
 from syncer.replicate.progress import Decision, Progress
 from syncer.replicate.session import Outcome, Report
 
@@ -37,6 +39,8 @@ class Production(Protocol):
     node_id: str
     name: str
     software: str
+    record: RecordEvent
+    """Raises an event; blocks nobody."""
 
     def term(self) -> Term:
         """Return this node's term."""
@@ -44,14 +48,17 @@ class Production(Protocol):
     def unavailable(self, domain: str) -> str:
         """Say why the domain's root cannot be read; "" where it can."""
 
+    def pause(self, target: str, domain: str) -> Pause:
+        """Return why nothing is to be sent by a person's word."""
+
+    def holds_begun(self, domain: str) -> int:
+        """Return how many holds of the domain have begun."""
+
     def scanned(self, domain: str) -> bool:
         """Tell whether the first scan since the start is complete."""
 
     def content_changed(self, domain: str, path: bytes) -> None:
         """Have the path read again, and given a fresh seq once it is stable."""
-
-    def record(self, event: str, variables: dict[str, str | int | float | bool]) -> None:
-        """Record an event."""
 
     def succeeded(self, stream: Stream, ack: m.Ack, *, full: bool) -> None:
         """Record an acknowledgement."""
@@ -68,6 +75,10 @@ class Request:
     against_base: bool
     report: Callable[[Report], None]
     approval: str = ""
+    resume: bool = False
+    """A person has looked at a domain that was rolled back on the target, and wants production's state there."""
+    reread: bool = False
+    """Compare with every byte on the target's disk, read again."""
     done: asyncio.Future[Outcome] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def fail(self, error: Exception) -> None:
@@ -96,6 +107,13 @@ class StreamView(NamedTuple):
     echoes: int
     problems: tuple[Problem, ...]
     peer_node_id: str
+    target_root: str | None
+    """Why the target's root must not be written to, in its own words."""
+    kept_local: tuple[bytes, ...]
+    drift: int | None
+    """Paths that were edited on the target; None while it has not said."""
+    examined: int
+    """Paths that a verification under way has read again on the target."""
     limits: tuple[str, ...] = ()
     """What the target cannot hold, as it said in the handshake."""
 
@@ -149,4 +167,6 @@ def opening_of(
         approval=(request.approval if request else "") or progress.approved,
         on_demand=request is not None,
         deletions_approved=approved,
+        resume=request is not None and request.resume,
+        reread=request.reread if request else False,
     )

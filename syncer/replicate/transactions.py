@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from syncer.errors import PeerProtocolError, SyncerError
 from syncer.replicate import messages as m
 from syncer.replicate.destination import Destination
+from syncer.replicate.examination import Examining, begins_examination
 from syncer.replicate.incoming import Incoming
 
 
@@ -30,6 +31,7 @@ class Transactions:
         self._node_name = node_name
         self._send = send
         self._incoming: Incoming | None = None
+        self._examining = Examining(destination, worker, destination.verify_rate, send)
         self._last = 0
 
     async def run(self, queue: asyncio.Queue[m.FromProduction | None]) -> None:
@@ -39,6 +41,9 @@ class Transactions:
                 message = await queue.get()
                 if message is None or isinstance(message, m.Goodbye):
                     return
+                if begins_examination(message):
+                    await self._examining.take(message)
+                    continue
                 for reply in await self._on_worker(message):
                     await self._send(reply)
                     if isinstance(reply, m.Ack):
@@ -55,6 +60,7 @@ class Transactions:
         await asyncio.shield(loop.run_in_executor(self._worker, self._destination.tidy))
 
     async def _give_up(self) -> None:
+        await self._examining.stop()
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._worker, self._discard)
 
@@ -62,10 +68,11 @@ class Transactions:
         if self._incoming is not None and not self._incoming.done:
             self._incoming.abandon()
         self._incoming = None
+        self._destination.is_busy = False
 
     async def _on_worker(self, message: m.FromProduction) -> list[m.FromFailover]:
         loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(self._worker, self._take, message)
+        work = loop.run_in_executor(self._worker, self._take_one, message)
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -73,6 +80,12 @@ class Transactions:
             with contextlib.suppress(SyncerError):
                 await work
             raise
+
+    def _take_one(self, message: m.FromProduction) -> list[m.FromFailover]:
+        try:
+            return self._take(message)
+        finally:
+            self._destination.is_busy = self._incoming is not None and not self._incoming.done
 
     def _take(self, message: m.FromProduction) -> list[m.FromFailover]:
         if isinstance(message, m.Part) and message.begin is not None:

@@ -139,6 +139,8 @@ class Base:
             writer.execute("DELETE FROM standing WHERE domain = ?", (domain,))
             writer.execute("DELETE FROM problem WHERE domain = ?", (domain,))
             writer.execute("DELETE FROM approval WHERE domain = ?", (domain,))
+            writer.execute("DELETE FROM drift WHERE domain = ?", (domain,))
+            writer.execute("DELETE FROM kept_local WHERE domain = ?", (domain,))
 
     def problems(self, domain: str) -> list[Problem]:
         """Return the paths that could not be applied, ordered by path."""

@@ -110,14 +110,15 @@ def pairing_handlers(
     node_name: str,
     *,
     on_joined: Callable[[Peer], None] | None = None,
+    on_refused: Callable[[str, str], None] | None = None,
     clock: Clock = time.time,
 ) -> grpc.GenericRpcHandler:
     """Return the service syncer.v1.Pairing for the node's grpc.aio server.
 
     That server must use `tls.server_credentials` with `trusted_certificates`. `on_joined` is called on
-    the event loop once a node was pinned.
+    the event loop once a node was pinned, `on_refused` with address and reason where none was.
     """
-    service = _Pairing(store, identity, node_name, on_joined, clock)
+    service = _Pairing(store, identity, node_name, on_joined, on_refused, clock)
     # Requests arrive as bytes: gRPC would answer one that cannot be parsed with a traceback in the log.
     return grpc.method_handlers_generic_handler(
         wire.SERVICE, {wire.METHOD: grpc.unary_unary_rpc_method_handler(service.join)}
@@ -131,12 +132,14 @@ class _Pairing:
         identity: Identity,
         node_name: str,
         on_joined: Callable[[Peer], None] | None,
+        on_refused: Callable[[str, str], None] | None,
         clock: Clock,
     ) -> None:
         self._store = store
         self._identity = identity
         self._node_name = node_name
         self._on_joined = on_joined
+        self._on_refused = on_refused
         self._clock = clock
         self._refusals = RefusalLog()
 
@@ -182,5 +185,7 @@ class _Pairing:
     async def _refuse(self, context: Context, code: grpc.StatusCode, reason: Reason, error: SyncerError) -> NoReturn:
         # The address without its port, which differs for each connection.
         key = f"{context.peer().rpartition(':')[0]} {error}"
-        self._refusals.warn(key, "refused a join from %s: %s", context.peer(), error)
+        # Told once, as it is logged: whoever knocks must not be able to fill the journal.
+        if self._refusals.warn(key, "refused a join from %s: %s", context.peer(), error) and self._on_refused:
+            self._on_refused(context.peer(), str(error))
         await refuse(context, code, reason, str(error))

@@ -32,6 +32,10 @@ class Node(NodeProcess):
         expected = None if check is False else (0 if check is True else check,)
         return self.command(*arguments, expected=expected, stdin=stdin)
 
+    def raised(self, name: str) -> list[dict[str, Any]]:
+        """Return the variables of each event of this name in the journal."""
+        return [event["variables"] for event in self.json("events", "--event", name)["events"]]
+
     def status(self) -> dict[str, Any]:
         """Return `syncer status --json`, whatever its exit code."""
         return self.json("status", expected=None)

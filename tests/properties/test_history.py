@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from syncer.model import Kind, is_beneath
 from tests.properties.test_apply_trees import build, ticks, trees
-from tests.unit.apply.displacing import AppliedCore, Core, Tree
+from tests.unit.apply.displacing import AppliedCore, Core, LackingError, Tree
 from tests.unit.apply.trees import read_tree
 
 moves = st.lists(
@@ -78,6 +78,7 @@ def test_guarantee_6_every_generation_comes_back_exactly(drawn: list[tuple[str, 
         try:
             # As it stood when the next transaction began, which is what that one displaced.
             states: list[Tree] = [core.tree()]
+            destroyed: set[bytes] = set()
             for number, (what, how) in enumerate(drawn):
                 if what == "apply":
                     wanted, contents = other_tree(how, 10**18 + number * 10**15)
@@ -87,6 +88,7 @@ def test_guarantee_6_every_generation_comes_back_exactly(drawn: list[tuple[str, 
                         states.append(core.tree())
                 elif what == "edit":
                     assert isinstance(how, bytes)
+                    destroyed |= {entry.digest for entry in core.tree().values()}
                     edit(core.root, how)
                 elif what == "take in":
                     assert isinstance(how, int)
@@ -98,7 +100,13 @@ def test_guarantee_6_every_generation_comes_back_exactly(drawn: list[tuple[str, 
                     target = how % (len(states) - 1)
                     states[-1] = core.tree()
                     expected = brought_back(core, states, target)
-                    core.roll_back(target)
+                    try:
+                        core.roll_back(target)
+                    except LackingError as lacking:
+                        if lacking.args[0] in destroyed:
+                            # Somebody overwrote the only file that held it, in its place.
+                            continue
+                        raise
                     found = core.tree()
                     if edited:
                         assert without_moments_of_directories(found) == without_moments_of_directories(expected)

@@ -46,7 +46,7 @@ def until_suspended(pair: Pair) -> str:
 
 
 def engaged(pair: Pair) -> int:
-    return pair.production.log.read_text().count("event brake.engaged")
+    return len(pair.production.raised("brake.engaged"))
 
 
 def remove_content(root: Path) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from syncer.config.schema import TABLES, known_keys
+from syncer.events.catalogue import CATALOGUE
 
 if TYPE_CHECKING:
     import click
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 COMMANDS = ROOT / "docs" / "commands.md"
 CONFIGURATION = ROOT / "docs" / "configuration.md"
+EVENTS = ROOT / "docs" / "events.md"
+TYPES = {str: "text", int: "number", float: "decimal", bool: "yes/no"}
 
 
 def leaves(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
@@ -81,6 +84,20 @@ def undocumented_keys(text: str) -> list[str]:
     return missing
 
 
+def differing_events(text: str) -> list[str]:
+    """Return the events and variables that the page and the catalogue do not both have, with the same type."""
+    documented = set()
+    for name, section in re.findall(r"^## `([^`]+)`\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL):
+        documented.add(name)
+        documented |= {
+            f"{name} {key} {kind}" for key, kind in re.findall(r"^\| `(\w+)` \| (\S+) \|", section, re.MULTILINE)
+        }
+    known = set(CATALOGUE)
+    for name, definition in CATALOGUE.items():
+        known |= {f"{name} {key} {TYPES[variable.kind]}" for key, variable in definition.variables.items()}
+    return sorted(documented ^ known)
+
+
 @pytest.mark.skipif(importlib.util.find_spec("syncer.cli.main") is None, reason="there is no command line yet")
 def test_every_command_and_option_is_documented() -> None:
     import click
@@ -94,6 +111,15 @@ def test_every_command_and_option_is_documented() -> None:
 
 def test_every_configuration_key_is_documented() -> None:
     assert undocumented_keys(CONFIGURATION.read_text("utf-8")) == []
+
+
+def test_the_page_of_events_and_the_catalogue_say_the_same() -> None:
+    text = EVENTS.read_text("utf-8")
+    assert differing_events(text) == []
+    assert differing_events(text.replace("| `changes` | number |", "| `changes` | text |")) == [
+        "sync changes number",
+        "sync changes text",
+    ]
 
 
 def test_links_between_documents_lead_somewhere() -> None:

@@ -142,7 +142,14 @@ def decode_from_failover(data: bytes) -> m.FromFailover:
             return m.Ack(ack.transaction, cursor, ack.changes, ack.bytes, ack.seconds, ack.generation, problems, kept)
         case "heartbeat":
             beat = message.heartbeat
-            return m.HeartbeatAnswer(beat.sent_unix_ns, beat.received_unix_ns, sentence(beat.unavailable), beat.drift)
+            return m.HeartbeatAnswer(
+                beat.sent_unix_ns,
+                beat.received_unix_ns,
+                sentence(beat.unavailable),
+                beat.drift,
+                beat.wants_full,
+                beat.examined,
+            )
         case "want_entries":
             return m.WantEntries(message.want_entries.transaction)
         case "want":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from syncer.model import Patterns
 from syncer.pb import sync_pb2 as pb
 from syncer.replicate import messages as m
-from syncer.replicate.checks import checked_name
+from syncer.replicate.checks import checked_name, checked_path
 from syncer.replicate.wire.values import cursor_in, cursor_out, problems_in, sentence, term_in
 
 
@@ -65,6 +65,7 @@ def welcome_out(welcome: m.Welcome) -> pb.Welcome:
         problems=[pb.Problem(path=item.path, reason=item.reason) for item in welcome.problems],
         echoes=welcome.echoes,
         limits=welcome.limits,
+        kept_local=welcome.kept_local,
     )
 
 
@@ -83,4 +84,5 @@ def welcome_in(welcome: pb.Welcome) -> m.Welcome:
         problems_in(welcome.problems),
         welcome.echoes,
         tuple(sentence(limit) for limit in welcome.limits),
+        tuple(checked_path(path) for path in welcome.kept_local),
     )

@@ -39,6 +39,10 @@ SOURCE = "5b0c7c1e-6f0d-4c9f-9a53-0a4b0b1f4a6e"
 Tree = dict[bytes, Entry]
 
 
+class LackingError(Exception):
+    """A content is neither kept nor on the disk."""
+
+
 class Core:
     """A root with its state, its private area and its history."""
 
@@ -151,7 +155,8 @@ class Core:
 
     def kept(self, digest: bytes) -> bytes:
         descriptor = self.history.open_content(digest)
-        assert descriptor is not None, f"{digest.hex()} is not kept"
+        if descriptor is None:
+            raise LackingError(digest)
         with open(descriptor, "rb") as file:
             return file.read()
 

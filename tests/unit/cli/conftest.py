@@ -86,11 +86,25 @@ def agent(config: Path) -> Iterator[FakeAgent]:
     """A running fake agent of `config`'s node, which answers with the documented examples."""
     fake = FakeAgent(config.parent / "state")
     documented = examples()
-    for command in ("status", "snapshot", "approve", "wait", "explain", "invite", "join"):
+    for command in (
+        "status",
+        "snapshot",
+        "approve",
+        "wait",
+        "explain",
+        "invite",
+        "join",
+        "events",
+        "suspend",
+        "resume",
+    ):
         fake.answer(command, documented[command])
     for command in ("history", "rollback"):
         fake.answer(command, documented[command])
     fake.answer("diff", documented["snapshot"])
+    fake.answer("verify", documented["verify"])
+    fake.answer("verify_repair", documented["verify"])
+    fake.answer("drift", documented["drift"])
     fake.answer("target_forget", documented["target-forget"])
     with served(fake):
         yield fake

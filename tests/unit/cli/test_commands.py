@@ -47,9 +47,16 @@ def person(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
         (["snapshot", "--dry-run"], "snapshot", {"target": None, "domains": [], "dry_run": True}),
         (["history"], "history", {"domain": None, "generation": None}),
         (["history", "nginx", "89"], "history", {"domain": "nginx", "generation": 89}),
+        (["verify", "dr-a", "--domain", "a"], "verify", {"target": "dr-a", "domains": ["a"]}),
+        (["drift", "a"], "drift", {"domain": "a"}),
         (["explain", "/etc/x"], "explain", {"path": "/etc/x"}),
         (["invite", "--ttl", "90s"], "invite", {"ttl_seconds": 90.0}),
         (["join", "h:1", "t"], "join", {"address": "h:1", "token": "t"}),
+        (
+            ["events", "--since", "2026-01-31T12:00:00+00:00", "--event", "sync", "--limit", "5"],
+            "events",
+            {"follow": False, "since": 1769860800.0, "names": ["sync"], "limit": 5},
+        ),
     ],
 )
 def test_each_command_sends_what_was_asked_and_prints_what_came(
@@ -74,6 +81,10 @@ def test_each_command_sends_what_was_asked_and_prints_what_came(
         (["history"], "  rolled back to 87 by alice at "),
         (["history", "nginx", "89"], "  nginx.conf was a file, 0644 root:root, 1.4 KiB"),
         (["rollback", "nginx", "87", "--yes"], "nginx is back at generation 87: 1 path changed"),
+        (["events"], "watch.degraded node=prod-a domain=nginx reason=…"),
+        (["suspend", "dr-a"], "dr-a nginx: suspended by a person since"),
+        (["resume", "dr-a"], "dr-a haproxy is still suspended: held since"),
+        (["status"], "hold: nginx since 12 s by `make install`, process 4712"),
         (["wait"], "everything captured so far has arrived"),
         (["target", "forget", "dr-b", "--yes"], "dr-b is forgotten"),
         (["approve", "dr-a", "--yes"], "dr-a nginx: approved 2 deletions and 1 overwrite"),
@@ -279,3 +290,69 @@ def test_a_rollback_to_where_the_domain_stands_asks_nothing(agent: Any, run: Run
     code, out, _ = run("rollback", "nginx", "87")
     assert (code, "nothing to do" in out) == (0, True)
     assert len(agent.calls) == 1
+
+
+def test_followed_events_are_a_line_each(agent: Any, run: Run) -> None:
+    event = examples()["events"]["events"][0]
+    agent.progress = [event, event | {"id": 4712}]
+    agent.answer("events", {"exit_code": 0})
+    code, out, _ = run("events", "--follow", "--json")
+    assert (code, [json.loads(line)["id"] for line in out.splitlines()]) == (0, [4711, 4712])
+    assert agent.calls == [("events", {"follow": True, "since": None, "names": [], "limit": 10})]
+    assert len(run("events", "--follow")[1].splitlines()) == 2
+
+
+def test_a_moment_that_is_none_is_a_usage_error(run: Run) -> None:
+    code, _, error = run("events", "--since", "yesterday")
+    assert code == 2
+    assert "neither a duration" in error
+
+
+def test_a_rollback_is_taken_back_only_after_its_plan_was_agreed_to(agent: Any, run: Run) -> None:
+    planned = EQUAL | {"outcome": "planned", "plan_total": 1, "changes": 1}
+    planned |= {"plan": [{"path": "a.conf", "action": "update", "kind": "file", "size": 1}]}
+    empty = {"resumed": [], "holds": [], "still": [], "exit_code": 0}
+    plan = empty | {"rolled_back": [{"name": "dr-a", "domains": [planned]}], "exit_code": 3}
+    done = empty | {"rolled_back": [{"name": "dr-a", "domains": [EQUAL | {"outcome": "applied", "changes": 1}]}]}
+    agent.answer("resume", plan, plan, done)
+    code, _, error = run("resume", "dr-a")
+    assert code == 4
+    assert "update   file      a.conf" in error
+    code, out, _ = run("resume", "dr-a", "--yes")
+    assert (code, "dr-a nginx: applied 1 change" in out) == (0, True)
+    asked = {"target": "dr-a", "domains": []}
+    assert [arguments for _, arguments in agent.calls] == [
+        {**asked, "plan_only": True},
+        {**asked, "plan_only": True},
+        {**asked, "confirmed": True},
+    ]
+
+
+def test_a_repair_shows_what_was_found_and_asks(agent: Any, run: Run, person: Callable[[str], None]) -> None:
+    code, out, err = run("verify", "--repair")
+    assert (code, out) == (4, "")
+    assert "edited     on failover   nginx.conf" in err
+    assert [command for command, _ in agent.calls] == ["verify"]
+    person("y")
+    code, out, _ = run("verify", "--repair")
+    assert code == 3
+    assert "1 path not as recorded" in out
+    assert [command for command, _ in agent.calls][1:] == ["verify", "verify_repair"]
+
+
+def test_nothing_found_is_nothing_to_repair(agent: Any, run: Run) -> None:
+    answer = examples()["verify"]
+    answer["targets"][0]["domains"][0].update(outcome="equal", findings=[], findings_total=0, exit_code=0)
+    agent.answer("verify", answer | {"exit_code": 0})
+    code, out, _ = run("verify", "--repair", "--yes")
+    assert code == 0
+    assert "every byte is as it was recorded" in out
+    assert [command for command, _ in agent.calls] == ["verify"]
+
+
+def test_drift_says_who_wins(agent: Any, run: Run) -> None:
+    code, out, _ = run("drift")
+    assert code == 3
+    assert "1 path edited here: each stays until production changes its path" in out
+    assert "edited     nginx.conf" in out
+    assert "overwritten by the next full synchronization" in out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from syncer.config.settings import BrakeSettings
@@ -101,7 +101,7 @@ def test_what_was_moved_and_then_deleted_is_lost() -> None:
     window = Window()
     window.note([file("a", "x")], [file("b", "x")], 0.0)
     window.note([file("b", "x")], (), 1.0)
-    assert lost(window) == {b"b"}
+    assert lost(window) == {b"a"}
 
 
 def test_what_is_back_is_no_loss_even_with_other_content_until_it_goes_again() -> None:
@@ -110,6 +110,30 @@ def test_what_is_back_is_no_loss_even_with_other_content_until_it_goes_again() -
     window.note((), [file("a", "y")], 1.0)
     assert not window.lost
     window.note([file("a", "y")], (), 2.0)
+    assert lost(window) == {b"a"}
+
+
+def test_what_stood_at_a_path_before_others_is_what_counts_when_they_go() -> None:
+    window = Window()
+    window.note([file("a", "x")], [file("a", "y")], 0.0)
+    assert not window.lost
+    window.note([file("a", "y")], (), 1.0)
+    # A copy of what stood there in between makes up for nothing.
+    window.note((), [file("b", "y")], 2.0)
+    assert lost(window) == {b"a"}
+    window.note((), [file("c", "x")], 3.0)
+    assert not window.lost
+
+
+def test_another_file_where_a_moved_one_went_does_not_bring_it_back() -> None:
+    window = Window()
+    window.note([file("a", "x")], [file("b", "x")], 0.0)
+    window.note([file("b", "x")], (), 1.0)
+    window.note((), [file("b", "y")], 2.0)
+    assert lost(window) == {b"a"}
+    window.note((), [file("a", "z")], 3.0)
+    assert not window.lost
+    window.note([file("a", "z")], (), 4.0)
     assert lost(window) == {b"a"}
 
 
@@ -195,6 +219,8 @@ def test_splitting_a_removal_into_groups_never_lets_more_than_the_limit_pass(
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 8), contents), max_size=60))
+@example([(False, 2, "x"), (True, 2, "x"), (False, 2, "x"), (True, 5, "x")])
+@example([(False, 2, "y"), (True, 5, "y"), (False, 5, "y"), (True, 5, "z")])
 def test_the_count_is_never_less_than_the_paths_whose_content_is_gone(steps: list[tuple[bool, int, str]]) -> None:
     """Against a model: contents of the beginning that are nowhere any more, and whose path is empty."""
     beginning = {f"p{n}": content for n, content in enumerate(["x", "x", "y", "z", "x"])}

@@ -19,6 +19,7 @@ from syncer.replicate.progress import (
     after_ack,
     after_approval,
     after_brake,
+    after_full_wanted,
     after_loss,
     after_reject,
     after_release,
@@ -208,3 +209,10 @@ def test_the_targets_brake_is_asked_again_once_news_and_time_have_come() -> None
     assert decide(waiting, news, 6.0) == (Step.PARTIAL, Phase.SUSPENDED, "too many there")
     assert braking_reason(waiting, news, decide(waiting, news, 6.0)) == "too many there"
     assert decide(after_approval(waiting, 10), FACTS, 1.0) == (Step.PARTIAL, Phase.STREAMING, "")
+
+
+def test_a_target_that_asks_gets_a_full_synchronization_and_then_the_stream_again() -> None:
+    progress = after_full_wanted(connected(10))
+    assert decide(progress, FACTS, 0.0).step is Step.FULL
+    assert decide(after_ack(progress, ack(10)), FACTS, 0.0) == (Step.WAIT, Phase.STREAMING, "")
+    assert decide(progress, FACTS._replace(automatic=False), 0.0).step is Step.WAIT

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def test_it_shows_what_it_does_and_does_that(core: Core) -> None:
     standing = destination.standing()
     assert standing is not None
     assert (standing.generation, standing.resumable) == (3, False)
-    assert destination.local_edits() == {}
+    assert destination.local_edits()[0] == {}
 
 
 def test_an_edit_that_comes_back_is_an_edit_again(core: Core) -> None:
@@ -72,7 +73,7 @@ def test_an_edit_that_comes_back_is_an_edit_again(core: Core) -> None:
     core.write({"a": b"two"})
     destination = go_back(core, 1)
     assert (core.root / "a").read_bytes() == b"edited here"
-    assert b"a" in destination.local_edits()
+    assert b"a" in destination.local_edits()[0]
 
 
 def test_a_directory_that_somebody_removed_meanwhile_comes_back(core: Core) -> None:
@@ -169,7 +170,7 @@ def test_resuming_compares_everything_and_ends_the_rollback(core: Core) -> None:
     # The summary of before the rollback is not that of now, though the cursor is the same.
     assert isinstance(answer(destination, resume=True, summary=before), WantEntries)
     assert destination.rolled_back.done is not None
-    assert destination.local_edits() == {}
+    assert destination.local_edits()[0] == {}
     done = answer(destination, resume=True, summary=destination.summary())
     assert isinstance(done, Ack)
     assert destination.trouble() == ""
@@ -235,9 +236,19 @@ def test_what_a_late_check_refuses_is_brought_back_and_production_goes_on(core: 
         rollback.bring_back(destination, 99)
 
 
+def access_lists(core: Core) -> list[bytes]:
+    found = (
+        subprocess.run(["getfacl", "-n", core.root / name], capture_output=True, check=True) for name in ("a", "d/x")
+    )
+    return [done.stdout for done in found]
+
+
+@pytest.mark.needs("setfacl")
 def test_attributes_that_somebody_set_here_come_back(core: Core) -> None:
     os.setxattr(core.root / "a", "user.comment", b"mine")
     os.setxattr(core.root / "d/x", "user.comment", b"mine too")
+    subprocess.run(["setfacl", "-m", "u:daemon:rw", core.root / "a", core.root / "d/x"], check=True)
+    before = access_lists(core)
     destination = destination_of(core)
     apply_known(destination, core, "a", b"one")
     apply_known(destination, core, "d/x", b"newer")
@@ -247,6 +258,7 @@ def test_attributes_that_somebody_set_here_come_back(core: Core) -> None:
     assert os.getxattr(core.root / "a", "user.comment") == b"mine"
     assert os.getxattr(core.root / "d/x", "user.comment") == b"mine too"
     assert contents(core)["d/x"] == b"old"
+    assert access_lists(core) == before
 
 
 def apply_known(destination: Destination, core: Core, name: str, data: bytes) -> None:

@@ -1,0 +1,200 @@
+"""Every event that a node can raise, with its variables and their types; no I/O.
+
+docs/events.md says the same to people, and a test holds both together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from syncer.errors import InvariantError
+
+Value = str | int | float | bool
+"""What a variable can be."""
+RecordEvent = Callable[[str, Mapping[str, Value]], None]
+"""Raises an event by its name, with its variables; `node` may be left out. Blocks nobody."""
+
+
+class Variable(NamedTuple):
+    """One variable of an event."""
+
+    kind: type[str | int | float | bool]
+    meaning: str
+
+
+class Definition(NamedTuple):
+    """One kind of event."""
+
+    meaning: str
+    variables: Mapping[str, Variable]
+
+
+NODE = Variable(str, "name of the node that raised it")
+TARGET = Variable(str, "name of the failover server, as production's configuration calls it")
+DOMAIN = Variable(str, "name of the domain")
+PATHS = Variable(int, "how many paths")
+SAMPLE = Variable(str, "one of the paths, relative to the domain's root")
+COMMAND = Variable(str, "the command with its arguments")
+EXIT = Variable(str, "its exit code in digits, or words: a signal, the time limit, or why it was not started")
+OUTPUT = Variable(str, "what it printed last, shortened and without secrets")
+SECONDS = Variable(float, "how long it ran, in seconds")
+PATH = Variable(str, "the path, relative to the domain's root")
+
+_STREAM = {"node": NODE, "target": TARGET, "domain": DOMAIN}
+_SYNC = {
+    "success": Variable(bool, "whether it arrived"),
+    "kind": Variable(str, "`partial` or `full`"),
+    **_STREAM,
+    "changes": Variable(int, "paths that changed on failover"),
+    "bytes": Variable(int, "content that was sent, in bytes"),
+    "seconds": Variable(float, "how long it took, in seconds; summed up, all of them together"),
+    "error": Variable(str, "why it failed; empty where it succeeded"),
+    "consecutive_failures": Variable(int, "failed attempts in a row, with this one; 0 where it succeeded"),
+}
+_PEER = Variable(str, "name of the other node")
+
+CATALOGUE: Mapping[str, Definition] = {
+    "sync": Definition(
+        "A synchronization failed, or a full one was done; partial ones that succeed are summed up for each target, "
+        "domain and minute.",
+        _SYNC,
+    ),
+    "target.suspended": Definition(
+        "Nothing is sent to a target any more, until what the reason says was done.",
+        {**_STREAM, "reason": Variable(str, "why, and what to do")},
+    ),
+    "target.resumed": Definition(
+        "A target that was suspended is sent to again.",
+        {**_STREAM, "reason": Variable(str, "why it had been suspended")},
+    ),
+    "brake.engaged": Definition(
+        "More deletions wait than may pass without a person's word, or what is mounted at or below the root changed.",
+        {
+            **_STREAM,
+            "deletions": Variable(int, "paths that would be deleted"),
+            "paths": Variable(int, "paths in the domain"),
+            "limit": Variable(int, "deletions that would have passed; -1 where another limit, or none, counts"),
+            "reason": Variable(str, "what is wrong, and what to do"),
+        },
+    ),
+    "drift.detected": Definition(
+        "Somebody edited, added or deleted files on failover; raised once for a batch.",
+        {
+            "node": NODE,
+            "domain": DOMAIN,
+            "paths": PATHS,
+            "sample": SAMPLE,
+            "policy": Variable(str, "the domain's `drift`: `report` or `restore`"),
+        },
+    ),
+    "verify.failed": Definition(
+        "A verification found bytes that differ from what both nodes have recorded.",
+        {**_STREAM, "paths": PATHS, "sample": SAMPLE},
+    ),
+    "check.failed": Definition(
+        "A domain's check refused a transaction; the last good generation stands.",
+        {**_STREAM, "command": COMMAND, "exit": EXIT, "seconds": SECONDS, "output": OUTPUT},
+    ),
+    "rolled_back": Definition(
+        "A domain on failover was set back to an earlier generation.",
+        {
+            "node": NODE,
+            "domain": DOMAIN,
+            "generation": Variable(int, "the generation that the rollback made"),
+            "to": Variable(int, "the generation whose state it restored"),
+            "by": Variable(str, "who or what asked for it"),
+        },
+    ),
+    "history.damaged": Definition(
+        "A content that the history on failover keeps is not what it was; it was put aside.",
+        {
+            "node": NODE,
+            "domain": DOMAIN,
+            "path": Variable(str, "a path that it stood at"),
+            "generations": Variable(str, "numbers of the generations that cannot be restored wholly"),
+        },
+    ),
+    "service.failed": Definition(
+        "A command that changes a service, such as a domain's `reload`, failed.",
+        {"node": NODE, "domain": DOMAIN, "command": COMMAND, "exit": EXIT, "seconds": SECONDS, "output": OUTPUT},
+    ),
+    "problem": Definition(
+        "A path could not be read, copied or applied; raised on production. An empty `target`: production's own disk.",
+        {**_STREAM, "path": PATH, "reason": Variable(str, "what is wrong with it")},
+    ),
+    "problem.cleared": Definition(
+        "A path that was a problem is none any more.",
+        {**_STREAM, "path": PATH, "reason": Variable(str, "what was wrong with it")},
+    ),
+    "watch.degraded": Definition(
+        "Changes were or are not seen as they happen: watches are missing, or the kernel's queue was full. "
+        "Scans find them instead.",
+        {"node": NODE, "domain": DOMAIN, "reason": Variable(str, "what is missing, and what to do")},
+    ),
+    "term.refused": Definition(
+        "A node came with a lower term than was seen before, and was refused. Raised on both nodes.",
+        {"node": NODE, "peer": _PEER, "reason": Variable(str, "both terms, and what that means")},
+    ),
+    "pairing.joined": Definition(
+        "Another node was paired with this one.",
+        {
+            "node": NODE,
+            "peer": _PEER,
+            "peer_id": Variable(str, "its id"),
+            "fingerprint": Variable(str, "SHA-256 of its certificate, hexadecimal"),
+        },
+    ),
+    "pairing.refused": Definition(
+        "Somebody tried to pair with this node, and was refused.",
+        {"node": NODE, "address": Variable(str, "where it came from"), "reason": Variable(str, "why")},
+    ),
+    "hold.failed": Definition(
+        "A command under `syncer hold` failed, or its process died: the domain stays held until `syncer resume`.",
+        {
+            "node": NODE,
+            "domain": DOMAIN,
+            "command": COMMAND,
+            "reason": Variable(str, "how it ended"),
+        },
+    ),
+    "hold.long": Definition(
+        "A domain has been held for over an hour; raised again each hour.",
+        {
+            "node": NODE,
+            "domain": DOMAIN,
+            "command": COMMAND,
+            "pid": Variable(int, "process of the `syncer hold`"),
+            "seconds": Variable(float, "how long it has been held, in seconds"),
+        },
+    ),
+    "events.lost": Definition(
+        "More events came than could be written; those in between are missing from the journal.",
+        {"node": NODE, "count": Variable(int, "how many are missing")},
+    ),
+}
+
+
+def checked(name: str, variables: Mapping[str, Value]) -> dict[str, Value]:
+    """Return the variables in the catalogue's order, whole numbers as floats where a float is due.
+
+    Raises InvariantError where the catalogue knows no such event, or other variables of it.
+    """
+    definition = CATALOGUE.get(name)
+    if definition is None:
+        raise InvariantError(f"the event {name!a} is not in the catalogue: a fault in syncer, please report it")
+    wrong = sorted(variables.keys() ^ definition.variables.keys())
+    found: dict[str, Value] = {}
+    for key, variable in definition.variables.items():
+        value = variables.get(key, "")
+        if variable.kind is float and type(value) is int:
+            value = float(value)
+        if type(value) is not variable.kind and key not in wrong:
+            wrong.append(key)
+        found[key] = value
+    if wrong:
+        raise InvariantError(
+            f"the event {name} was raised with missing, unknown or wrong variables ({', '.join(wrong)}): a fault in "
+            "syncer, please report it"
+        )
+    return found

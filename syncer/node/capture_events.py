@@ -1,0 +1,33 @@
+"""What capture of one domain notices, as events: problems of paths, and watches that do not see everything."""
+
+from __future__ import annotations
+
+from syncer.capture.state import CaptureState
+from syncer.events.catalogue import RecordEvent
+from syncer.events.problems import ProblemChanges
+
+
+class CaptureEvents:
+    """Compares each state of one capturer with the one before; used on the capturer's thread."""
+
+    def __init__(self, domain: str, record: RecordEvent) -> None:
+        """Raise through `record`, which must not block."""
+        self._domain = domain
+        self._record = record
+        self._problems = ProblemChanges("", domain, record)
+        self._overflows = 0
+        self._degraded = ""
+
+    def now(self, state: CaptureState) -> None:
+        """Raise what is new in `state`."""
+        if state.overflows > self._overflows:
+            self._overflows = state.overflows
+            self._raise_degraded("the kernel's queue of changes was full: everything is scanned again, nothing to do")
+        reason = state.reason if state.state == "degraded" else ""
+        if reason and not self._degraded:
+            self._raise_degraded(reason)
+        self._degraded = reason
+        self._problems.now(state.problems)
+
+    def _raise_degraded(self, reason: str) -> None:
+        self._record("watch.degraded", {"domain": self._domain, "reason": reason})
