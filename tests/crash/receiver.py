@@ -213,7 +213,8 @@ class SyncerReceiver:
     def roll_back(self, target: int) -> None:
         """Plan and carry out, as the command does."""
         self._destination.require_whole()
-        rollback.roll_back(self._destination, rollback.plan(self._destination, target), "somebody")
+        done = rollback.roll_back(self._destination, rollback.plan(self._destination, target), "somebody")
+        self._problems = {problem.path for problem in done.problems}
 
     def tend(self) -> None:
         """Tend until nothing is left to do."""

@@ -65,6 +65,12 @@ def test_guarantee_6_what_is_tried_again_loses_nothing(bench: Bench, kind: str, 
     assert bench.fails(transaction, point_of(bench, transaction, name, path), errno.ENOSPC) == ""
 
 
+def test_what_could_not_be_deleted_is_not_called_lost(bench: Bench) -> None:
+    transaction = KINDS["delete subtree"]
+    point = point_of(bench, transaction, "rename_new", b"conf/sub")
+    assert bench.fails(transaction, point, errno.EACCES) == ""
+
+
 def test_guarantee_5_an_attribute_without_room_is_no_problem_of_its_path(bench: Bench) -> None:
     transaction = KINDS["file attributes"]
     point = point_of(bench, transaction, "set_attribute", b"conf/b")

@@ -17,7 +17,7 @@ from tests.crash.ways import ERRNOS, MILESTONES, Bench
 
 
 def transaction() -> Transaction:
-    before = Tree().file(b"earlier", b"second").file(b"a", b"one").file(b"b", b"two").file(b"gone", b"goes")
+    before = Tree().file(b"earlier", b"second").file(b"a", b"one").file(b"gone", b"goes")
     after = before.copy().file(b"a", b"another").file(b"new", b"new").remove(b"gone").mode(b"", 0o711)
     return Transaction("flat", before, after)
 
