@@ -286,10 +286,8 @@ def staging_areas(place: Place) -> list[Path]:
 def leftovers(place: Place) -> list[str]:
     """Return what lies in a staging area and belongs to no generation of the history."""
     kept = {"kept", "damaged"}
-    rows = rows_of_state(place)
-    if "generation" in rows:
-        with contextlib.closing(sqlite3.connect(place.state / "node.db")) as connection:
-            kept |= {os.fsdecode(stage) for (stage,) in connection.execute("SELECT stage FROM generation") if stage}
+    with contextlib.closing(sqlite3.connect(place.state / "node.db")) as connection:
+        kept |= {os.fsdecode(stage) for (stage,) in connection.execute("SELECT stage FROM generation") if stage}
     found = []
     for area in staging_areas(place):
         for own in area.iterdir():
@@ -308,7 +306,7 @@ def history_flaws(place: Place, transaction: Transaction, cursor: int) -> list[s
     Contents are looked for by digest wherever a staging area holds a file: how the history is laid out is its own
     affair, that nothing is lost is ours. What tending may forget is judged by a rollback.
     """
-    if transaction.act == "tend" or "generation" not in rows_of_state(place):
+    if transaction.act == "tend":
         return []
     there = set(read_tree(place.root)[1])
     for area in staging_areas(place):

@@ -17,7 +17,7 @@ from tests.crash.transactions import Transaction, across_mounts, catalogue, hist
 from tests.crash.ways import Bench
 
 SEED = int(os.environ.get("CRASH_SEED", "1"))
-SAMPLES = {"fails": 28, "full disk": 12, "dead disk": 12, "dies": 16, "dies again": 10, "power": 8}
+SAMPLES = {"fails": 20, "full disk": 8, "dead disk": 8, "dies": 10, "dies again": 6, "power": 5}
 """Kinds that the sample stops in each way, at one operation each."""
 
 ONE_GENERATION = HistorySettings(generations=1)

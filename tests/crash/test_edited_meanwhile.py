@@ -19,7 +19,7 @@ from tests.crash.trees import Tree, difference, read_tree
 from tests.crash.ways import Bench, Ending, Operation
 
 SEED = int(os.environ.get("CRASH_SEED", "1"))
-SAMPLE = 12
+SAMPLE = 8
 EACH_POINT = 6
 """Different edits at each operation, in the soak."""
 

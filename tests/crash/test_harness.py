@@ -30,7 +30,7 @@ def flaws(folder: Path, opener: Opener, way: str) -> Iterator[str]:
             yield bench.dies(flat, point)
             yield bench.dies(flat, point, again=1)
         elif way == "power":
-            yield from bench.loses_power(flat, point, 1, 6)
+            yield from bench.loses_power(flat, point, 1, 4)
         elif operation.name not in MILESTONES:
             yield bench.fails(flat, point, ERRNOS["EIO"])
             yield bench.fails(flat, point, ERRNOS["EROFS"], "all")

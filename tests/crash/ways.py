@@ -16,6 +16,7 @@ from typing import NamedTuple
 from syncer.errors import SyncerError
 from syncer.files import Disk
 from syncer.model import Entry, Kind, parent_of
+from syncer.state.store import StateStore
 from tests.crash.receiver import HIDDEN, Opener, Place, Receiver, rows_of_state
 from tests.crash.recording import RecordingDisk
 from tests.crash.transactions import MOUNT, Transaction
@@ -123,6 +124,7 @@ class Bench:
         self._number += 1
         place = Place(self._folder / f"case-{self._number}")
         place.root.mkdir(parents=True)
+        shutil.copytree(self._fresh_state(), place.state)
         mount = place.root / os.fsdecode(MOUNT)
         if transaction.mounted:
             mount.mkdir()
@@ -143,6 +145,13 @@ class Bench:
             if transaction.mounted:
                 subprocess.run(["umount", mount], check=True)
             shutil.rmtree(place.folder)
+
+    def _fresh_state(self) -> Path:
+        """Return a state directory in which all migrations are done: each case would do them anew."""
+        fresh = self._folder / "fresh-state"
+        if not fresh.exists():
+            StateStore.open(fresh, create=True).close()
+        return fresh
 
     def operations(self, transaction: Transaction) -> list[Operation]:
         """List what an undisturbed run does, and make sure that it reaches the new tree."""
