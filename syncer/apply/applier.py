@@ -52,6 +52,7 @@ class Applier:
         self._journal = journal
         # What an earlier life left is not known yet.
         self._may_have_leftovers = True
+        self._last: Attempt | None = None
 
     def begin(self, changes: Sequence[Change], reach: Reach, check: Check | None = None) -> Attempt:
         """Check the changes, decide, and stage what needs no content; nothing becomes visible.
@@ -66,19 +67,20 @@ class Applier:
         self._owners.refresh()
         self._stages.begin(root)
         try:
-            leftovers = self._leftovers(root) if self._may_have_leftovers else None
+            leftovers = self._leftovers(root) if self._has_leftovers() else None
         except BaseException:
             root.close()
             raise
-        # Until it is finished, what it staged is a leftover for the next one.
-        self._may_have_leftovers = True
         try:
-            return Attempt(
+            self._last = Attempt(
                 self._domain, ordered, root, self._stages, self._base, reach, self._disk, self._owners,
                 self._journal, leftovers, check,
             )  # fmt: skip  # one argument list
-        except ApplyError as error:
-            self._make_room(error)
+            return self._last
+        except BaseException as error:
+            self._may_have_leftovers = True
+            if isinstance(error, ApplyError):
+                self._make_room(error)
             raise
 
     def recover(self, intent: Intent, reach: Reach) -> Applied:
@@ -94,7 +96,7 @@ class Applier:
     def tidy(self) -> None:
         """After a transaction: remove what earlier attempts left, and make the next one's stage ready."""
         with self._open_root() as root:
-            if self._may_have_leftovers:
+            if self._has_leftovers():
                 self._remove_leftovers(keep=0)
                 self._may_have_leftovers = False
             self._stages.make_ready(root)
@@ -121,6 +123,13 @@ class Applier:
 
     def _needed(self) -> set[bytes]:
         return {*self._journal.stages_in_use(), self._stages.name}
+
+    def _has_leftovers(self) -> bool:
+        """Tell whether an attempt may have left something: one that was carried out leaves nothing."""
+        if self._last is not None:
+            self._may_have_leftovers = self._may_have_leftovers or not self._last.is_done
+            self._last = None
+        return self._may_have_leftovers
 
     def _remove_leftovers(self, keep: int) -> None:
         """Look on every mount below the root, also on those that the last transaction did not write to."""

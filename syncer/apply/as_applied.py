@@ -25,10 +25,10 @@ class AsApplied:
 
     def __call__(self, known: Known, identity: DiskIdentity) -> bool:
         """Tell whether the path of `known`, found with `identity`, is as it was applied; reads it where it must."""
-        if known.racy or not _is_alike(identity, known.identity):
-            return False
         if identity == known.identity:
             return True
+        if known.racy or not _is_alike(identity, known.identity):
+            return False
         try:
             return self._has_metadata(known, identity) and self._has_content(known, identity)
         except (OSError, BeneathRootError):

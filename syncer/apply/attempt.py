@@ -66,6 +66,8 @@ class Attempt:
         self._plan = Plan([], [], [], {})
         self._contents: Contents | None = None
         self._ended = False
+        self.is_done = False
+        """It was carried out: nothing of it is staged any more."""
         with self._given_up_on_error():
             self._prepare(changes, reach)
 
@@ -276,6 +278,7 @@ class Attempt:
         finally:
             execution.close()
         filled = self._end()
+        self.is_done = True
         made = opening.standing.generation if generation is None else generation
         return applied._replace(generation=made, fills_stage=filled)
 

@@ -33,6 +33,8 @@ class Burst:
         self.problems: dict[bytes, str] = {}
         self.dropped: set[bytes] = set()
         self.removed: list[bytes] = []
+        self.stayed: set[bytes] = set()
+        """What could not be deleted: it stands with all that was to go along with it."""
         self.changed_directories: set[bytes] = set()
         self.touched_links = False
         """A symbolic link was placed: it cannot be opened for a flush of its own."""
@@ -88,6 +90,7 @@ class Burst:
             if error.number not in _ONE_PATH_ONLY:
                 raise
             self.problems[path] = f"cannot be deleted here ({os.strerror(error.number)}): {_cure(error.number)}"
+            self.stayed.add(path)
             return
         self._undo.append(lambda: self._put_back(path, stage.descriptor, aside))
         self.removed.append(path)
@@ -108,6 +111,7 @@ class Burst:
             if error.number not in _ONE_PATH_ONLY:
                 raise
             self.problems[path] = f"cannot be deleted here ({os.strerror(error.number)}): {_cure(error.number)}"
+            self.stayed.add(path)
             return
         self._undo.append(lambda: self._link_back(path, successor))
         self.removed.append(path)

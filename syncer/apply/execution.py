@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from types import MappingProxyType
 from typing import NamedTuple
@@ -230,8 +230,15 @@ class Execution:
             changed,
             work.bytes_written,
             [Problem(self._domain, path, reason) for path, reason in problems.items()],
-            dropped=frozenset(self._burst.dropped),
+            dropped=frozenset(self._undisplaced()),
         )
+
+    def _undisplaced(self) -> Iterator[bytes]:
+        """Yield the paths that the journal calls displaced, and that stand as they did."""
+        yield from self._burst.dropped
+        stayed = self._burst.stayed
+        if stayed:
+            yield from (path for path in self._work.plan.deletions if beneath_any(path, stayed))
 
     def _identity(self, step: Step) -> DiskIdentity:
         path = step.path

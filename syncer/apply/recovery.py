@@ -55,14 +55,30 @@ def recover(
         # CRASH: what was displaced before it lies in stages that nothing was taken from now, on any mount: whether it
         # does, the history finds out.
         filled = stages.end(is_known=False)
-    recorded = {step.path: step for step in intent.steps if step.action == "record"}
+    unread = {step.path for step in intent.steps if step.action in ("record", "adjust")}
+    edited = _edited_since(intent.steps, applied)
     # What was equal before the crash was not read since: only reading tells whether it still is. A directory has
     # nothing to read, and the identity of the root tells it from an empty mount point.
     upserts = [
-        row._replace(identity=_UNREAD) if row.entry.path in recorded and row.entry.kind is not Kind.DIRECTORY else row
+        row._replace(identity=_UNREAD)
+        if row.entry.kind is not Kind.DIRECTORY and (row.entry.path in unread or row.entry.path in edited)
+        else row
         for row in applied.upserts
     ]
     return applied._replace(upserts=upserts, fills_stage=filled)
+
+
+def _edited_since(steps: Iterable[IntentStep], applied: Applied) -> set[bytes]:
+    """Return placed files that somebody has written to since: they are no more what was staged."""
+    placed = {step.path: step.entry for step in steps if step.action == "place" and step.entry is not None}
+    edited = set()
+    for row in applied.upserts:
+        entry, identity = placed.get(row.entry.path), row.identity
+        if entry is None or entry.kind is not Kind.FILE:
+            continue
+        if (identity.size, identity.mtime_ns) != (entry.size, entry.mtime_ns):
+            edited.add(entry.path)
+    return edited
 
 
 _UNREAD = DiskIdentity(0, 0, 0, 0, 0)

@@ -26,7 +26,7 @@ from syncer.replicate.messages import Ack, Begin, Content, Contents, FromFailove
 from syncer.state.base import Base
 from syncer.state.store import StateStore
 from tests.crash.transactions import Step, Transaction
-from tests.crash.trees import difference, read_tree, without
+from tests.crash.trees import Tree, changes_between, difference, read_tree, without
 
 DOMAIN = "tree"
 PIECE_BYTES = 64 * 1024
@@ -181,6 +181,14 @@ class SyncerReceiver:
         assert isinstance(ack, Ack), ack
         self._problems = {problem.path for problem in ack.problems}
 
+    def fill(self, number: int, tree: Tree) -> None:
+        """Synchronize fully, until names of one file that somebody had given others to are together again."""
+        for attempt in range(2):
+            changes = changes_between({}, tree.entries)
+            self.apply(Step(number + attempt, changes, tree.contents, full=True))
+            if not difference(read_tree(self._place.root)[0], tree.entries):
+                return
+
     def attempt(self, changes: list[Change]) -> None:
         """Open a transaction with changes that no message was checked for."""
         self._destination.attempt(changes, _HELLO.term).discard()
@@ -205,7 +213,8 @@ class SyncerReceiver:
     def roll_back(self, target: int) -> None:
         """Plan and carry out, as the command does."""
         self._destination.require_whole()
-        rollback.roll_back(self._destination, rollback.plan(self._destination, target), "somebody")
+        done = rollback.roll_back(self._destination, rollback.plan(self._destination, target), "somebody")
+        self._problems = {problem.path for problem in done.problems}
 
     def tend(self) -> None:
         """Tend until nothing is left to do."""
@@ -277,10 +286,8 @@ def staging_areas(place: Place) -> list[Path]:
 def leftovers(place: Place) -> list[str]:
     """Return what lies in a staging area and belongs to no generation of the history."""
     kept = {"kept", "damaged"}
-    rows = rows_of_state(place)
-    if "generation" in rows:
-        with contextlib.closing(sqlite3.connect(place.state / "node.db")) as connection:
-            kept |= {os.fsdecode(stage) for (stage,) in connection.execute("SELECT stage FROM generation") if stage}
+    with contextlib.closing(sqlite3.connect(place.state / "node.db")) as connection:
+        kept |= {os.fsdecode(stage) for (stage,) in connection.execute("SELECT stage FROM generation") if stage}
     found = []
     for area in staging_areas(place):
         for own in area.iterdir():
@@ -299,7 +306,7 @@ def history_flaws(place: Place, transaction: Transaction, cursor: int) -> list[s
     Contents are looked for by digest wherever a staging area holds a file: how the history is laid out is its own
     affair, that nothing is lost is ours. What tending may forget is judged by a rollback.
     """
-    if transaction.act == "tend" or "generation" not in rows_of_state(place):
+    if transaction.act == "tend":
         return []
     there = set(read_tree(place.root)[1])
     for area in staging_areas(place):

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import os
+import random
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from syncer.config.settings import HistorySettings
 from tests.crash.cases import WAYS, Verdict, in_private_mounts, table, verdicts
 from tests.crash.receiver import SyncerReceiver
-from tests.crash.transactions import Transaction, across_mounts, catalogue
+from tests.crash.transactions import Transaction, across_mounts, catalogue, history_kinds, pruning
 from tests.crash.ways import Bench
 
 SEED = int(os.environ.get("CRASH_SEED", "1"))
-POINTS = {"fails": 3, "full disk": 1, "dead disk": 1, "dies": 2, "dies again": 1, "power": 1}
-"""Operations of each kind at which the sample stops, for each way: all ways together stay below 15 s."""
+SAMPLES = {"fails": 20, "full disk": 8, "dead disk": 8, "dies": 10, "dies again": 6, "power": 5}
+"""Kinds that the sample stops in each way, at one operation each."""
 
-KINDS = catalogue(as_root=os.geteuid() == 0)
+ONE_GENERATION = HistorySettings(generations=1)
+KINDS = list((catalogue(as_root=os.geteuid() == 0) | history_kinds()).values())
 
 
 def judge(found: list[Verdict]) -> None:
@@ -26,32 +30,46 @@ def judge(found: list[Verdict]) -> None:
     assert not wrong, f"{len(wrong)} of {len(found)} cases (CRASH_SEED={SEED}):\n{said}"
 
 
-def run_all(folder: Path, kinds: list[Transaction], *, sample: bool, ways: tuple[str, ...] = WAYS) -> list[Verdict]:
-    bench = Bench(folder, SyncerReceiver)
+def run_all(
+    folder: Path, kinds: list[Transaction], limits: HistorySettings | None = None, ways: tuple[str, ...] = WAYS
+) -> list[Verdict]:
+    """Run every case of every kind."""
+    bench = Bench(folder, partial(SyncerReceiver, limits=limits))
     return [
-        verdict
-        for transaction in kinds
-        for way in ways
-        for verdict in verdicts(bench, transaction, way, points=POINTS[way] if sample else 0, seed=SEED)
+        verdict for transaction in kinds for way in ways for verdict in verdicts(bench, transaction, way, seed=SEED)
     ]
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_guarantee_5_a_sample_of_all_stops(way: str, fast_folder: Path) -> None:
-    judge(run_all(fast_folder, list(KINDS.values()), sample=True, ways=(way,)))
+def test_guarantee_5_a_sample_of_all_stops(fast_folder: Path) -> None:
+    bench = Bench(fast_folder, SyncerReceiver)
+    found: list[Verdict] = []
+    for way, count in SAMPLES.items():
+        for transaction in random.Random(f"{SEED}-{way}").sample(KINDS, count):
+            found += verdicts(bench, transaction, way, points=1, seed=SEED)
+    judge(found)
 
 
 @pytest.mark.needs_root
 @pytest.mark.needs("mount", "umount")
 def test_guarantee_5_a_sample_of_all_stops_across_mounts(fast_folder: Path) -> None:
-    judge(in_private_mounts(lambda: run_all(fast_folder, [across_mounts()], sample=True)))
+    def sample() -> list[Verdict]:
+        bench = Bench(fast_folder, SyncerReceiver)
+        return [verdict for way in WAYS for verdict in verdicts(bench, across_mounts(), way, points=1, seed=SEED)]
+
+    judge(in_private_mounts(sample))
+
+
+def test_guarantee_6_a_sample_of_stops_while_generations_are_forgotten(fast_folder: Path) -> None:
+    bench = Bench(fast_folder, partial(SyncerReceiver, limits=ONE_GENERATION))
+    judge([verdict for way in WAYS for verdict in verdicts(bench, pruning(), way, points=1, seed=SEED)])
 
 
 @pytest.mark.soak
 def test_guarantee_5_every_stop_of_every_transaction(fast_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = run_all(fast_folder, list(KINDS.values()), sample=False)
+    found = run_all(fast_folder, KINDS)
+    found += run_all(fast_folder, [pruning()], ONE_GENERATION)
     if os.geteuid() == 0:
-        found += in_private_mounts(lambda: run_all(fast_folder, [across_mounts()], sample=False))
+        found += in_private_mounts(lambda: run_all(fast_folder, [across_mounts()]))
     counts = Counter((verdict.kind, verdict.way) for verdict in found)
     failed = Counter((verdict.kind, verdict.way) for verdict in found if verdict.flaw)
     with capsys.disabled():

@@ -17,7 +17,7 @@ from tests.crash.ways import ERRNOS, MILESTONES, Bench
 
 
 def transaction() -> Transaction:
-    before = Tree().file(b"earlier", b"second").file(b"a", b"one").file(b"b", b"two").file(b"gone", b"goes")
+    before = Tree().file(b"earlier", b"second").file(b"a", b"one").file(b"gone", b"goes")
     after = before.copy().file(b"a", b"another").file(b"new", b"new").remove(b"gone").mode(b"", 0o711)
     return Transaction("flat", before, after)
 
@@ -30,7 +30,7 @@ def flaws(folder: Path, opener: Opener, way: str) -> Iterator[str]:
             yield bench.dies(flat, point)
             yield bench.dies(flat, point, again=1)
         elif way == "power":
-            yield from bench.loses_power(flat, point, 1, 6)
+            yield from bench.loses_power(flat, point, 1, 4)
         elif operation.name not in MILESTONES:
             yield bench.fails(flat, point, ERRNOS["EIO"])
             yield bench.fails(flat, point, ERRNOS["EROFS"], "all")

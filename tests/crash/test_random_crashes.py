@@ -70,7 +70,7 @@ def stop(choices: list[Edit], way: str, seed: int) -> None:
 
 
 cases = given(st.lists(edits, min_size=1, max_size=8), st.sampled_from(WAYS), st.integers(0, 10**6))
-BRIEF = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+BRIEF = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 LONG = settings(BRIEF, max_examples=3000, phases=[Phase.generate, Phase.shrink])
 
 
