@@ -13,8 +13,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
 
+from tests.crash.stops import ERRNOS, GROWING, MILESTONES, Operation
 from tests.crash.transactions import Transaction
-from tests.crash.ways import ERRNOS, GROWING, MILESTONES, Bench, Operation
+from tests.crash.ways import Bench
 
 Result = TypeVar("Result")
 
