@@ -170,9 +170,9 @@ def _domains(node: Node) -> list[dict[str, Any]]:
             {
                 "name": domain.name,
                 "path": str(domain.path),
-                "state": _received_state(trouble, destination.failure, received=standing is not None),
+                "state": _received_state(trouble, destination.refusal(), received=standing is not None),
                 "reason": trouble
-                or destination.failure
+                or destination.refusal()
                 or _service_trouble(services)
                 or ("" if standing else "nothing was received yet"),
                 "entries": destination.count(),

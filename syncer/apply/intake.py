@@ -283,16 +283,16 @@ class Intake:
             entry = row.entry
             if entry is None or entry.kind is not Kind.FILE or not entry.size or path in known:
                 continue
-            if entry.link and self._has_other_name(entry.digest):
+            if not _lies_in(path, moved) or self._contents.is_recorded(entry.digest):
                 continue
-            if _lies_in(path, moved) and not self._contents.is_recorded(entry.digest):
+            if not self._is_elsewhere(entry.digest):
                 missing.append(Unkept(path, "was not found where it had been put aside: is its file system mounted?"))
         if missing:
             with self._store.transaction() as writer:
                 note_unkept(writer, self._domain, self._number, missing)
 
-    def _has_other_name(self, digest: bytes) -> bool:
-        """Tell whether a name that went was one of several of its file, which stands or was displaced later."""
+    def _is_elsewhere(self, digest: bytes) -> bool:
+        """Tell whether a content stands in the tree, where its file has another name, or was displaced later."""
         later = any(number > self._number for number, _ in needing(self._store, self._domain, digest))
         return later or bool(Base(self._store).paths_with_digest(self._domain, digest))
 

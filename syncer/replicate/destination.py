@@ -63,6 +63,10 @@ class Destination(DestinationState):
         """Tell whether nothing is going to come of the last transaction: no intent of it is left."""
         return self._journal.pending() is None
 
+    def refusal(self) -> str:
+        """Say why the disk refuses what came last, or what a crash has left to end; "" where it does not."""
+        return self.half_applied or self.failure
+
     def recover(self) -> bool:
         """Carry a transaction to its end that a crash or the disk had interrupted; tell whether there was one.
 

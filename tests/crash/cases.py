@@ -13,8 +13,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
 
+from tests.crash.stops import ERRNOS, GROWING, MILESTONES, Operation
 from tests.crash.transactions import Transaction
-from tests.crash.ways import ERRNOS, GROWING, MILESTONES, Bench, Operation
+from tests.crash.ways import Bench
 
 Result = TypeVar("Result")
 
@@ -22,7 +23,7 @@ WAYS = ("fails", "full disk", "dead disk", "dies", "dies again", "power")
 """One failing operation; no space from there on; nothing works from there on; kill -9; another one while it
 recovers; the power fails."""
 
-WRECKS = 12
+WRECKS = 4
 """States after a power failure that are tried for each operation."""
 
 _CLONE_NEWNS = 0x00020000
@@ -48,15 +49,12 @@ def verdicts(bench: Bench, transaction: Transaction, way: str, *, points: int = 
             yield Verdict(transaction.kind, way, f"{where}{detail}", flaw)
 
 
-def table(counts: Counter[tuple[str, str]], failed: Counter[tuple[str, str]]) -> str:
-    """Return how many cases passed, for each kind and way, as a table for docs/soak.md."""
-    kinds = list(dict.fromkeys(kind for kind, _ in counts))
-    lines = [f"| transaction | {' | '.join(WAYS)} |", f"| --- |{' --- |' * len(WAYS)}"]
-    for kind in kinds:
-        cells = [f"{counts[kind, way] - failed[kind, way]} of {counts[kind, way]}" for way in WAYS]
-        lines.append(f"| {kind} | {' | '.join(cells)} |")
-    total = counts.total()
-    return "\n".join([*lines, "", f"{total - failed.total()} of {total} cases passed."])
+def summary(way: str, found: list[Verdict]) -> str:
+    """Return how many cases of a way passed, altogether and for each kind, for docs/soak.md."""
+    counts = Counter(verdict.kind for verdict in found)
+    passed = Counter(verdict.kind for verdict in found if not verdict.flaw)
+    kinds = ", ".join(f"{kind} {passed[kind]}/{count}" for kind, count in counts.items())
+    return f"{way}: {passed.total()} of {counts.total()} cases passed ({kinds})"
 
 
 def in_private_mounts(body: Callable[[], Result]) -> Result:

@@ -140,7 +140,15 @@ class _Mounts:
 class SyncerReceiver:
     """The real one: a Destination, fed with messages as a session feeds it."""
 
-    def __init__(self, place: Place, disk: Disk, observer: Observer, limits: HistorySettings | None = None) -> None:
+    def __init__(
+        self,
+        place: Place,
+        disk: Disk,
+        observer: Observer,
+        limits: HistorySettings | None = None,
+        *,
+        must_be_whole: bool = True,
+    ) -> None:
         self._place = place
         self._problems: set[bytes] = set()
         store = ObservedStore.open(place.state, create=True)
@@ -150,7 +158,8 @@ class SyncerReceiver:
         try:
             watch = ShapeWatch(place.root, _Mounts())
             self._destination = Destination(DOMAIN, place.root, _PATTERNS, store, (), disk, watch=watch, limits=limits)
-            self._recover()
+            if must_be_whole:
+                self._recover()
         except BaseException:
             store.close()
             raise
@@ -180,6 +189,10 @@ class SyncerReceiver:
         [ack] = replies
         assert isinstance(ack, Ack), ack
         self._problems = {problem.path for problem in ack.problems}
+
+    def refusal(self) -> str:
+        """Return what status says of the disk."""
+        return self._destination.refusal()
 
     def fill(self, number: int, tree: Tree) -> None:
         """Synchronize fully, until names of one file that somebody had given others to are together again."""

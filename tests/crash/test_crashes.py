@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import random
-from collections import Counter
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from syncer.config.settings import HistorySettings
-from tests.crash.cases import WAYS, Verdict, in_private_mounts, table, verdicts
+from tests.crash.cases import WAYS, Verdict, in_private_mounts, summary, verdicts
 from tests.crash.receiver import SyncerReceiver
 from tests.crash.transactions import Transaction, across_mounts, catalogue, history_kinds, pruning
 from tests.crash.ways import Bench
@@ -30,14 +29,10 @@ def judge(found: list[Verdict]) -> None:
     assert not wrong, f"{len(wrong)} of {len(found)} cases (CRASH_SEED={SEED}):\n{said}"
 
 
-def run_all(
-    folder: Path, kinds: list[Transaction], limits: HistorySettings | None = None, ways: tuple[str, ...] = WAYS
-) -> list[Verdict]:
-    """Run every case of every kind."""
+def run_all(folder: Path, kinds: list[Transaction], way: str, limits: HistorySettings | None = None) -> list[Verdict]:
+    """Run every case of a way."""
     bench = Bench(folder, partial(SyncerReceiver, limits=limits))
-    return [
-        verdict for transaction in kinds for way in ways for verdict in verdicts(bench, transaction, way, seed=SEED)
-    ]
+    return [verdict for transaction in kinds for verdict in verdicts(bench, transaction, way, seed=SEED)]
 
 
 def test_guarantee_5_a_sample_of_all_stops(fast_folder: Path) -> None:
@@ -65,13 +60,14 @@ def test_guarantee_6_a_sample_of_stops_while_generations_are_forgotten(fast_fold
 
 
 @pytest.mark.soak
-def test_guarantee_5_every_stop_of_every_transaction(fast_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = run_all(fast_folder, KINDS)
-    found += run_all(fast_folder, [pruning()], ONE_GENERATION)
+@pytest.mark.parametrize("way", WAYS)
+def test_guarantee_5_every_stop_of_every_transaction(
+    way: str, fast_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = run_all(fast_folder, KINDS, way)
+    found += run_all(fast_folder, [pruning()], way, ONE_GENERATION)
     if os.geteuid() == 0:
-        found += in_private_mounts(lambda: run_all(fast_folder, [across_mounts()]))
-    counts = Counter((verdict.kind, verdict.way) for verdict in found)
-    failed = Counter((verdict.kind, verdict.way) for verdict in found if verdict.flaw)
+        found += in_private_mounts(lambda: run_all(fast_folder, [across_mounts()], way))
     with capsys.disabled():
-        print(f"\n{table(counts, failed)}")  # noqa: T201 - for docs/soak.md
+        print(f"\n{summary(way, found)}")  # noqa: T201 - for docs/soak.md
     judge(found)

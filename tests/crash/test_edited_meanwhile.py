@@ -14,9 +14,10 @@ import pytest
 from syncer.errors import SyncerError
 from syncer.files import Disk
 from tests.crash.receiver import Place, SyncerReceiver
+from tests.crash.stops import Ending, Operation
 from tests.crash.transactions import Transaction, catalogue
 from tests.crash.trees import Tree, difference, read_tree
-from tests.crash.ways import Bench, Ending, Operation
+from tests.crash.ways import Bench
 
 SEED = int(os.environ.get("CRASH_SEED", "1"))
 SAMPLE = 8

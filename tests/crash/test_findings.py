@@ -13,9 +13,10 @@ from syncer.errors import SyncerError
 from syncer.files import Disk
 from tests.crash.cases import in_private_mounts
 from tests.crash.receiver import Place, SyncerReceiver
+from tests.crash.stops import Ending, Failing
 from tests.crash.transactions import EDITS, Transaction, across_mounts, catalogue, history_kinds, start
 from tests.crash.trees import Tree, difference, read_tree
-from tests.crash.ways import Bench, Ending, Failing
+from tests.crash.ways import Bench
 
 KINDS = catalogue(as_root=os.geteuid() == 0) | history_kinds()
 
@@ -150,6 +151,19 @@ def test_guarantee_5_an_edit_before_the_restart_is_noticed(
         receiver.close()
 
 
+def test_guarantee_11_what_cannot_be_ended_is_said(bench: Bench) -> None:
+    transaction = KINDS["overwrite several"]
+    failing = Failing(0, errno.EROFS, "all")
+    with bench.prepared(transaction) as place:
+        bench.kill(place, transaction, Ending(point_of(bench, transaction, "exchange")))
+        receiver = SyncerReceiver(place, Disk(failing), failing, must_be_whole=False)
+        assert "could not be carried to its end" in receiver.refusal()
+        failing.is_on = False
+        receiver.apply(transaction.stopped())
+        assert receiver.refusal() == ""
+        receiver.close()
+
+
 def test_guarantee_6_attributes_of_an_edited_directory_come_back(bench: Bench) -> None:
     transaction = KINDS["delete subtree"]
     with bench.prepared(transaction) as place:
@@ -162,8 +176,14 @@ def test_guarantee_6_attributes_of_an_edited_directory_come_back(bench: Bench) -
         receiver.close()
 
 
-def test_a_name_that_goes_is_not_called_lost(bench: Bench) -> None:
-    transaction = Transaction("", start(), EDITS["delete subtree"](start().copy()))
+def renamed_with_large_contents(tree: Tree) -> Tree:
+    # More than what is sent along: then the files that go get their new names, and no copy is made.
+    return tree.file(b"conf/large", bytes(9000)).move(b"conf", b"settings")
+
+
+@pytest.mark.parametrize("edit", [EDITS["delete subtree"], renamed_with_large_contents])
+def test_a_name_that_goes_is_not_called_lost(bench: Bench, edit: Callable[[Tree], Tree]) -> None:
+    transaction = Transaction("", start(), edit(start().copy()))
     with bench.prepared(transaction) as place:
         receiver = SyncerReceiver(place, Disk(), lambda name, path: None)
         receiver.apply(transaction.stopped())

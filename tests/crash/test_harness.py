@@ -10,10 +10,11 @@ import pytest
 
 from syncer.errors import ApplyError
 from tests.crash.receiver import Opener
+from tests.crash.stops import ERRNOS, MILESTONES
 from tests.crash.toy import BREAKS, Toy
 from tests.crash.transactions import Transaction
 from tests.crash.trees import Tree
-from tests.crash.ways import ERRNOS, MILESTONES, Bench
+from tests.crash.ways import Bench
 
 
 def transaction() -> Transaction:

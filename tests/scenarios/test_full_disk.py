@@ -17,8 +17,9 @@ from syncer.files import Disk
 from syncer.files.syscalls import exchange
 from syncer.model import Entry
 from tests.crash.receiver import Place, SyncerReceiver
+from tests.crash.stops import GROWING, Failing
 from tests.crash.transactions import catalogue
-from tests.crash.ways import GROWING, Bench, Failing
+from tests.crash.ways import Bench
 from tests.e2e.harness import Pair, paired, wait_until
 from tests.unit.apply.trees import read_tree
 
