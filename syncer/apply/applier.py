@@ -101,6 +101,11 @@ class Applier:
                 self._may_have_leftovers = False
             self._stages.make_ready(root)
 
+    def remove_empty(self) -> None:
+        """At the start: remove what an earlier life had made ready and never used, as far as the disk lets us."""
+        with contextlib.suppress(ApplyError, OSError):
+            remove_empty_areas(self._root, self._domain, self._node_id, self._disk)
+
     def limits(self, users: tuple[str, ...], groups: tuple[str, ...], *, may_probe: bool) -> list[str]:
         """Return a sentence for each thing that cannot be held here of what production may send."""
         return self._preflight.limits(users, groups, may_probe=may_probe)
@@ -114,7 +119,7 @@ class Applier:
         """Close the areas, and remove those with nothing in them, as far as the disk lets us."""
         with contextlib.suppress(ApplyError, OSError):
             self._stages.close()
-            remove_empty_areas(self._root, self._domain, self._node_id, self._disk)
+        self.remove_empty()
 
     def _leftovers(self, root: Root) -> Leftovers:
         """Keep the newest attempt's staging for its contents, and remove older ones."""

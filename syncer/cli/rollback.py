@@ -32,7 +32,7 @@ def command(invocation: Invocation, *, domain: str, generation: int, dry_run: bo
         return _show(plan, as_json=as_json)
     for line in _plan_lines(plan):
         note(line)
-    note("production sends nothing more to it until `syncer resume TARGET` there, which compares everything")
+    note("afterwards production sends nothing to it until `syncer resume TARGET` there, which compares everything")
     confirm(f"Go back to generation {generation}?", yes=yes)
     # Only what was shown: where something has arrived meanwhile, it is refused.
     result = invocation.call("rollback", {**arguments, "dry_run": False, "from": plan["from"], "by": _person()})

@@ -138,6 +138,15 @@ class CheckedCommits:
             forget_unchecked(writer, self._domain)
         self.trouble = ""
 
+    def result(self) -> CommandFailure | None:
+        """Return how the latest check failed; None where it passed, or there is none."""
+        return self.services.check_failure if self.services is not None else None
+
+    def keep_result(self, failure: CommandFailure | None) -> None:
+        """Show `failure` as the latest: what was checked since is not what stands."""
+        if self.services is not None:
+            self.services.check_failure = failure
+
     def acknowledged(self) -> None:
         """The acknowledgement has left: reload, unless the group that it ended was torn. Returns at once."""
         pending = self._pending

@@ -108,6 +108,11 @@ class Destination(DestinationState):
         if not self._has_intent and not self._root_trouble():
             self._applier.tidy()
 
+    def begin_agent(self) -> None:
+        """Do what an agent does once at its start, on the worker: remove what a kill left, and end what it cut off."""
+        self._applier.remove_empty()
+        self.checked.recover()
+
     def opening(
         self, hello: Hello, begin: Begin, adopted: Sequence[BaseRow] = (), vanished: Sequence[bytes] = ()
     ) -> Opening:

@@ -115,7 +115,7 @@ class Receiver:
     def recover(self) -> None:
         """Have every domain do what a crash has left to do; what comes for it waits until then."""
         for lane in self._lanes.values():
-            lane.worker.submit(lane.destination.checked.recover)
+            lane.worker.submit(lane.destination.begin_agent)
 
     async def on_worker(self, domain: str, work: Callable[[], T]) -> T:
         """Run `work` on a domain's worker thread, between two of its transactions, to its end.

@@ -19,12 +19,13 @@ from syncer.apply.rollback import (
     unrestorable,
     with_parents,
 )
-from syncer.errors import ApplyError, RefusedError, UnavailableRootError
+from syncer.errors import ApplyError, CheckFailedError, RefusedError, UnavailableRootError
 from syncer.model import Kind, Known, Problem
 from syncer.replicate.compare import Difference, plan_item, same_entry
 from syncer.replicate.destination import Destination
 from syncer.replicate.kept import KeptOut
 from syncer.replicate.messages import PlanItem
+from syncer.replicate.progress import first_lines
 from syncer.state.generations import read_displaced
 from syncer.state.kept import read_unkept
 from syncer.state.term import read_term
@@ -76,12 +77,22 @@ def plan(destination: Destination, target: int) -> RollbackPlan:
 def roll_back(destination: Destination, chosen: RollbackPlan, person: str) -> RollbackDone:
     """Carry out what `plan` said, as a transaction of its own, and keep production from undoing it.
 
-    Raises ApplyError where the disk refuses, CheckFailedError where the domain's check does: nothing has changed then.
+    Raises ApplyError where the disk refuses, RefusedError where the domain's check does: nothing has changed then.
     """
     hold = destination.rolled_back
+    before = destination.checked.result()
     attempt = destination.attempt(chosen.way.changes, read_term(destination.store))
     try:
         done = _carry_out(destination, chosen, attempt, hold.promise(chosen.target, person))
+    except CheckFailedError as failed:
+        hold.withdraw()
+        destination.checked.keep_result(before)
+        said = "; ".join(first_lines(failed.failure.output))
+        raise RefusedError(
+            f"generation {chosen.target} of {destination.domain} was not brought back: its check "
+            f"({failed.failure.command}) refuses it, exit {failed.failure.exit}{': ' if said else ''}{said}; nothing "
+            "was changed"
+        ) from failed
     except BaseException:
         # What has an intent is carried to its end later, with what was promised for it.
         if destination.is_undone():

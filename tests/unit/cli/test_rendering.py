@@ -22,6 +22,12 @@ def status(**domain: Any) -> dict[str, Any]:
     return found
 
 
+def read_wholly(document: dict[str, Any]) -> dict[str, Any]:
+    for domain in document["domains"]:
+        domain["problems"] = []
+    return document
+
+
 def rendered(document: dict[str, Any]) -> str:
     out = io.StringIO()
     Console(file=out, width=400).print(render_status(document))
@@ -66,7 +72,15 @@ def rendered(document: dict[str, Any]) -> str:
     ],
 )
 def test_production_says_what_each_target_lacks(domain: dict[str, Any], text: str, severity: Severity) -> None:
-    assert sentences(status(**domain)) == [(text, severity)]
+    assert sentences(read_wholly(status(**domain))) == [(text, severity)]
+
+
+def test_what_production_itself_cannot_handle_is_missing_on_every_target() -> None:
+    document = read_wholly(status(changes_behind=0, problems=[]))
+    document["domains"][0]["problems"] = [{"path": "pipe", "reason": "is a FIFO"}]
+    [sentence] = sentences(document)
+    assert sentence.text == "failing over to dr-a now would lose 1 path that could not be handled (see problems)"
+    assert sentence.severity is Severity.LATE
 
 
 def test_failover_says_only_what_it_was_told() -> None:

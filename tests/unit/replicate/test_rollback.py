@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import blake3
 import pytest
 
-from syncer.errors import ApplyError, Reason, RefusedError, UnavailableRootError
+from syncer.apply.candidate import Candidate
+from syncer.errors import ApplyError, CheckFailedError, CommandFailure, Reason, RefusedError, UnavailableRootError
 from syncer.files import Disk
 from syncer.model import Change, Cursor, Patterns, Term
 from syncer.replicate import rollback
@@ -269,3 +270,31 @@ def apply_known(destination: Destination, core: Core, name: str, data: bytes) ->
         attempt.write(wanted, data, 0, False)
     opening = destination.opening(HELLO, Begin(full=False, start=None, end=Cursor("index", "run", 9)))
     destination.commit(destination.finish(attempt, opening), opening, 0.0, 1)
+
+
+class RefusingServices:
+    """A domain whose check refuses everything, as production's state of now does not deserve."""
+
+    has_check = True
+    has_reload = False
+    check_failure: CommandFailure | None = None
+    reload_failure: CommandFailure | None = None
+
+    def check(self, generation: int, term: int, candidate: Candidate | None) -> None:
+        self.check_failure = CommandFailure("nginx -t", "1", 0.1, "unknown directive\n")
+        raise CheckFailedError("refused", self.check_failure)
+
+    def reload_soon(self, generation: int, term: int, done: Callable[[], None]) -> None:
+        raise AssertionError("nothing was applied")
+
+
+def test_what_the_check_refuses_is_not_brought_back_and_what_stands_is_not_blamed(core: Core) -> None:
+    core.write({"a": b"two"})
+    services = RefusingServices()
+    destination = Destination(DOMAIN, core.root, Patterns(), core.store, [], services=services)
+    plan = rollback.plan(destination, 1)
+    with pytest.raises(RefusedError, match=r"check \(nginx -t\) refuses it, exit 1: unknown directive; nothing was"):
+        rollback.roll_back(destination, plan, "alice")
+    assert contents(core)["a"] == b"two"
+    assert services.check_failure is None
+    assert destination_of(core).trouble() == ""
