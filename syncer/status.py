@@ -81,6 +81,7 @@ def _exit_code(
         return 3 if never or late or failed or differs else 0
     codes = [_target_code(target, node.settings.node.behind_after) for target in targets]
     codes += [4 for domain in domains if domain["state"] == "unavailable"]
+    codes += [3 for domain in domains if domain["problems"]]
     return gravest(codes)
 
 

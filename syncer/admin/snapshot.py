@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal
 
+from syncer.admin.progress import while_working
 from syncer.errors import ConfigurationError, Reason, SyncerError, UnreachableError
 from syncer.model import shown
 from syncer.replicate import messages as m
@@ -58,18 +60,10 @@ async def synchronize(
         return list(await asyncio.gather(*works))
 
     working = asyncio.create_task(work())
-    try:
-        while not working.done() or not events.empty():
-            getting = asyncio.create_task(events.get())
-            await asyncio.wait({working, getting}, return_when=asyncio.FIRST_COMPLETED)
-            if getting.done():
-                yield getting.result()
-            else:
-                getting.cancel()
-        results = working.result()
-    finally:
-        working.cancel()
-    yield "result", _result(chosen, results)
+    async with aclosing(while_working(working, events)) as said:
+        async for event in said:
+            yield event
+    yield "result", _result(chosen, working.result())
 
 
 def choose(node: Node, production: ProductionSide, arguments: dict[str, Any]) -> list[Sender]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal
 
+from syncer.admin.progress import while_working
 from syncer.admin.snapshot import choose, outcome_of, refusal_of
 from syncer.errors import RefusedError, SyncerError, UnreachableError
 from syncer.model import shown
@@ -53,18 +55,10 @@ async def run_verification(
         return [found[sender.stream.target, sender.stream.domain] for sender in chosen]
 
     working = asyncio.create_task(work())
-    try:
-        while not working.done() or not events.empty():
-            getting = asyncio.create_task(events.get())
-            await asyncio.wait({working, getting}, return_when=asyncio.FIRST_COMPLETED)
-            if getting.done():
-                yield getting.result()
-            else:
-                getting.cancel()
-        results = working.result()
-    finally:
-        working.cancel()
-    yield "result", _document(chosen, results)
+    async with aclosing(while_working(working, events)) as said:
+        async for event in said:
+            yield event
+    yield "result", _document(chosen, working.result())
 
 
 async def _one(

@@ -38,7 +38,8 @@ def sentences(status: dict[str, Any]) -> list[Sentence]:
         return [Sentence(f"this node is {status['mode']}: it neither sends nor accepts changes", Severity.BAD)]
     if not status["targets"]:
         return [Sentence("there is nothing to fail over to: no [[failover]] is configured", Severity.BAD)]
-    return [_of_target(target) for target in status["targets"]]
+    unread = sum(len(domain["problems"]) for domain in status["domains"])
+    return [_of_target(target, unread) for target in status["targets"]]
 
 
 def stream_severity(domain: dict[str, Any]) -> Severity:
@@ -57,7 +58,8 @@ def target_severity(target: dict[str, Any]) -> Severity:
     return min(found, key=order.index, default=Severity.BAD)
 
 
-def _of_target(target: dict[str, Any]) -> Sentence:
+def _of_target(target: dict[str, Any], unread: int) -> Sentence:
+    """`unread`: paths that production itself could not handle, so that no target has them."""
     start = f"failing over to {target['name']} now would lose"
     severity = target_severity(target)
     unknown = [domain["name"] for domain in target["domains"] if domain["changes_behind"] is None]
@@ -69,7 +71,9 @@ def _of_target(target: dict[str, Any]) -> Sentence:
     lost = [_lost(domain) for domain in target["domains"] if domain["changes_behind"] and domain["name"] not in never]
     if never:
         lost.insert(0, f"all of {', '.join(never)}, which it has never received")
-    lacking = sum(len(domain.get("problems", ())) for domain in target["domains"])
+    lacking = unread + sum(len(domain.get("problems", ())) for domain in target["domains"])
+    if unread and severity is Severity.GOOD:
+        severity = Severity.LATE
     if lacking and not lost:
         lost.append(f"{counted(lacking, 'path')} that could not be handled (see problems)")
     if not lost:

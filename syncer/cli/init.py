@@ -111,6 +111,7 @@ def _make_state(settings: Settings) -> tuple[str, str]:
     from syncer.state.store import StateStore
     from syncer.trust import identity
 
+    identity.require_whole(settings.node.state)
     with StateStore.open(settings.node.state, create=True) as store:
         found = identity.create(settings.node.state, store.node_id, settings.node.name)
         return store.node_id, found.fingerprint

@@ -14,7 +14,7 @@ mode = {mode}          # production | failover: what this node starts as
 state = {state}
 listen = {listen}      # where other nodes reach this one; port 0: any, shown in status
 # rescan = "1h"                 # full scan of every domain, beside the changes seen at once
-# peer_timeout = "30s"          # silence of production that raises peer.silent
+# peer_timeout = "30s"          # silence of production after which status is not green
 # behind_after = "30s"          # lag that counts as behind
 
 # One table for each configuration tree, with the same name on production and on failover; the path is

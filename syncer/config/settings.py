@@ -22,7 +22,7 @@ class NodeSettings:
     rescan: float
     """Seconds between full scans."""
     peer_timeout: float
-    """Seconds of silence of production that raise peer.silent."""
+    """Seconds of silence of production after which status says so."""
     behind_after: float
     """Seconds of lag that count as behind."""
 

@@ -25,6 +25,7 @@ from syncer.node.failover import FailoverSide
 from syncer.node.memory import keep_small
 from syncer.node.production import ProductionSide
 from syncer.replicate.progress import Phase
+from syncer.replicate.reconnect import first_of
 from syncer.state.lock import StateLock
 from syncer.state.peers import Peer
 from syncer.state.store import StateStore
@@ -36,6 +37,8 @@ from syncer.trust.tls import server_credentials, server_options
 
 log = logging.getLogger(__name__)
 
+LOOK_AT_STATE_EVERY = 2.0
+"""Seconds between two looks at whether node.db is still where it was opened."""
 SWITCH_INTERVAL = 0.0005
 """Seconds a thread may keep the interpreter: the default of 5 ms would show in the latency of every change."""
 DRAIN_SECONDS = 5.0
@@ -209,6 +212,16 @@ async def run_agent(settings: Settings) -> None:
         lock.release()
 
 
+async def keep_state(node: Node) -> None:
+    """End the node where somebody removes or replaces its node.db; ends only by cancellation."""
+    while True:
+        await asyncio.sleep(LOOK_AT_STATE_EVERY)
+        try:
+            await asyncio.to_thread(node.store.require_in_place)
+        except StateError as error:
+            node.fail(error)
+
+
 async def _supervise(node: Node, stopping: asyncio.Event) -> None:
     """Run until told to stop, or until a part fails."""
 
@@ -222,12 +235,20 @@ async def _supervise(node: Node, stopping: asyncio.Event) -> None:
             tasks.create_task(until_told())
             tasks.create_task(node.failed())
             tasks.create_task(keep_small())
+            tasks.create_task(keep_state(node))
             if node.failover is not None:
                 tasks.create_task(node.failover.run())
             if node.production is not None:
                 tasks.create_task(node.production.run())
-    except* _StopError:
-        log.info("%s has stopped", node.settings.node.name)
+    except BaseExceptionGroup as group:
+        failure = first_of(group)
+        if isinstance(failure, _StopError):
+            log.info("%s has stopped", node.settings.node.name)
+        elif isinstance(failure, SyncerError):
+            # A sentence for the operator; everything else is a fault of ours, and is shown as it is.
+            raise failure from group
+        else:
+            raise
 
 
 class _StopError(SyncerError):

@@ -189,6 +189,12 @@ class ProductionSide:
         progress = TargetProgress(stream.target, stream.domain, ack.cursor, view.last_success, "", view.last_full)
         self._loop.run_in_executor(None, record_progress, self._store, progress)
 
+    def reached(self, stream: Stream) -> None:
+        """Have the other streams of a target try again now: it has answered."""
+        for (target, domain), sender in self.senders.items():
+            if target == stream.target and domain != stream.domain and not sender.view().progress.connected:
+                sender.hurry()
+
     def check_failed(self, stream: Stream, failure: CommandFailure) -> None:
         """Raise the event of a transaction that the target's check refused."""
         self.record("check.failed", {"target": stream.target, "domain": stream.domain, **failure._asdict()})

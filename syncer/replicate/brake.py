@@ -67,8 +67,12 @@ class Window:
     was at the beginning: what happened in between makes up for nothing.
     """
 
-    def __init__(self, lost: Iterable[tuple[Trace, float]] = ()) -> None:
-        """Begin with what is remembered of losses; arrivals that are forgotten only make the brake stricter."""
+    def __init__(self, lost: Iterable[tuple[Trace, float]] = (), passed: Iterable[bytes] = ()) -> None:
+        """Begin with what is remembered of losses; arrivals that are forgotten only make the brake stricter.
+
+        `passed` are paths whose deletion a person let pass: one that is put back counts as if it had always stood.
+        """
+        self._passed = set(passed)
         self._lost = {trace.path: (trace, at) for trace, at in lost}
         self._came: dict[bytes, _Arrival] = {}
         self._moved: dict[bytes, _Moved] = {}
@@ -81,7 +85,7 @@ class Window:
 
     def copy(self) -> Window:
         """Return a window that may be tried without changing this one."""
-        other = Window()
+        other = Window(passed=self._passed)
         other._lost = dict(self._lost)
         other._came = dict(self._came)
         other._moved = dict(self._moved)
@@ -132,7 +136,9 @@ class Window:
         if moved is not None:
             stood = moved.trace
             self._came[moved.to] = self._came[moved.to]._replace(origin=None)
-        if stood is None:
+        if stood is None and path in self._passed:
+            self._passed.discard(path)
+        elif stood is None:
             self._came[path] = _Arrival(trace, at)
         elif stood != trace:
             self._filled[path] = (stood, at)

@@ -65,6 +65,8 @@ class _Lane:
     holder: asyncio.Task[None] | None = None
     heard: Heard = field(default_factory=Heard)
     trouble: str = ""
+    ending: str = ""
+    """Why the session that holds the lane is ended by us, for its peer."""
 
     def answer(self, sent_unix_ns: int, now: int) -> m.HeartbeatAnswer:
         """Return failover's sign of life (clocks in Unix nanoseconds)."""
@@ -135,7 +137,7 @@ class Receiver:
             # RACE: another session may have waited for the lock before us; it is ended as well, each once.
             if lane.holder is not None and lane.holder is not ended:
                 ended = lane.holder
-                ended.cancel("superseded")
+                self._end(lane, "a rollback has begun there")
             try:
                 async with asyncio.timeout(LOCK_SECONDS):
                     await lane.lock.acquire()
@@ -162,9 +164,16 @@ class Receiver:
         lane = self._admit(hello, peer_node_id)
         await self._supersede(lane)
         async with lane.lock:
-            lane.holder = asyncio.current_task()
+            task = lane.holder = asyncio.current_task()
+            lane.ending = ""
             try:
                 await self._session(stream, hello, lane)
+            except asyncio.CancelledError:
+                if not lane.ending or task is None:
+                    raise
+                # The peer must hear of it: a call that just stops looks like one that is frozen.
+                task.uncancel()
+                raise RefusedError(lane.ending, Reason.SUPERSEDED) from None
             finally:
                 lane.holder = None
 
@@ -207,7 +216,12 @@ class Receiver:
     async def _supersede(self, lane: _Lane) -> None:
         """End the session that holds the lane; its transaction is finished or given up before ours begins."""
         if lane.holder is not None:
-            lane.holder.cancel("superseded")
+            self._end(lane, "a newer connection has taken its place")
+
+    def _end(self, lane: _Lane, why: str) -> None:
+        assert lane.holder is not None, "somebody holds the lane"
+        lane.ending = f"the connection for domain {lane.destination.domain} was ended: {why}"
+        lane.holder.cancel()
 
     async def _session(self, stream: ServerStream, hello: m.Hello, lane: _Lane) -> None:
         lane.heard = Heard(hello.node_id, hello.node_name, time.monotonic(), hello.head.seq)

@@ -82,9 +82,12 @@ class ReceivingBrake:
                 created.append(trace_of(entry))
         return self._ask(deleted, created, begin)
 
-    def start_anew(self) -> None:
-        """The whole tree passes by a person's word, or is the first: nothing of before counts."""
-        self._trial = Window()
+    def start_anew(self, passed: Iterable[bytes] = ()) -> None:
+        """The whole tree passes by a person's word, or is the first: nothing of before counts, but what comes back.
+
+        `passed` are the paths that go.
+        """
+        self._trial = Window(passed=passed)
         self._arrived = ([], 0.0)
 
     def commit(self) -> None:
@@ -126,7 +129,7 @@ class ReceivingBrake:
     def _question(self, lost: list[Trace], gone: set[bytes], begin: Begin, sentence: str) -> Question | None:
         approved = self._base.approved_paths(self._domain, begin.approval) if begin.approval else None
         if begin.deletions_approved or (approved is not None and all(trace.path in approved for trace in lost)):
-            self.start_anew()
+            self.start_anew(gone)
             return None
         self._trial = None
         sample = tuple(PlanItem(trace.path, "delete", trace.kind, 0) for trace in lost[:SAMPLE])

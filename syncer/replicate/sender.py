@@ -218,6 +218,7 @@ class Sender:
             )
             self._state.progress = after_welcome(self._state.progress, welcome, self.stream.pattern_hash, b"")
             self._state.told.welcomed(welcome)
+            self._production.reached(self.stream)
             self._outcomes.has_problems(welcome.problems)
             self._session, self._state.vitals = session, session.vitals
             self._target_root = None

@@ -72,6 +72,8 @@ class SendingBrake:
         self._approved = store.approved()
         # RACE: read on several threads; replaced as a whole, never changed.
         self._marks: tuple[tuple[float, int], ...] = ()
+        self._passed: tuple[float, frozenset[bytes]] = (0.0, frozenset())
+        """Paths whose deletion a person let pass, and when: one that is put back counts as if it had always stood."""
         self._offers: dict[str, _Offer] = {}
         self._lock = threading.Lock()
         self._braking: Braking | None = None
@@ -172,6 +174,7 @@ class SendingBrake:
         marks = () if approved else self._marks
         if self._approved:
             # CRASH: forgotten after the acknowledgement: asked twice is better than deleted twice.
+            self._passed = (now, self._passed_by(now) | self._approved)
             self._approved = frozenset()
             self._store.replace_approved(())
         marks = marks[self._oldest(marks, now) :]
@@ -186,6 +189,10 @@ class SendingBrake:
         self._marks = ()
         self._store.forget()
 
+    def _passed_by(self, now: float) -> frozenset[bytes]:
+        at, paths = self._passed
+        return paths if now - at <= self._settings.window else frozenset()
+
     def _accept(self, shape: RootShape) -> None:
         self._store.accept_shape(shape)
         self._accepted = shape
@@ -199,9 +206,9 @@ class SendingBrake:
         marks = self._marks
         since = min(marks[self._oldest(marks, now)][1], cursor.seq) if marks else cursor.seq
         deleted = list(snapshot.deletions_since(since))
-        window = Window()
+        window, passed = Window(), self._passed_by(now)
         window.note(
-            (trace_of(item.entry) for item in deleted if item.was_there),
+            (trace_of(item.entry) for item in deleted if item.was_there or item.entry.path in passed),
             (trace_of(entry) for entry in snapshot.arrivals_since(since)),
             now,
         )

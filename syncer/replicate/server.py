@@ -22,6 +22,7 @@ _STATUS = {
     Reason.MALFORMED: grpc.StatusCode.INVALID_ARGUMENT,
     Reason.NOT_PAIRED: grpc.StatusCode.PERMISSION_DENIED,
     Reason.PROTOCOL_VERSION: grpc.StatusCode.UNIMPLEMENTED,
+    Reason.SUPERSEDED: grpc.StatusCode.UNAVAILABLE,
     Reason.SHUTTING_DOWN: grpc.StatusCode.UNAVAILABLE,
     Reason.INTERNAL: grpc.StatusCode.INTERNAL,
 }

@@ -63,6 +63,9 @@ class Production(Protocol):
     def succeeded(self, stream: Stream, ack: m.Ack, *, full: bool) -> None:
         """Record an acknowledgement."""
 
+    def reached(self, stream: Stream) -> None:
+        """The target has answered: its other streams need not wait to try again."""
+
     def check_failed(self, stream: Stream, failure: CommandFailure) -> None:
         """Raise the event of a transaction that the target's check refused."""
 

@@ -35,6 +35,7 @@ class StateStore:
         self._closed = False
         with self.read() as reader:
             self.node_id: str = reader.execute("SELECT node_id FROM node").fetchone()[0]
+        self._inode = os.stat(path).st_ino
 
     @classmethod
     def open(cls, directory: Path, *, create: bool = False) -> StateStore:
@@ -59,6 +60,19 @@ class StateStore:
         except BaseException:
             connection.close()
             raise
+
+    def require_in_place(self) -> None:
+        """Make sure that what is written here is what the next start reads; StateError where node.db was replaced."""
+        try:
+            here = os.stat(self.path).st_ino
+        except OSError:
+            here = 0
+        if here != self._inode:
+            raise StateError(
+                f"{self.path} was removed or replaced while the agent ran, so nothing that it records would last: "
+                "put node.db back from a backup, or begin anew as another node: move the folder away, `syncer init`, "
+                "and pair it (`syncer invite`, `syncer join`)"
+            )
 
     def __enter__(self) -> Self:
         return self

@@ -45,6 +45,15 @@ def create(directory: Path, node_id: str, name: str) -> Identity:
     return load(directory, node_id)
 
 
+def require_whole(directory: Path) -> None:
+    """Refuse a folder that holds an identity but no node.db; IdentityError. Nothing is made."""
+    if (directory / CERTIFICATE_NAME).exists() and not (directory / "node.db").exists():
+        raise IdentityError(
+            f"{directory} holds the identity of a node but not its node.db: restore node.db from a backup, or begin "
+            "anew as another node: move the folder away, `syncer init`, and pair it (`syncer invite`, `syncer join`)"
+        )
+
+
 def load(directory: Path, node_id: str | None = None) -> Identity:
     """Read and check this node's identity; `node_id` is the one that node.db holds.
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from syncer.admin.client import agent_answers, call
+from syncer.config import load
 from syncer.demo.comparison import differences
 from syncer.demo.node import NodeProcess, free_port, wait_until
 from tests.e2e.proxy import Proxy
@@ -37,7 +42,9 @@ class Node(NodeProcess):
         return [event["variables"] for event in self.json("events", "--event", name)["events"]]
 
     def status(self) -> dict[str, Any]:
-        """Return `syncer status --json`, whatever its exit code."""
+        """Return what `syncer status --json` prints, whatever its exit code; without a process where an agent runs."""
+        if self.process is not None and agent_answers(self.state):
+            return asyncio.run(_ask(self.config, "status"))
         return self.json("status", expected=None)
 
     def stream(self, target: str = TARGET, domain: str = DOMAIN) -> dict[str, Any]:
@@ -51,6 +58,13 @@ class Node(NodeProcess):
         ]
         assert isinstance(found, dict)
         return found
+
+    def write_configuration(self, tables: str, node: str = "") -> None:
+        """Write what `init` writes, with further lines for the table `node`."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        head = f'[node]\n{node}name = "{self.name}"\nmode = "{self.mode}"\n'
+        places = f'state = "{self.state}"\nlisten = "{self.address}"\n'
+        self.config.write_text(f"{head}{places}\n{tables}", "utf-8")
 
     def pause(self) -> None:
         """Stop the agent's process where it stands; its connections stay open."""
@@ -95,11 +109,8 @@ class Pair:
 
     def init(self) -> None:
         """Make configuration, state and identity of both."""
-        self.failover.init(self._tables(self.failover))
-        self.production.init(
-            self._tables(self.production)
-            + f'\n[[failover]]\nname = "{TARGET}"\naddress = "{self.address}"\n{self._target}{RETRY}'
-        )
+        for node in (self.failover, self.production):
+            node.init(self.tables_of(node))
         if self._node:
             for node in (self.failover, self.production):
                 text = node.config.read_text("utf-8")
@@ -154,8 +165,42 @@ class Pair:
         """Return once production's stream, as status shows it, is as told."""
         wait_until(lambda: condition(self.production.stream()), timeout, what)
 
-    def _tables(self, node: Node) -> str:
-        return f'[domains.{DOMAIN}]\npath = "{node.root}"\n{self._domain}'
+    def adopt(self, joined: Path) -> None:
+        """Take the identities, pins and states of a pair that has joined before, and start failover."""
+        for node in (self.failover, self.production):
+            shutil.copytree(joined / node.mode, node.state, symlinks=True)
+            node.root.mkdir(exist_ok=True)
+            node.write_configuration(self.tables_of(node), self._node)
+        self.failover.start()
+
+    def keep_joined(self, folder: Path) -> None:
+        """Copy what joining made of both, for others to adopt."""
+        self.failover.stop()
+        for node in (self.failover, self.production):
+            shutil.copytree(node.state, folder / node.mode, symlinks=True)
+        self.failover.start()
+
+    def tables_of(self, node: Node) -> str:
+        """Return the domain's table, and on production the target's."""
+        target = f'\n[[failover]]\nname = "{TARGET}"\naddress = "{self.address}"\n{self._target}{RETRY}'
+        return f'[domains.{DOMAIN}]\npath = "{node.root}"\n{self._domain}' + (target if node is self.production else "")
+
+
+async def _ask(config: Path, command: str) -> dict[str, Any]:
+    return await call(load(config), command, {}, lambda _: None)
+
+
+_KEPT: list[tempfile.TemporaryDirectory[str]] = []
+"""The states of the first pair of this test process: joining takes seconds, and is tested where it matters."""
+
+
+def _joined() -> Path | None:
+    return Path(_KEPT[0].name) if _KEPT else None
+
+
+def _keep_here() -> Path:
+    _KEPT.append(tempfile.TemporaryDirectory(prefix="syncer-joined-"))
+    return Path(_KEPT[0].name)
 
 
 @contextlib.contextmanager
@@ -166,8 +211,13 @@ def paired(folder: Path, *, start: bool = True, **options: Any) -> Iterator[Pair
         if pair.proxy:
             stack.enter_context(pair.proxy)
         stack.callback(pair.end)
-        pair.init()
-        pair.pair()
+        joined = _joined()
+        if joined is not None:
+            pair.adopt(joined)
+        else:
+            pair.init()
+            pair.pair()
+            pair.keep_joined(_keep_here())
         if start:
             pair.start()
         yield pair

@@ -217,3 +217,24 @@ def test_sigterm_ends_an_agent_with_0_and_removes_its_socket(pair: Pair) -> None
     assert pair.production.stop() == 0
     assert not (pair.production.state / "agent.sock").exists()
     assert "Traceback" not in pair.production.log.read_text()
+
+
+def test_a_state_that_is_removed_under_the_agent_ends_it_and_init_makes_no_other(pair: Pair) -> None:
+    node = pair.failover
+    for path in node.state.glob("node.db*"):
+        path.unlink()
+    assert node.process is not None
+    assert node.process.wait(20) == 1
+    node.process = None
+    assert "was removed or replaced while the agent ran" in node.last_words()
+    refused = node.cli("init", check=1).stderr
+    assert "holds the identity of a node but not its node.db" in refused
+    assert "syncer invite" in refused
+    assert not (node.state / "node.db").exists()
+
+
+def test_what_production_cannot_handle_is_never_green(pair: Pair) -> None:
+    os.mkfifo(pair.production.root / "pipe")
+    wait_until(lambda: pair.production.status()["exit_code"] == 3, 10, "the problem counts")
+    shown = pair.production.cli("status", check=3).stdout
+    assert "1 path that could not be handled" in shown

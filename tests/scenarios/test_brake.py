@@ -85,6 +85,13 @@ def test_guarantee_7_deleted_content_waits_for_a_person_who_approves(pair: Pair)
     pair.wait_equal()
     assert names(pair.failover.root) == {"kept", "later"}
     assert engaged(pair) == 1
+    # The word was for that deletion: the same files, put back, are guarded as before.
+    fill(pair.production.root)
+    pair.wait_equal()
+    remove_content(pair.production.root)
+    until_suspended(pair)
+    assert files(pair.failover.root) == FILES
+    assert engaged(pair) == 2
 
 
 def test_diff_shows_what_the_brake_holds_back(pair: Pair) -> None:

@@ -234,3 +234,10 @@ def test_the_count_is_never_less_than_the_paths_whose_content_is_gone(steps: lis
             window.note([file(path, tree.pop(path))], (), float(at))
     gone = [path for path, content in beginning.items() if path not in tree and content not in tree.values()]
     assert len(window.lost) >= len({beginning[path] for path in gone})
+
+
+def test_what_was_let_pass_and_comes_back_is_lost_when_it_goes_again() -> None:
+    window = Window(passed=[b"p1", b"p2"])
+    window.note((), [file("p1", "x"), file("new", "y")], 1.0)
+    window.note([file("p1", "x"), file("new", "y")], (), 2.0)
+    assert list(window.lost) == [b"p1"]

@@ -28,6 +28,9 @@ class FakeProduction:
 
     node_id, name, software = "id", "prod-a", "0"
 
+    def reached(self, stream: object) -> None:
+        """Nobody else waits."""
+
     def __init__(self) -> None:
         self.paused = Pause()
         self.begun = 0

@@ -187,3 +187,14 @@ def test_a_forgotten_target_takes_its_place_and_approvals_along(bench: Bench) ->
     bench.shape = ELSEWHERE
     assert bench.brake.trouble() == ""
     assert BrakeStore(bench.state, "d", "dr-a").approved() == frozenset()
+
+
+def test_what_was_approved_and_put_back_asks_again_when_it_goes(bench: Bench) -> None:
+    bench.write(deletions=FILES[:20])
+    bench.brake.approve(bench.brake.offer(bench.index, bench.cursor, bench.now).id)
+    bench.send()
+    bench.write([file(name, name) for name in FILES[:20]])
+    bench.send()
+    bench.write(deletions=FILES[:20])
+    with pytest.raises(BrakedError):
+        bench.judge()
