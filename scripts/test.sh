@@ -13,6 +13,7 @@ run() {
 }
 may_be_empty=no
 [ $# = 0 ] || may_be_empty=yes
-run -n 2 -m "not serial and not soak" "$@"
+# More workers than cores: most of the time a test of real agents waits.
+run -n 4 --dist worksteal -m "not serial and not soak" "$@"
 may_be_empty=yes
 run -n 0 -m "serial and not soak" "$@"
