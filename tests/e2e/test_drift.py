@@ -83,6 +83,7 @@ def test_edits_are_noticed_in_time_and_shown_on_both_nodes(tmp_path: Path) -> No
         pair.wait_for(lambda stream: stream["drift"] == 0, "production heard that it was over")
 
 
+@pytest.mark.soak
 def test_drift_survives_a_restart_and_is_found_by_the_scan_at_the_start(tmp_path: Path) -> None:
     with edited_pair(tmp_path) as pair:
         assert pair.failover.stop() == 0
@@ -149,6 +150,7 @@ def test_restore_puts_edits_back_at_once(tmp_path: Path) -> None:
         pair.wait_equal()
 
 
+@pytest.mark.soak
 def test_restore_waits_for_production_to_be_there(tmp_path: Path) -> None:
     with edited_pair(tmp_path, domain='drift = "restore"\n') as pair:
         assert pair.production.stop() == 0
@@ -171,6 +173,7 @@ def test_ignore_neither_looks_nor_tells_and_full_is_exact(tmp_path: Path) -> Non
         pair.wait_equal()
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("arguments", [("drift", "nothing"), ("drift", DOMAIN)], ids=["unknown", "known"])
 def test_drift_of_one_domain(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     with edited_pair(tmp_path) as pair:
@@ -181,6 +184,7 @@ def test_drift_of_one_domain(tmp_path: Path, arguments: tuple[str, ...]) -> None
             assert "there is no domain" in pair.failover.cli(*arguments, check=2).stderr
 
 
+@pytest.mark.soak
 def test_a_root_that_goes_away_on_failover_is_no_drift(tmp_path: Path) -> None:
     with edited_pair(tmp_path) as pair:
         root = pair.failover.root

@@ -155,6 +155,7 @@ def test_the_agent_killed_in_the_middle_changes_nothing(pair: Pair) -> None:
     assert generation(pair) == before + 1
 
 
+@pytest.mark.soak
 def test_a_hold_that_ends_while_no_agent_runs_is_honoured_by_the_next(pair: Pair) -> None:
     before = generation(pair)
     with holding(pair, *waiting_line(pair, "b.conf")) as process:
@@ -167,6 +168,7 @@ def test_a_hold_that_ends_while_no_agent_runs_is_honoured_by_the_next(pair: Pair
     assert generation(pair) == before + 1
 
 
+@pytest.mark.soak
 def test_a_hold_without_an_agent_is_honoured_by_one_that_starts(pair: Pair) -> None:
     pair.production.stop()
     with holding(pair, *waiting_line(pair, "c.conf")) as process:
@@ -178,6 +180,7 @@ def test_a_hold_without_an_agent_is_honoured_by_one_that_starts(pair: Pair) -> N
     pair.wait_equal()
 
 
+@pytest.mark.soak
 def test_nested_and_concurrent_holds_add_up(pair: Pair) -> None:
     before = generation(pair)
     inner = pair.production._line("hold", DOMAIN, "--", "sh", "-c", f"echo $SYNCER_HOLD > {pair.production.root}/inner")
@@ -194,6 +197,7 @@ def test_nested_and_concurrent_holds_add_up(pair: Pair) -> None:
     assert generation(pair) == before + 1
 
 
+@pytest.mark.soak
 def test_one_of_several_that_fails_keeps_the_domain_held(pair: Pair) -> None:
     with holding(pair, *waiting_line(pair, "d.conf")) as good:
         wait_until((pair.production.root / "d.conf").exists, 20, "the command ran")

@@ -9,6 +9,8 @@ import pytest
 
 from tests.e2e.harness import Pair, paired
 
+pytestmark = pytest.mark.soak
+
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[Pair]:

@@ -48,6 +48,7 @@ def require_kept(pair: Pair) -> None:
     assert (there / "dir" / "local.conf").read_text() == "failover's own"
 
 
+@pytest.mark.soak
 def test_the_first_synchronization_leaves_them_alone_without_asking(pair: Pair) -> None:
     require_kept(pair)
     assert not (pair.failover.root / "local.conf").exists()
@@ -105,6 +106,7 @@ def test_partial_changes_and_deletions_leave_them_alone(pair: Pair) -> None:
     require_kept(pair)
 
 
+@pytest.mark.soak
 def test_a_full_synchronization_deletes_round_them(pair: Pair) -> None:
     here, there = pair.production.root, pair.failover.root
     pair.production.stop()
@@ -147,6 +149,7 @@ def test_explain_on_failover_names_the_pattern(pair: Pair) -> None:
     assert pair.failover.json("explain", str(pair.failover.root / "main.conf"))["synchronized"]
 
 
+@pytest.mark.soak
 def test_a_pattern_that_is_removed_shows_as_drift_and_full_makes_it_exact(pair: Pair) -> None:
     pair.failover.stop()
     pair.failover.config.write_text(pair.failover.config.read_text().replace(KEEP, ""))

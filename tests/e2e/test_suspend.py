@@ -75,6 +75,7 @@ def test_suspend_and_resume_lose_nothing_and_stop_nothing_else(pair: Pair) -> No
     assert names[-1] != "target.suspended"
 
 
+@pytest.mark.soak
 def test_a_whole_target_stops_and_one_domain_of_it_can_be_resumed(pair: Pair) -> None:
     pair.production.cli("suspend", TARGET)
     (pair.production.root / "second.conf").write_text("x\n")
@@ -90,6 +91,7 @@ def test_a_whole_target_stops_and_one_domain_of_it_can_be_resumed(pair: Pair) ->
     assert "nothing was suspended" in pair.production.cli("resume", TARGET).stdout
 
 
+@pytest.mark.soak
 def test_a_suspension_for_a_while_ends_by_itself(pair: Pair) -> None:
     pair.production.cli("suspend", TARGET, "--for", "6s")
     (pair.production.root / "third.conf").write_text("x\n")

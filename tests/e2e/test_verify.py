@@ -94,6 +94,7 @@ def test_rot_on_failover_is_found_and_repaired_only_when_asked(pair: Pair) -> No
     assert pair.production.stream()["problems"] == []
 
 
+@pytest.mark.soak
 def test_rot_on_production_is_found_and_not_sent_before_a_person_says_so(pair: Pair) -> None:
     pair.production.stop()
     rot(pair.production, "5.conf", "index.db", "entry")
@@ -120,12 +121,14 @@ def test_edits_on_failover_are_findings_and_changes_meanwhile_are_not(pair: Pair
     ]
 
 
+@pytest.mark.soak
 def test_a_target_that_is_away_is_5(pair: Pair) -> None:
     pair.failover.stop()
     pair.wait_for(lambda stream: stream["state"] == "unreachable", "production noticed")
     assert verify(pair, expected=5)["outcome"] == "unreachable"
 
 
+@pytest.mark.soak
 def test_changes_go_on_while_a_slow_verification_reads(tmp_path: Path) -> None:
     # About 20 s of reading on failover: the stream must not wait for it.
     with equal_pair(tmp_path, domain='verify = "1s"\nverify_rate = "1MiB"\n') as pair:

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from syncer.apply.applier import Applier
 from syncer.apply.candidate import Candidate
@@ -57,6 +57,8 @@ def listed(root: Path, candidate: Candidate | ViewError | None) -> Listing:
 
 
 @pytest.mark.needs_root
+# Each example mounts an overlay in a process of its own.
+@settings(max_examples=12)
 @given(trees, trees)
 def test_the_check_sees_what_stands_afterwards(before: dict[bytes, Node], after: dict[bytes, Node]) -> None:
     with three_roots() as (old, new, target):

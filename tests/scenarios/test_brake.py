@@ -103,6 +103,7 @@ def test_diff_shows_what_the_brake_holds_back(pair: Pair) -> None:
     assert files(pair.failover.root) == FILES
 
 
+@pytest.mark.soak
 def test_snapshot_with_yes_does_what_the_brake_asked_for(pair: Pair) -> None:
     remove_content(pair.production.root)
     until_suspended(pair)
@@ -110,6 +111,7 @@ def test_snapshot_with_yes_does_what_the_brake_asked_for(pair: Pair) -> None:
     assert names(pair.failover.root) == {"kept"}
 
 
+@pytest.mark.soak
 def test_restored_files_go_on_by_themselves(pair: Pair) -> None:
     before = names(pair.failover.root)
     remove_content(pair.production.root)
@@ -133,6 +135,7 @@ def test_many_small_deletions_add_up(pair: Pair) -> None:
     assert engaged(pair) == 1
 
 
+@pytest.mark.soak
 def test_more_deletions_after_the_approval_ask_again(pair: Pair) -> None:
     (pair.production.root / "d0").rename(pair.production.root.parent / "d0")
     until_suspended(pair)
@@ -151,6 +154,7 @@ def test_a_renamed_tree_does_not_brake(pair: Pair) -> None:
     assert engaged(pair) == 0
 
 
+@pytest.mark.soak
 def test_temporary_files_do_not_brake(pair: Pair) -> None:
     limit = int(0.3 * (FILES + 4))
     for number in range(2 * limit):
@@ -186,6 +190,7 @@ def test_failover_brakes_by_its_own_limit(pair: Pair) -> None:
     assert names(pair.failover.root) == {"kept"}
 
 
+@pytest.mark.soak
 def test_failovers_brake_lets_go_when_the_files_are_back(pair: Pair) -> None:
     loosen(pair)
     remove_content(pair.production.root)
@@ -195,6 +200,7 @@ def test_failovers_brake_lets_go_when_the_files_are_back(pair: Pair) -> None:
     wait_until(lambda: pair.production.stream()["state"] == "streaming", 10.0, "it streams again")
 
 
+@pytest.mark.soak
 def test_failovers_brake_adds_up_across_restarts(pair: Pair) -> None:
     loosen(pair)
     limit = int(0.3 * (FILES + 4))

@@ -87,6 +87,7 @@ def test_guarantee_7_a_mount_below_the_root_that_goes_suspends_until_it_is_back(
     assert names(below.failover.root) == {*before, "late"}
 
 
+@pytest.mark.soak
 def test_a_mount_that_is_meant_to_be_gone_can_be_approved(below: Pair) -> None:
     unmount(below.production.root / "data")
     until_suspended(below)
@@ -98,6 +99,7 @@ def test_a_mount_that_is_meant_to_be_gone_can_be_approved(below: Pair) -> None:
     below.wait_equal()
 
 
+@pytest.mark.soak
 def test_a_mount_that_did_not_come_up_at_boot_suspends(below: Pair, disk: Path) -> None:
     before = names(below.failover.root)
     below.production.stop()
@@ -136,6 +138,7 @@ def test_a_root_whose_mount_goes_suspends_until_it_is_back(at_root: Pair, disk: 
     assert names(at_root.failover.root) == before
 
 
+@pytest.mark.soak
 def test_a_root_whose_mount_is_meant_to_be_gone_can_be_approved(at_root: Pair) -> None:
     unmount(at_root.production.root)
     until_suspended(at_root)

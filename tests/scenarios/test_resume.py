@@ -82,6 +82,7 @@ def test_failover_killed(pair: Pair) -> None:
         pair.failover.start()
 
 
+@pytest.mark.soak
 def test_both_killed_again_and_again(pair: Pair) -> None:
     with resumes(pair):
         for round_ in range(4):
@@ -92,6 +93,7 @@ def test_both_killed_again_and_again(pair: Pair) -> None:
             victim.start()
 
 
+@pytest.mark.soak
 def test_failover_stopped_for_a_while(pair: Pair) -> None:
     with resumes(pair):
         pair.failover.stop()
@@ -101,6 +103,7 @@ def test_failover_stopped_for_a_while(pair: Pair) -> None:
         pair.failover.start()
 
 
+@pytest.mark.soak
 def test_connection_cut(pair: Pair) -> None:
     assert pair.proxy is not None
     with resumes(pair):
@@ -127,6 +130,7 @@ def test_failover_frozen(pair: Pair) -> None:
         pair.failover.resume()
 
 
+@pytest.mark.soak
 def test_index_deleted(pair: Pair) -> None:
     with fills_anew(pair):
         pair.production.stop()
@@ -149,6 +153,7 @@ def put_index_back(pair: Pair, where: Path) -> None:
         shutil.copy(file, pair.production.state)
 
 
+@pytest.mark.soak
 def test_an_older_index_put_back_and_written_to(pair: Pair, tmp_path: Path) -> None:
     pair.production.stop()
     copy_index(pair, tmp_path / "copy")

@@ -51,6 +51,7 @@ def test_a_root_that_moves_away_suspends_and_its_return_resumes(pair: Pair, tmp_
     pair.wait_equal()
 
 
+@pytest.mark.soak
 def test_a_root_missing_at_the_start_suspends(pair: Pair, tmp_path: Path) -> None:
     before = names(pair.failover.root)
     pair.production.stop()
@@ -75,6 +76,7 @@ def test_an_emptied_root_waits_for_a_person(pair: Pair) -> None:
     assert names(pair.failover.root) == set()
 
 
+@pytest.mark.soak
 def test_an_emptied_root_that_is_filled_again_goes_on_by_itself(pair: Pair) -> None:
     shutil.rmtree(pair.production.root / "sub")
     for path in pair.production.root.iterdir():
@@ -104,6 +106,7 @@ def test_special_files_are_problems_and_the_rest_goes_on(pair: Pair) -> None:
     assert not (pair.failover.root / "fifo").exists()
 
 
+@pytest.mark.soak
 def test_a_file_that_becomes_unhandled_stays_on_failover(pair: Pair) -> None:
     (pair.production.root / "f1").unlink()
     os.mkfifo(pair.production.root / "f1")
@@ -168,6 +171,7 @@ def test_a_replaced_root_on_failover_suspends_and_the_right_one_goes_on(pair: Pa
     pair.wait_equal()
 
 
+@pytest.mark.soak
 def test_a_missing_root_on_failover_is_shown_before_anything_is_sent(pair: Pair, tmp_path: Path) -> None:
     pair.failover.root.rename(tmp_path / "real")
     until_suspended(pair, "the missing root suspended the target")
