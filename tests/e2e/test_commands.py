@@ -89,7 +89,9 @@ def test_status_without_an_agent_is_5(idle: Pair) -> None:
     assert idle.production.status()["agent"] == "stopped"
 
 
-@pytest.mark.parametrize("running", [True, False], ids=["with agent", "without agent"])
+@pytest.mark.parametrize(
+    "running", [pytest.param(True, id="with agent"), pytest.param(False, id="without agent", marks=pytest.mark.soak)]
+)
 def test_snapshot_dry_run_and_diff(tmp_path: Path, running: bool) -> None:
     # Not automatic, so that what differs stays until it is asked for.
     with paired(tmp_path, start=False, target="automatic = false\n") as pair:
@@ -166,7 +168,9 @@ def test_failover_says_that_production_is_silent(tmp_path: Path) -> None:
         wait_until(lambda: pair.failover.status()["exit_code"] == 5, 10, "failover missed production")
 
 
-@pytest.mark.parametrize("running", [True, False], ids=["with agent", "without agent"])
+@pytest.mark.parametrize(
+    "running", [pytest.param(True, id="with agent"), pytest.param(False, id="without agent", marks=pytest.mark.soak)]
+)
 def test_a_root_with_other_files_waits_for_approval(idle: Pair, running: bool) -> None:
     other, same = idle.failover.root / "other.conf", idle.failover.root / "main.conf"
     other.write_text("not production's\n")

@@ -100,6 +100,7 @@ def test_a_problem_comes_and_goes(pair: Pair) -> None:
     wait_until(lambda: variables(pair.production, "problem.cleared"), 20, "its end was told")
 
 
+@pytest.mark.soak
 def test_a_wrong_token_is_told_and_an_unknown_event_is_a_usage_error(pair: Pair) -> None:
     token = pair.failover.json("invite")["token"]
     pair.production.cli("join", pair.address, token)

@@ -26,7 +26,9 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
         yield found
 
 
-@pytest.mark.parametrize("running", [True, False], ids=["with agent", "without agent"])
+@pytest.mark.parametrize(
+    "running", [pytest.param(True, id="with agent"), pytest.param(False, id="without agent", marks=pytest.mark.soak)]
+)
 def test_a_rollback_brings_back_what_was_and_stays_until_resumed(pair: Pair, running: bool) -> None:
     failover, root = pair.failover, pair.failover.root
     if running:

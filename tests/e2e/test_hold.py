@@ -97,7 +97,10 @@ def test_500_files_changed_slowly_arrive_in_one_transaction(pair: Pair) -> None:
     assert variables(pair, "target.suspended") == alarms
 
 
-@pytest.mark.parametrize("resume", [(TARGET,), ("--domain", DOMAIN)], ids=["target", "domain"])
+@pytest.mark.parametrize(
+    "resume",
+    [pytest.param((TARGET,), id="target"), pytest.param(("--domain", DOMAIN), id="domain", marks=pytest.mark.soak)],
+)
 def test_a_failing_command_stays_held_until_somebody_looked(pair: Pair, resume: tuple[str, ...]) -> None:
     before = generation(pair)
     script = f"echo half > {pair.production.root}/half-{len(resume)}.conf; exit 7"
@@ -121,7 +124,7 @@ def test_a_failing_command_stays_held_until_somebody_looked(pair: Pair, resume: 
     pair.wait_equal()
 
 
-@pytest.mark.parametrize("agent", ["running", "killed"])
+@pytest.mark.parametrize("agent", ["running", pytest.param("killed", marks=pytest.mark.soak)])
 def test_a_hold_process_that_is_killed_leaves_the_domain_held(pair: Pair, agent: str) -> None:
     name = f"{agent}.conf"
     with holding(pair, *waiting_line(pair, name)) as process:

@@ -100,6 +100,7 @@ def test_a_suspension_for_a_while_ends_by_itself(pair: Pair) -> None:
     assert pair.production.stream()["suspension"] is None
 
 
+@pytest.mark.soak
 def test_a_suspended_target_that_is_switched_off_is_no_alarm(pair: Pair) -> None:
     pair.production.cli("suspend", TARGET, "--for", "1h")
     before = failures(pair)

@@ -94,6 +94,7 @@ def test_guarantee_7_deleted_content_waits_for_a_person_who_approves(pair: Pair)
     assert engaged(pair) == 2
 
 
+@pytest.mark.soak
 def test_diff_shows_what_the_brake_holds_back(pair: Pair) -> None:
     remove_content(pair.production.root)
     until_suspended(pair)
@@ -147,6 +148,7 @@ def test_more_deletions_after_the_approval_ask_again(pair: Pair) -> None:
     pair.wait_equal()
 
 
+@pytest.mark.soak
 def test_a_renamed_tree_does_not_brake(pair: Pair) -> None:
     for number in range(3):
         (pair.production.root / f"d{number}").rename(pair.production.root / f"e{number}")

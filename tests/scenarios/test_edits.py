@@ -89,6 +89,7 @@ def test_sed_in_place(pair: Pair, root: Path) -> None:
         subprocess.run(["sed", "-i", f"s/10.0.0.{number - 1}/10.0.0.{number}/", str(file)], check=True)
 
 
+@pytest.mark.soak
 def test_git_clone_and_branch_switches(pair: Pair, root: Path, tmp_path: Path) -> None:
     source = tmp_path / "source"
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.com", "-C"]
@@ -194,6 +195,7 @@ def test_random_rewrites(pair: Pair, root: Path) -> None:
         time.sleep(pause)
 
 
+@pytest.mark.soak
 def test_two_edits_of_one_size_within_a_moment_and_an_mtime_put_back(pair: Pair, root: Path) -> None:
     file = root / "same-size"
     for number in range(50):

@@ -129,6 +129,7 @@ def test_the_first_synchronization_onto_other_files_waits_for_a_person(tmp_path:
         pair.wait_equal()
 
 
+@pytest.mark.soak
 def test_etc_with_syncers_own_files_below_it(tmp_path: Path) -> None:
     with paired(tmp_path, start=False) as pair:
         pair.failover.kill()
