@@ -154,13 +154,20 @@ def _held(progress: Progress, facts: Facts) -> Decision | None:
     if facts.mounts is None:
         return Decision(Step.WAIT, Phase.CONNECTING, "file systems were mounted or unmounted: everything is scanned")
     reason = facts.mounts
-    if not reason and facts.emptied and progress.approved_empty_seq != facts.head.seq and progress.cursor is not None:
+    if not reason and facts.emptied and progress.approved_empty_seq != facts.head.seq and not _has_all(progress, facts):
         reason = EMPTIED
     if not reason and progress.braked_seq == facts.head.seq:
         reason = progress.braked
     if not reason or facts.preview:
         return None
     return Decision(Step.REFUSE if facts.requested else Step.WAIT, Phase.SUSPENDED, reason)
+
+
+def _has_all(progress: Progress, facts: Facts) -> bool:
+    """Tell whether the target has nothing that would go: it has received nothing yet, or all that there is."""
+    if progress.cursor is None:
+        return True
+    return progress.trusted and facts.resumable and progress.cursor.seq == facts.head.seq
 
 
 def braking_reason(progress: Progress, facts: Facts, decision: Decision) -> str:

@@ -216,3 +216,10 @@ def test_a_target_that_asks_gets_a_full_synchronization_and_then_the_stream_agai
     assert decide(progress, FACTS, 0.0).step is Step.FULL
     assert decide(after_ack(progress, ack(10)), FACTS, 0.0) == (Step.WAIT, Phase.STREAMING, "")
     assert decide(progress, FACTS._replace(automatic=False), 0.0).step is Step.WAIT
+
+
+def test_a_domain_that_is_empty_on_both_sides_waits_for_nobody() -> None:
+    facts = FACTS._replace(emptied=True)
+    assert decide(connected(10), facts, 0.0) == (Step.WAIT, Phase.STREAMING, "")
+    assert decide(connected(7), facts, 0.0) == (Step.WAIT, Phase.SUSPENDED, EMPTIED)
+    assert decide(connected(10, resumable=False), facts, 0.0) == (Step.WAIT, Phase.SUSPENDED, EMPTIED)
