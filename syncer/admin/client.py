@@ -110,7 +110,12 @@ async def _from_agent(state: Path, command: str, arguments: dict[str, Any]) -> E
 
     from syncer.admin import wire
 
-    options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+    options = [
+        ("grpc.max_receive_message_length", -1),
+        ("grpc.max_send_message_length", -1),
+        # RACE: the short name of another node's socket may be the same a moment later, and must not lead to this one.
+        ("grpc.use_local_subchannel_pool", 1),
+    ]
     with short_name(state, NAME) as name:
         async with grpc.aio.insecure_channel(f"unix:{name}", options=options) as channel:
             method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(

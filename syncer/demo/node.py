@@ -21,7 +21,7 @@ from syncer.errors import SyncerError, UnreachableError
 PACKAGE_PARENT = Path(__file__).parents[2]
 POLL_SECONDS = 0.0005
 """Short, since what is measured lasts milliseconds; a poll itself costs a few microseconds."""
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 COMMAND_SECONDS = 120.0
 
 

@@ -242,3 +242,9 @@ def test_what_production_cannot_handle_is_never_green(pair: Pair) -> None:
     wait_until(lambda: pair.production.status()["exit_code"] == 3, 10, "the problem counts")
     shown = pair.production.cli("status", check=3).stdout
     assert "1 path that could not be handled" in shown
+
+
+def test_two_nodes_asked_by_one_process_answer_for_themselves(pair: Pair) -> None:
+    for _ in range(5):
+        assert pair.production.status()["node"] == "prod-a"
+        assert pair.failover.status()["node"] == TARGET
