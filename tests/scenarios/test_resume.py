@@ -98,7 +98,7 @@ def test_failover_stopped_for_a_while(pair: Pair) -> None:
     with resumes(pair):
         pair.failover.stop()
         edit(pair, 3)
-        wait_until(lambda: pair.production.stream()["state"] == "unreachable", 10.0, "the loss was noticed")
+        wait_until(lambda: pair.production.stream()["state"] == "unreachable", 30.0, "the loss was noticed")
         assert pair.production.cli("status", check=False).returncode == 5
         pair.failover.start()
 
