@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from enum import Enum, IntEnum
 from typing import NamedTuple
 
 DIGEST_SIZE = 32
 """Bytes of a blake3 digest, as every part of syncer stores and sends it."""
+
+EventValue = str | int | float | bool
+"""What a variable of an event can be."""
+RecordEvent = Callable[[str, Mapping[str, EventValue]], None]
+"""Raises an event by its name, with its variables; `node` may be left out. Blocks nobody."""
 
 
 class Kind(IntEnum):

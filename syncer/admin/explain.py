@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from syncer.admin.documents import entry_document
 from syncer.capture.ignore import Scope
 from syncer.capture.keep_local import KeepLocal
 from syncer.config import DomainSettings
 from syncer.errors import ConfigurationError
-from syncer.model import Kind, Known, shown
+from syncer.model import Known, shown
 from syncer.node.protected import protected_paths
 from syncer.replicate.sender import Sender
 
@@ -78,20 +79,7 @@ def _answer(path: str, domain: str | None, wanted: bool, reason: str) -> dict[st
 
 
 def _entry(known: Known | None) -> dict[str, Any] | None:
-    if known is None:
-        return None
-    entry = known.entry
-    return {
-        "kind": entry.kind.name.lower(),
-        "mode": f"{entry.mode:04o}",
-        "owner": entry.owner or str(entry.uid),
-        "group": entry.group or str(entry.gid),
-        "mtime_ns": entry.mtime_ns,
-        "size": entry.size,
-        "digest": entry.digest.hex() if entry.kind is Kind.FILE else "",
-        "link_target": shown(entry.link_target) if entry.link_target else "",
-        "note": entry.note,
-    }
+    return None if known is None else {**entry_document(known.entry), "note": known.entry.note}
 
 
 def _on_the_way(sender: Sender, seq: int | None) -> dict[str, Any]:

@@ -6,9 +6,10 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from syncer.admin.documents import entry_document
 from syncer.apply.retention import reachable
 from syncer.errors import ConfigurationError, RefusedError
-from syncer.model import Entry, Mode, shown
+from syncer.model import Mode, shown
 from syncer.replicate import rollback as way_back
 from syncer.replicate.destination import Destination
 from syncer.state.generations import Displaced, Generation, read_displaced
@@ -144,22 +145,9 @@ def _paths(destination: Destination, number: int) -> list[dict[str, Any]]:
 def _path(row: Displaced, lacking: str) -> dict[str, Any]:
     return {
         "path": shown(row.path),
-        "before": None if row.entry is None else _entry(row.entry),
+        "before": None if row.entry is None else entry_document(row.entry),
         "edited": row.edited,
         "problem": lacking,
-    }
-
-
-def _entry(entry: Entry) -> dict[str, Any]:
-    return {
-        "kind": entry.kind.name.lower(),
-        "mode": f"{entry.mode:04o}",
-        "owner": entry.owner or str(entry.uid),
-        "group": entry.group or str(entry.gid),
-        "mtime_ns": entry.mtime_ns,
-        "size": entry.size,
-        "digest": entry.digest.hex(),
-        "link_target": shown(entry.link_target) if entry.link_target else "",
     }
 
 

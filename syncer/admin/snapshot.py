@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal
 
+from syncer.admin.documents import by_target
 from syncer.admin.progress import while_working
 from syncer.errors import ConfigurationError, Reason, SyncerError, UnreachableError
 from syncer.model import shown
@@ -17,7 +18,6 @@ from syncer.replicate.progress import first_lines
 from syncer.replicate.sender import Sender
 from syncer.replicate.session import Outcome, Planned, Report
 from syncer.replicate.stream import Request
-from syncer.status import gravest
 
 if TYPE_CHECKING:
     from syncer.node.agent import Node
@@ -63,7 +63,7 @@ async def synchronize(
     async with aclosing(while_working(working, events)) as said:
         async for event in said:
             yield event
-    yield "result", _result(chosen, working.result())
+    yield "result", by_target(chosen, working.result())
 
 
 def choose(node: Node, production: ProductionSide, arguments: dict[str, Any]) -> list[Sender]:
@@ -198,14 +198,4 @@ def _approval(approval: m.Approval | None) -> dict[str, Any] | None:
         "deletions": approval.deletions,
         "overwrites": approval.overwrites,
         "sample": [{"path": shown(item.path), "action": item.action} for item in approval.sample],
-    }
-
-
-def _result(chosen: list[Sender], results: list[dict[str, Any]]) -> dict[str, Any]:
-    targets: dict[str, list[dict[str, Any]]] = {}
-    for sender, result in zip(chosen, results, strict=True):
-        targets.setdefault(sender.stream.target, []).append(result)
-    return {
-        "targets": [{"name": name, "domains": domains} for name, domains in targets.items()],
-        "exit_code": gravest([result["exit_code"] for result in results]),
     }

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal
 
+from syncer.admin.documents import by_target
 from syncer.admin.progress import while_working
 from syncer.admin.snapshot import choose, outcome_of, refusal_of
 from syncer.errors import RefusedError, SyncerError, UnreachableError
@@ -17,7 +18,6 @@ from syncer.replicate.sender import Sender
 from syncer.replicate.session import Report
 from syncer.replicate.stream import Request
 from syncer.state.verifications import Finding, record_verification
-from syncer.status import gravest
 
 if TYPE_CHECKING:
     from syncer.node.agent import Node
@@ -58,7 +58,7 @@ async def run_verification(
     async with aclosing(while_working(working, events)) as said:
         async for event in said:
             yield event
-    yield "result", _document(chosen, working.result())
+    yield "result", by_target(chosen, working.result())
 
 
 async def _one(
@@ -150,16 +150,6 @@ def _findings(result: Verified) -> dict[str, Any]:
             for item in result.findings[:FINDINGS_SHOWN]
         ],
         "findings_total": len(result.findings),
-    }
-
-
-def _document(chosen: list[Sender], results: list[dict[str, Any]]) -> dict[str, Any]:
-    targets: dict[str, list[dict[str, Any]]] = {}
-    for sender, result in zip(chosen, results, strict=True):
-        targets.setdefault(sender.stream.target, []).append(result)
-    return {
-        "targets": [{"name": name, "domains": domains} for name, domains in targets.items()],
-        "exit_code": gravest([result["exit_code"] for result in results]),
     }
 
 

@@ -13,7 +13,7 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from syncer.apply.area import Area, remove_empty_areas
+from syncer.apply.area import remove_empty_areas
 from syncer.apply.areas import Areas
 from syncer.apply.attempt import Attempt
 from syncer.apply.candidate import Check
@@ -109,11 +109,6 @@ class Applier:
     def limits(self, users: tuple[str, ...], groups: tuple[str, ...], *, may_probe: bool) -> list[str]:
         """Return a sentence for each thing that cannot be held here of what production may send."""
         return self._preflight.limits(users, groups, may_probe=may_probe)
-
-    def areas(self) -> list[Area]:
-        """Return the domain's private directories, that of the root's own mount first."""
-        with self._open_root() as root:
-            return self._stages.areas(root)
 
     def close(self) -> None:
         """Close the areas, and remove those with nothing in them, as far as the disk lets us."""

@@ -79,43 +79,39 @@ class Burst:
             self._access.make_writable(path)
             self._access.opened_up.pop(path, None)
             self._root.forget(path)
-        try:
-            stage = self._stages.for_directory(parent)
+        stage = self._stages.for_directory(parent)
+
+        def move() -> None:
             self._disk.rename_new(self._root.directory(parent), name_of(path), stage.descriptor, aside, path)
-        except (FileNotFoundError, BeneathRootError):
-            return
-        except DiskError as error:
-            if error.number == errno.ENOENT:
-                return
-            if error.number not in _ONE_PATH_ONLY:
-                raise
-            self.problems[path] = f"cannot be deleted here ({os.strerror(error.number)}): {_cure(error.number)}"
-            self.stayed.add(path)
-            return
-        self._undo.append(lambda: self._put_back(path, stage.descriptor, aside))
-        self.removed.append(path)
-        self.changed_directories.add(parent)
+
+        if self._take_away(path, move):
+            self._undo.append(lambda: self._put_back(path, stage.descriptor, aside))
 
     def unlink(self, removal: Removal, successor: bytes) -> None:
         """Remove a name of a file that stands under another path by now, from where it is given back on undo."""
         path = removal.path
         parent = parent_of(path)
         self._access.make_writable(parent)
+        if self._take_away(path, lambda: self._disk.unlink(self._root.directory(parent), name_of(path), path)):
+            self._undo.append(lambda: self._link_back(path, successor))
+
+    def _take_away(self, path: bytes, act: Callable[[], None]) -> bool:
+        """Carry out what makes a name go; False where it was gone, or stays and is a problem."""
         try:
-            self._disk.unlink(self._root.directory(parent), name_of(path), path)
+            act()
         except (FileNotFoundError, BeneathRootError):
-            return
+            return False
         except DiskError as error:
             if error.number == errno.ENOENT:
-                return
+                return False
             if error.number not in _ONE_PATH_ONLY:
                 raise
             self.problems[path] = f"cannot be deleted here ({os.strerror(error.number)}): {_cure(error.number)}"
             self.stayed.add(path)
-            return
-        self._undo.append(lambda: self._link_back(path, successor))
+            return False
         self.removed.append(path)
-        self.changed_directories.add(parent)
+        self.changed_directories.add(parent_of(path))
+        return True
 
     def put_aside_if_empty(self, removal: Removal, aside: bytes) -> None:
         """Move a directory into the stage if nothing is left in it; say what keeps it otherwise."""

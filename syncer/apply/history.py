@@ -13,12 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from syncer.apply.area import Area
 from syncer.apply.displaced_walk import things_of
 from syncer.apply.intake import Intake
-from syncer.apply.integrity import IntegrityCheck, RecordEvent
+from syncer.apply.integrity import IntegrityCheck
 from syncer.apply.kept import KeptContents
 from syncer.apply.retention import oldest_to_forget
 from syncer.config.settings import HistorySettings
 from syncer.files import Disk, DiskError
-from syncer.model import name_of, parent_of
+from syncer.model import RecordEvent, name_of, parent_of
 from syncer.state.generations import Generation, forget_generation, read_generations
 from syncer.state.kept import (
     add_pin,

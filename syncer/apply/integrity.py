@@ -11,15 +11,13 @@ import blake3
 
 from syncer.apply.area import Area
 from syncer.apply.kept import KeptContents
-from syncer.model import shown
+from syncer.model import RecordEvent, shown
 from syncer.state.kept import Kept, Unkept, due_for_check, forget_kept, needing, note_checked, note_unkept
 from syncer.state.store import StateStore
 
 CHECK_AGAIN = 7 * 86400.0
 """Seconds between two readings of a content."""
 READ_AT_ONCE = 1 << 20
-
-RecordEvent = Callable[[str, dict[str, str | int | float | bool]], None]
 
 
 class _Reading(NamedTuple):

@@ -12,6 +12,7 @@ from syncer.capture.deferred import RACY_SECONDS, UNSTABLE_SECONDS, Deferred
 from syncer.capture.findings import Finding
 from syncer.capture.group import Group
 from syncer.capture.ignore import Scope
+from syncer.capture.indexed_tree import IndexedTree
 from syncer.capture.reader import Reads
 from syncer.capture.scan import Scanner
 from syncer.model import Head, Kind, Known, Problem
@@ -72,20 +73,6 @@ class BeforeCommit(Protocol):
         """Look at what the group rests on; `deletes`: it holds deletions."""
 
 
-class _IndexedTree:
-    """The index of one domain as a scanner sees it."""
-
-    def __init__(self, index: CaptureIndex, domain: str) -> None:
-        self._index = index
-        self._domain = domain
-
-    def children(self, directory: bytes) -> Mapping[bytes, Known]:
-        return self._index.children(self._domain, directory)
-
-    def get(self, path: bytes) -> Known | None:
-        return self._index.get(self._domain, path)
-
-
 class TreeCapture:
     """Holds the open group of one domain; everything on one thread."""
 
@@ -108,7 +95,7 @@ class TreeCapture:
         self.is_torn = True
         self._domain = domain
         self._index = index
-        self._tree = _IndexedTree(index, domain)
+        self._tree = IndexedTree(index, domain)
         self._group = Group(self._tree)
         self._scanner = Scanner(
             root,

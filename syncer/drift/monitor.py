@@ -14,8 +14,7 @@ from syncer.capture.tree_watch import TreeWatch
 from syncer.capture.watch import Watcher
 from syncer.drift.look import OnWorker, between_transactions, confirmed, look
 from syncer.errors import SyncerError, UnavailableRootError
-from syncer.events.catalogue import RecordEvent, Value
-from syncer.model import shown
+from syncer.model import EventValue, RecordEvent, shown
 from syncer.replicate.destination import Destination
 from syncer.replicate.drifted import RestorePace
 from syncer.state.drift import forget_drift, read_drift, record_drift
@@ -212,7 +211,7 @@ class DriftMonitor(threading.Thread):
 
     def _tell(self, new: list[bytes]) -> None:
         domain, sample = self._destination.domain, shown(min(new))
-        found: dict[str, Value] = {"domain": domain, "paths": len(new), "sample": sample, "policy": self._policy}
+        found: dict[str, EventValue] = {"domain": domain, "paths": len(new), "sample": sample, "policy": self._policy}
         self._record("drift.detected", found)
 
     def _restore(self) -> None:

@@ -5,21 +5,17 @@ docs/events.md says the same to people, and a test holds both together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from syncer.errors import InvariantError
-
-Value = str | int | float | bool
-"""What a variable can be."""
-RecordEvent = Callable[[str, Mapping[str, Value]], None]
-"""Raises an event by its name, with its variables; `node` may be left out. Blocks nobody."""
+from syncer.model import EventValue
 
 
 class Variable(NamedTuple):
     """One variable of an event."""
 
-    kind: type[str | int | float | bool]
+    kind: type[EventValue]
     meaning: str
 
 
@@ -175,7 +171,7 @@ CATALOGUE: Mapping[str, Definition] = {
 }
 
 
-def checked(name: str, variables: Mapping[str, Value]) -> dict[str, Value]:
+def checked(name: str, variables: Mapping[str, EventValue]) -> dict[str, EventValue]:
     """Return the variables in the catalogue's order, whole numbers as floats where a float is due.
 
     Raises InvariantError where the catalogue knows no such event, or other variables of it.
@@ -184,7 +180,7 @@ def checked(name: str, variables: Mapping[str, Value]) -> dict[str, Value]:
     if definition is None:
         raise InvariantError(f"the event {name!a} is not in the catalogue: a fault in syncer, please report it")
     wrong = sorted(variables.keys() ^ definition.variables.keys())
-    found: dict[str, Value] = {}
+    found: dict[str, EventValue] = {}
     for key, variable in definition.variables.items():
         value = variables.get(key, "")
         if variable.kind is float and type(value) is int:

@@ -16,7 +16,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 
 from syncer.errors import StateError
-from syncer.events.catalogue import Value, checked
+from syncer.events.catalogue import checked
+from syncer.model import EventValue
 from syncer.state.events import EventRow, add_events, last_event_id, prune_events, read_events
 from syncer.state.store import StateStore
 
@@ -46,7 +47,7 @@ class EventJournal:
         self._node_name = node_name
         self._queued = queued
         self._clock = clock
-        self._queue: deque[tuple[float, str, Mapping[str, Value]]] = deque()
+        self._queue: deque[tuple[float, str, Mapping[str, EventValue]]] = deque()
         self._lost = 0
         self._news = threading.Condition()
         self._writing = threading.Lock()
@@ -55,11 +56,11 @@ class EventJournal:
         self._unpruned = PRUNE_EVERY
         self._followers: list[Callable[[], None]] = []
 
-    def record(self, name: str, **variables: Value) -> None:
+    def record(self, name: str, **variables: EventValue) -> None:
         """Raise an event; durable within a second. Raises InvariantError for what the catalogue does not know."""
         self.raise_event(name, variables)
 
-    def raise_event(self, name: str, variables: Mapping[str, Value]) -> None:
+    def raise_event(self, name: str, variables: Mapping[str, EventValue]) -> None:
         """Raise an event, as `record` does; this is the callable that the other rooms get."""
         found = checked(name, {"node": self._node_name, **variables})
         log.info("%s: %s", name, _sentence(found), extra={"event": name, "variables": found})
@@ -143,7 +144,7 @@ class EventJournal:
     def _behind(self, since_id: int, names: Collection[str]) -> list[EventRow]:
         return read_events(self._store, since_id=since_id, names=names, limit=FOLLOWED_AT_ONCE, newest=False)
 
-    def _loss(self, count: int) -> dict[str, Value]:
+    def _loss(self, count: int) -> dict[str, EventValue]:
         return {"node": self._node_name, "count": count}
 
     def _write_all(self) -> None:
@@ -175,5 +176,5 @@ class EventJournal:
             prune_events(self._store, keep=KEPT_EVENTS, before=self._clock() - KEPT_SECONDS)
 
 
-def _sentence(variables: Mapping[str, Value]) -> str:
+def _sentence(variables: Mapping[str, EventValue]) -> str:
     return " ".join(f"{key}={value!a}" for key, value in variables.items())

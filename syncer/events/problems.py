@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from syncer.events.catalogue import RecordEvent
-from syncer.model import Problem, shown
+from syncer.model import Problem, RecordEvent, shown
 
 RAISED_AT_ONCE = 20
 """Paths of one change that get an event each; the rest of them share one."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from syncer.capture.state import CaptureState
-from syncer.events.catalogue import RecordEvent
 from syncer.events.problems import ProblemChanges
+from syncer.model import RecordEvent
 
 
 class CaptureEvents:

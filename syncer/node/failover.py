@@ -17,8 +17,7 @@ from syncer.capture.watch import Watcher
 from syncer.config import Settings
 from syncer.drift.monitor import DriftMonitor, forget_what_is_not_watched
 from syncer.errors import SyncerError
-from syncer.events.catalogue import RecordEvent
-from syncer.model import Mode, Term
+from syncer.model import Mode, RecordEvent, Term
 from syncer.node.protected import protected_paths
 from syncer.replicate.destination import Destination
 from syncer.replicate.receiver import Receiver

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from syncer.errors import RefusedError
-from syncer.events.catalogue import RecordEvent
+from syncer.model import RecordEvent
 from syncer.replicate.pauses import (
     Pause,
     Resumption,

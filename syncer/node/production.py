@@ -17,9 +17,8 @@ from syncer.capture.ignore import Scope, pattern_hash
 from syncer.capture.watch import Watcher
 from syncer.config import DomainSettings, FailoverSettings, Settings
 from syncer.errors import CommandFailure, PeerRejectedError, Reason
-from syncer.events.catalogue import RecordEvent
 from syncer.index.store import IndexStore
-from syncer.model import Head, RootShape, Term
+from syncer.model import Head, RecordEvent, RootShape, Term
 from syncer.node.capture_events import CaptureEvents
 from syncer.node.pauses import Pauses
 from syncer.node.protected import protected_paths

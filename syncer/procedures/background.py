@@ -8,8 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from syncer.errors import SyncerError
-from syncer.events.catalogue import RecordEvent, Value
-from syncer.model import shown
+from syncer.model import EventValue, RecordEvent, shown
 from syncer.procedures.verify import Domain, Production, Verified, verify
 from syncer.replicate.progress import Phase, Step
 from syncer.replicate.sender import Sender
@@ -88,7 +87,7 @@ class BackgroundVerification:
     def _tell(self, sender: Sender, result: Verified) -> None:
         target, domain = sender.stream.target, sender.stream.domain
         sample = shown(result.findings[0].path)
-        found: dict[str, Value] = {"paths": len(result.findings), "sample": sample}
+        found: dict[str, EventValue] = {"paths": len(result.findings), "sample": sample}
         self._record("verify.failed", {"target": target, "domain": domain, **found})
 
 

@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from syncer.capture.doubt import DoubtedTree, FreshReads, StoppedError
 from syncer.capture.ignore import Scope
+from syncer.capture.indexed_tree import IndexedTree
 from syncer.capture.scan import Scanner
 from syncer.index.store import IndexStore
-from syncer.model import Known
 from syncer.replicate.drifted import what_happened
 
 MOST_FINDINGS = 10_000
 """Paths that one verification tells of."""
-
-
-class IndexedTree:
-    """The index of one domain as a scanner asks for it."""
-
-    def __init__(self, index: IndexStore, domain: str) -> None:
-        self._index = index
-        self._domain = domain
-
-    def children(self, directory: bytes) -> Mapping[bytes, Known]:
-        """Return name → what is indexed, of one directory."""
-        return self._index.children(self._domain, directory)
-
-    def get(self, path: bytes) -> Known | None:
-        """Return what is indexed at `path`."""
-        return self._index.get(self._domain, path)
 
 
 class Rereading:

@@ -9,7 +9,6 @@ from pathlib import Path
 from syncer.apply.applier import Applier
 from syncer.apply.areas import Areas
 from syncer.apply.history import History
-from syncer.apply.integrity import RecordEvent
 from syncer.apply.journal import StateJournal
 from syncer.apply.owners import Owners, same_here
 from syncer.capture.ignore import Scope
@@ -17,7 +16,7 @@ from syncer.capture.root_shape import ShapeWatch
 from syncer.config.settings import BrakeSettings, HistorySettings
 from syncer.errors import UnavailableRootError
 from syncer.files import Disk
-from syncer.model import Cursor, Entry, Known, Patterns, Problem
+from syncer.model import Cursor, Entry, Known, Patterns, Problem, RecordEvent
 from syncer.replicate.checked import CheckedCommits, Rollback, Services
 from syncer.replicate.compare import Difference, overlay
 from syncer.replicate.compare import Standing as StandingPath

@@ -5,12 +5,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 
+from syncer.replicate.brake import SAMPLE
 from syncer.replicate.compare import Difference, destroys, plan_item
 from syncer.replicate.messages import Approval, Begin
 from syncer.state.base import Base
-
-SAMPLE = 20
-"""How many paths of a plan that waits for approval are shown."""
 
 
 def first_approval(base: Base, domain: str, differences: Sequence[Difference], begin: Begin) -> Approval | None:

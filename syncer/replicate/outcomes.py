@@ -10,9 +10,8 @@ import asyncio
 from typing import NamedTuple
 
 from syncer.errors import Reason, SyncerError
-from syncer.events.catalogue import RecordEvent
 from syncer.events.problems import ProblemChanges
-from syncer.model import Problem
+from syncer.model import Problem, RecordEvent
 from syncer.replicate.messages import Ack
 from syncer.replicate.progress import Decision, Phase
 

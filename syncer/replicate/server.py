@@ -10,7 +10,7 @@ import grpc
 import grpc.aio
 
 from syncer.errors import Reason, SyncerError
-from syncer.events.catalogue import RecordEvent
+from syncer.model import RecordEvent
 from syncer.replicate import messages as m
 from syncer.replicate import wire
 from syncer.replicate.receiver import Receiver

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from syncer.errors import CommandFailure
-from syncer.events.catalogue import RecordEvent
 from syncer.index.names import OwnerNames
 from syncer.index.snapshot import IndexSnapshot
-from syncer.model import Cursor, Head, Patterns, Problem, Term
+from syncer.model import Cursor, Head, Patterns, Problem, RecordEvent, Term
 from syncer.replicate import messages as m
 from syncer.replicate.pauses import Pause
 from syncer.replicate.progress import Decision, Progress

@@ -93,11 +93,6 @@ class CommandRunner:
         self._cancelled = threading.Event()
         self._waking = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
 
-    @property
-    def is_cancelled(self) -> bool:
-        """Tell whether the agent stops, so that nothing is run any more."""
-        return self._cancelled.is_set()
-
     def cancel(self) -> None:
         """End what runs, and run nothing more; for any thread, may be called again."""
         self._cancelled.set()

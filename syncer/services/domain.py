@@ -9,12 +9,11 @@ from collections.abc import Callable, Sequence
 from syncer.apply.candidate import Candidate
 from syncer.config import DomainSettings
 from syncer.errors import ApplyError, CheckFailedError, CommandError, CommandFailure, Reason, ViewError
+from syncer.model import EventValue, RecordEvent
 from syncer.services.command import Command, CommandRunner
 from syncer.services.reload import Reloader
 
 log = logging.getLogger(__name__)
-
-RecordEvent = Callable[[str, dict[str, str | int | float | bool]], None]
 
 
 class DomainServices:
@@ -96,7 +95,7 @@ class DomainServices:
         self._record("service.failed", self._variables(failure))
         return failure
 
-    def _variables(self, failure: CommandFailure) -> dict[str, str | int | float | bool]:
+    def _variables(self, failure: CommandFailure) -> dict[str, EventValue]:
         return {"node": self._node, "domain": self._settings.name, **failure._asdict()}
 
     def _command(self, words: Sequence[str], generation: int, term: int) -> Command:

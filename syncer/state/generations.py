@@ -13,10 +13,9 @@ _DISPLACED = (
     "kind, mode, uid, gid, owner, group_name, mtime_ns, size, digest, link_target, attributes, link, edited, place"
 )
 # The columns are our own names, no input.
-_INSERT = (
-    f"INSERT OR REPLACE INTO displaced (domain, generation, parent, name, {_DISPLACED})"  # noqa: S608
-    f" VALUES ({', '.join('?' * 18)})"
-)
+_ROW = f"INTO displaced (domain, generation, parent, name, {_DISPLACED}) VALUES ({', '.join('?' * 18)})"
+_INSERT = f"INSERT OR REPLACE {_ROW}"
+_INSERT_NEW = f"INSERT OR IGNORE {_ROW}"
 _OF = f"SELECT parent, name, {_DISPLACED} FROM displaced WHERE domain = ? AND generation = ? ORDER BY parent, name"  # noqa: S608
 _GENERATION = (
     "SELECT number, at, kind, source_node, source_name, term_counter, term_node_id, seq, changes, complete, incomplete,"
@@ -96,8 +95,7 @@ def add_displaced(writer: sqlite3.Connection, domain: str, number: int, displace
     """Record what stood at further paths before a generation, where it is kept; what it has said itself holds."""
     known = writer.execute("SELECT 1 FROM generation WHERE domain = ? AND number = ?", (domain, number)).fetchone()
     if known is not None:
-        statement = _INSERT.replace("INSERT OR REPLACE", "INSERT OR IGNORE")
-        writer.executemany(statement, (_values(domain, number, row) for row in displaced))
+        writer.executemany(_INSERT_NEW, (_values(domain, number, row) for row in displaced))
 
 
 def forget_displaced(writer: sqlite3.Connection, domain: str, number: int, paths: Iterable[bytes]) -> None:

@@ -19,7 +19,7 @@ from syncer.apply.rollback import plan_rollback
 from syncer.apply.survey import identity_of
 from syncer.config.settings import HistorySettings
 from syncer.files import Disk
-from syncer.model import Cursor, DiskIdentity, Entry, Kind, Patterns, Term, is_beneath, parent_of
+from syncer.model import Cursor, DiskIdentity, Entry, EventValue, Kind, Patterns, Term, is_beneath, parent_of
 from syncer.replicate.destination import Destination
 from syncer.state.base import Base, BaseRow
 from syncer.state.cursors import Standing, read_standing
@@ -56,7 +56,7 @@ class Core:
         self.store = StateStore.open(state or where / "state", create=True)
         self.area = self.root.parent / ".syncer" / os.fsdecode(area_name(domain, self.store.node_id))
         self.area.mkdir(parents=True, mode=0o700, exist_ok=True)
-        self.events: list[tuple[str, dict[str, str | int | float | bool]]] = []
+        self.events: list[tuple[str, Mapping[str, EventValue]]] = []
         self.limits = HistorySettings()
         self.now = 1_700_000_000.0
         self._base = Base(self.store)

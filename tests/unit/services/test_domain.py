@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from syncer.config import DomainSettings
 from syncer.demo.node import wait_until
 from syncer.errors import ApplyError, CheckFailedError, Reason, ViewError
-from syncer.model import Patterns
+from syncer.model import EventValue, Patterns
 from syncer.services.command import CommandRunner
 from syncer.services.domain import DomainServices
 
@@ -19,10 +20,10 @@ class Recorded:
     """Takes the events."""
 
     def __init__(self) -> None:
-        self.events: list[tuple[str, dict[str, str | int | float | bool]]] = []
+        self.events: list[tuple[str, dict[str, EventValue]]] = []
 
-    def __call__(self, name: str, variables: dict[str, str | int | float | bool]) -> None:
-        self.events.append((name, variables))
+    def __call__(self, name: str, variables: Mapping[str, EventValue]) -> None:
+        self.events.append((name, dict(variables)))
 
 
 def services(
