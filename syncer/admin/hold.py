@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from syncer.admin.snapshot import choose, synchronize
 from syncer.errors import ConfigurationError, UnavailableRootError
-from syncer.replicate.pauses import Resumption, rolled_back
+from syncer.replicate.pauses import Resumption
 from syncer.state.holds import Hold
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ async def _compared(
     node: Node, production: ProductionSide, arguments: dict[str, Any], chosen: list[Sender], *, dry_run: bool
 ) -> AsyncIterator[Event]:
     """Synchronize fully what was rolled back, or show what that would do."""
-    if not any(rolled_back(sender.view().target_root) for sender in chosen):
+    if not any(sender.view().rolled_back for sender in chosen):
         yield "result", {"targets": [], "exit_code": 0}
         return
     async for event in synchronize(node, production, arguments, dry_run=dry_run, against_base=False, resume=True):

@@ -13,7 +13,6 @@ from syncer.admin.progress import while_working
 from syncer.errors import ConfigurationError, Reason, SyncerError, UnreachableError
 from syncer.model import shown
 from syncer.replicate import messages as m
-from syncer.replicate.pauses import rolled_back
 from syncer.replicate.progress import first_lines
 from syncer.replicate.sender import Sender
 from syncer.replicate.session import Outcome, Planned, Report
@@ -46,7 +45,7 @@ async def synchronize(
     """
     chosen = choose(node, production, arguments)
     if resume:
-        chosen = [sender for sender in chosen if rolled_back(sender.view().target_root)]
+        chosen = [sender for sender in chosen if sender.view().rolled_back]
     approvals = {
         (str(item["target"]), str(item["domain"])): str(item["id"]) for item in arguments.get("approvals") or []
     }

@@ -588,6 +588,7 @@ class HeartbeatAnswer(_message.Message):
     DRIFT_FIELD_NUMBER: _builtins.int
     WANTS_FULL_FIELD_NUMBER: _builtins.int
     EXAMINED_FIELD_NUMBER: _builtins.int
+    ROLLED_BACK_FIELD_NUMBER: _builtins.int
     sent_unix_ns: _builtins.int
     """copied from the Heartbeat"""
     received_unix_ns: _builtins.int
@@ -600,6 +601,8 @@ class HeartbeatAnswer(_message.Message):
     """what was edited there is to be put back: only a full synchronization does it"""
     examined: _builtins.int
     """paths that a verification under way has re-read so far"""
+    rolled_back: _builtins.bool
+    """a person rolled the domain back, and production has not resumed"""
     def __init__(
         self,
         *,
@@ -609,10 +612,11 @@ class HeartbeatAnswer(_message.Message):
         drift: _builtins.int = ...,
         wants_full: _builtins.bool = ...,
         examined: _builtins.int = ...,
+        rolled_back: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["drift", b"drift", "examined", b"examined", "received_unix_ns", b"received_unix_ns", "sent_unix_ns", b"sent_unix_ns", "unavailable", b"unavailable", "wants_full", b"wants_full"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["drift", b"drift", "examined", b"examined", "received_unix_ns", b"received_unix_ns", "rolled_back", b"rolled_back", "sent_unix_ns", b"sent_unix_ns", "unavailable", b"unavailable", "wants_full", b"wants_full"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

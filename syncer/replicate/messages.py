@@ -80,6 +80,8 @@ class HeartbeatAnswer(NamedTuple):
     """What was edited there is to be put back, which only a full synchronization does."""
     examined: int = 0
     """Paths that a verification under way has re-read so far."""
+    rolled_back: bool = False
+    """A person rolled the domain back there, and production has not resumed."""
 
 
 class Begin(NamedTuple):

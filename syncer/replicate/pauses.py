@@ -44,15 +44,6 @@ class Resumption(NamedTuple):
     ended_holds: tuple[Hold, ...]
 
 
-ROLLED_BACK = "was rolled back to generation"
-"""Part of what a target says of a domain that a person rolled back there; see rolled_back."""
-
-
-def rolled_back(target_root: str | None) -> bool:
-    """Tell whether what the target says of its root is that the domain was rolled back."""
-    return ROLLED_BACK in (target_root or "")
-
-
 def pause_of(suspensions: Sequence[Suspension], holds: Sequence[Hold], target: str, domain: str, now: float) -> Pause:
     """Return why nothing is sent at `now` (Unix seconds); of several reasons the one that needs a person most."""
     of_domain = [hold for hold in holds if hold.domain == domain]

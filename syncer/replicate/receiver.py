@@ -71,7 +71,10 @@ class _Lane:
     def answer(self, sent_unix_ns: int, now: int) -> m.HeartbeatAnswer:
         """Return failover's sign of life (clocks in Unix nanoseconds)."""
         here = self.destination
-        return m.HeartbeatAnswer(sent_unix_ns, now, self.trouble, here.drift_count, here.wants_full, here.examined)
+        rolled_back = here.rolled_back.done is not None
+        return m.HeartbeatAnswer(
+            sent_unix_ns, now, self.trouble, here.drift_count, here.wants_full, here.examined, rolled_back
+        )
 
 
 class Node(Protocol):

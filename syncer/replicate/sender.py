@@ -352,6 +352,9 @@ class Sender:
             return
         self._state.progress = after_ack(self._state.progress, outcome)
         self._outcomes.arrived(outcome, full=full)
+        if self._state.vitals is not None:
+            # It takes nothing while it stands at a rollback.
+            self._state.vitals.rolled_back = False
         self._state.told.acknowledged(outcome, time.time(), full=full)
         self._spoiled.clear()
         for path in unstable:

@@ -70,11 +70,13 @@ class Vitals:
         self.drift: int | None = None
         self.wants_full = False
         self.examined = 0
+        self.rolled_back = False
 
     def hear(self, answer: m.HeartbeatAnswer) -> None:
         """Fold a heartbeat's answer in; unsolicited ones only show life."""
         self.unavailable = answer.unavailable
         self.drift, self.wants_full, self.examined = answer.drift, answer.wants_full, answer.examined
+        self.rolled_back = answer.rolled_back
         if not answer.sent_unix_ns:
             return
         now = time.time_ns()

@@ -109,8 +109,8 @@ class StreamView(NamedTuple):
     echoes: int
     problems: tuple[Problem, ...]
     peer_node_id: str
-    target_root: str | None
-    """Why the target's root must not be written to, in its own words."""
+    rolled_back: bool
+    """A person rolled the domain back on the target, and nothing is sent before `syncer resume`."""
     kept_local: tuple[bytes, ...]
     drift: int | None
     """Paths that were edited on the target; None while it has not said."""

@@ -148,7 +148,7 @@ class StreamState:
             told.welcome.echoes if told.welcome else 0,
             told.problems,
             told.welcome.node_id if told.welcome else "",
-            vitals.unavailable if vitals else "",
+            vitals.rolled_back if vitals else False,
             told.kept_local,
             vitals.drift if vitals else None,
             vitals.examined if vitals else 0,

@@ -149,6 +149,7 @@ def decode_from_failover(data: bytes) -> m.FromFailover:
                 beat.drift,
                 beat.wants_full,
                 beat.examined,
+                beat.rolled_back,
             )
         case "want_entries":
             return m.WantEntries(message.want_entries.transaction)

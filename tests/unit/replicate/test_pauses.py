@@ -7,7 +7,6 @@ import pytest
 from syncer.model import Head
 from syncer.replicate.pauses import (
     FORGOTTEN_SECONDS,
-    ROLLED_BACK,
     Cause,
     Pause,
     alarms_due,
@@ -15,7 +14,6 @@ from syncer.replicate.pauses import (
     pause_of,
     replaced,
     resumed,
-    rolled_back,
     suspended,
 )
 from syncer.replicate.progress import Facts, Phase, Progress, Step, decide
@@ -123,10 +121,3 @@ def test_a_forgotten_hold_is_an_alarm_once_an_hour() -> None:
         2,
     ]
     assert alarms_due(BROKEN, 1e9) == 0
-
-
-def test_a_rollback_is_told_from_other_trouble_of_the_target() -> None:
-    assert rolled_back(f"domain nginx {ROLLED_BACK} 7 by root")
-    assert not rolled_back("the root /x is missing")
-    assert not rolled_back("")
-    assert not rolled_back(None)
