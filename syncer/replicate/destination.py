@@ -105,7 +105,7 @@ class Destination(DestinationState):
 
     def tidy(self) -> None:
         """Use a quiet moment: remove what is not needed any more, and prepare the next transaction."""
-        if not self._has_intent and not self._root_trouble():
+        if not self._has_intent and not self.root_trouble():
             self._applier.tidy()
 
     def begin_agent(self) -> None:

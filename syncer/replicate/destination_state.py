@@ -165,7 +165,7 @@ class DestinationState:
 
         On demand an emptied root may be filled again.
         """
-        return self._root_trouble(on_demand=on_demand) or self.rolled_back.sentence()
+        return self.root_trouble(on_demand=on_demand) or self.rolled_back.sentence()
 
     def require_usable_root(self) -> None:
         """Make sure that a rollback may write to the root; raises UnavailableRootError."""
@@ -173,7 +173,8 @@ class DestinationState:
         if trouble:
             raise UnavailableRootError(trouble)
 
-    def _root_trouble(self, *, on_demand: bool = False) -> str:
+    def root_trouble(self, *, on_demand: bool = False) -> str:
+        """Say why nothing at all may be written, "" where it may: as `trouble`, but for a rollback."""
         return self.checked.trouble or self.place.trouble(on_demand=on_demand)
 
     def require_root(self, *, on_demand: bool) -> None:
@@ -181,7 +182,7 @@ class DestinationState:
 
         Raises UnavailableRootError.
         """
-        trouble = self._root_trouble(on_demand=on_demand)
+        trouble = self.root_trouble(on_demand=on_demand)
         if trouble:
             raise UnavailableRootError(trouble)
         self.place.make_where_missing()

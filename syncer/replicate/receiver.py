@@ -71,9 +71,10 @@ class _Lane:
     def answer(self, sent_unix_ns: int, now: int) -> m.HeartbeatAnswer:
         """Return failover's sign of life (clocks in Unix nanoseconds)."""
         here = self.destination
-        rolled_back = here.rolled_back.done is not None
+        # Not looked up once a second as the root is: a resumed domain must not be called rolled back any more.
+        trouble, rolled_back = self.trouble or here.rolled_back.sentence(), here.rolled_back.done is not None
         return m.HeartbeatAnswer(
-            sent_unix_ns, now, self.trouble, here.drift_count, here.wants_full, here.examined, rolled_back
+            sent_unix_ns, now, trouble, here.drift_count, here.wants_full, here.examined, rolled_back
         )
 
 
@@ -231,7 +232,7 @@ class Receiver:
         loop = asyncio.get_running_loop()
         welcome = await loop.run_in_executor(lane.worker, self._welcome, lane.destination, hello)
         await stream.send(welcome)
-        lane.trouble = await asyncio.to_thread(lane.destination.trouble)
+        lane.trouble = await asyncio.to_thread(lane.destination.root_trouble)
         await stream.send(lane.answer(0, time.time_ns()))
         queue: asyncio.Queue[m.FromProduction | None] = asyncio.Queue(QUEUED_MESSAGES)
         sending = asyncio.Lock()
@@ -306,5 +307,5 @@ class Receiver:
         while True:
             await asyncio.sleep(HEARTBEAT)
             if not sending.locked():
-                lane.trouble = await asyncio.to_thread(lane.destination.trouble)
+                lane.trouble = await asyncio.to_thread(lane.destination.root_trouble)
                 await send(lane.answer(0, time.time_ns()))

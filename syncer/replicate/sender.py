@@ -353,8 +353,8 @@ class Sender:
         self._state.progress = after_ack(self._state.progress, outcome)
         self._outcomes.arrived(outcome, full=full)
         if self._state.vitals is not None:
-            # It takes nothing while it stands at a rollback.
-            self._state.vitals.rolled_back = False
+            # Nothing is acknowledged by a root that is away or a domain that stands at a rollback.
+            self._state.vitals.unavailable, self._state.vitals.rolled_back = "", False
         self._state.told.acknowledged(outcome, time.time(), full=full)
         self._spoiled.clear()
         for path in unstable:

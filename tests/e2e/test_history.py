@@ -86,3 +86,16 @@ def test_the_agent_takes_in_by_itself(pair: Pair) -> None:
 
     wait_until(newest, 20, "what was displaced was taken in")
     assert pair.failover.json("history")["domains"][0]["kept_bytes"] > 0
+
+
+def test_production_hears_of_a_rollback_at_once_and_one_resume_ends_it(pair: Pair) -> None:
+    pair.failover.start()
+    wait_until(lambda: pair.production.stream()["state"] != "unreachable", 20, "production reaches it")
+    pair.failover.cli("rollback", DOMAIN, "1", "--yes")
+    # Well below `timeout` (10 s): the stream is ended with its reason, not left to be missed.
+    wait_until(lambda: "syncer resume" in pair.production.stream()["reason"], 5, "production shows why it waits")
+    done = pair.production.json("resume", TARGET, "--yes")
+    assert [target["name"] for target in done["rolled_back"]] == [TARGET]
+    pair.wait_equal()
+    assert (pair.failover.root / "main.conf").read_text() == "second\n"
+    assert pair.production.json("resume", TARGET)["rolled_back"] == []
