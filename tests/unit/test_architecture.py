@@ -14,7 +14,9 @@ PACKAGE = ROOT / "syncer"
 
 LEVELS = [
     ["model", "errors", "summary", "access_list", "attributes", "pb", "__init__"],
-    ["config", "files", "substitution", "state"],
+    # The configuration proves its rules as it loads.
+    ["substitution"],
+    ["config", "files", "state"],
     ["capture", "index", "apply", "trust", "events"],
     ["replicate", "services"],
     ["procedures", "status", "drift"],
@@ -60,6 +62,7 @@ PURE = [
     "services.redaction",
     "apply.retention",
     "apply.rollback",
+    "substitution.mapping",
     "substitution.rules",
     "substitution.rewrite",
 ]
