@@ -29,6 +29,7 @@ class Reason(Enum):
     CONTENT_CHANGED = 17
     CHECK_FAILED = 18
     ROLLED_BACK = 19
+    RULES_DISAGREE = 20
 
 
 class CommandFailure(NamedTuple):

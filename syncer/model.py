@@ -62,6 +62,8 @@ class Entry(NamedTuple):
     """Extended attributes and access lists in the encoding of syncer/attributes.py; b"": none."""
     link: int = 0
     """Of a file: 0 where it has one name, else a number equal for all names of the same file (below 2**63)."""
+    origin: bytes = b""
+    """Of a file that substitution concerns: what production has, encoded by syncer/origin.py; b"": the same bytes."""
 
 
 class DiskIdentity(NamedTuple):

@@ -10,7 +10,7 @@ from blake3 import blake3
 
 from syncer.model import Entry, Kind
 
-_FIXED = struct.Struct(">IBHQQqQIIIIIQ")
+_FIXED = struct.Struct(">IBHQQqQIIIIIQI")
 """Lengths and numbers of one entry; the variable fields follow in the order of their lengths."""
 
 _ENTRIES_AT_ONCE = 1000
@@ -31,11 +31,11 @@ def summarize(entries: Iterable[Entry]) -> bytes:
 
 def _packed(entry: Entry) -> bytes:
     """Return an entry as bytes that no other entry has: each variable field is preceded by its length."""
-    path, kind, mode, uid, gid, owner, group, mtime_ns, size, digest, link_target, _, attributes, link = entry
+    path, kind, mode, uid, gid, owner, group, mtime_ns, size, digest, link_target, _, attributes, link, origin = entry
     user = owner.encode("utf-8", "surrogatepass")
     team = group.encode("utf-8", "surrogatepass")
     fixed = _FIXED.pack(
         len(path), kind, mode, uid, gid, mtime_ns, size, len(user), len(team), len(digest), len(link_target),
-        len(attributes), link,
+        len(attributes), link, len(origin),
     )  # fmt: skip  # the order of the format
-    return b"".join((fixed, path, user, team, digest, link_target, attributes))
+    return b"".join((fixed, path, user, team, digest, link_target, attributes, origin))

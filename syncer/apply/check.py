@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from syncer.attributes import flaw_of
 from syncer.errors import PeerProtocolError
 from syncer.model import DIGEST_SIZE, Change, Entry, Kind, parent_of, path_flaw, shown
+from syncer.origin import flaw_of as flaw_of_origin
 
 EMPTY_DIGEST = bytes.fromhex("af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262")
 """blake3 of no bytes at all."""
@@ -56,7 +57,7 @@ def _require_sound_entry(path: bytes, entry: Entry, sizes: dict[bytes, int]) -> 
         raise PeerProtocolError(f"the peer sent a mode or an owner of {_quoted(path)} that cannot be")
     if not (-_INT64 <= entry.mtime_ns < _INT64 and 0 <= entry.size < _INT64):
         raise PeerProtocolError(f"the peer sent a time or a size of {_quoted(path)} that cannot be")
-    flaw = flaw_of(entry.attributes)
+    flaw = flaw_of(entry.attributes) or flaw_of_origin(entry.origin)
     if flaw is not None:
         raise PeerProtocolError(f"the peer sent {_quoted(path)}, which {flaw}")
     if not 0 <= entry.link < _INT64 or (entry.link and entry.kind is not Kind.FILE):

@@ -83,7 +83,7 @@ class Group:
 
     def _values(self, known: Known) -> tuple[Any, ...]:
         self.seq += 1
-        path, kind, *entry = known.entry
+        path, kind, *entry, _ = known.entry
         before = self._known.get(path)
         same = before is not None and before.entry.digest == known.entry.digest
         digest_seq = self._digest_seqs[path] if same else self.seq

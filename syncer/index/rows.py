@@ -25,7 +25,7 @@ def signed(number: int) -> int:
 
 def entry_of(path: bytes, columns: tuple[Any, ...]) -> Entry:
     """Return the entry that ENTRY_COLUMNS say."""
-    return _new(Entry, (path, _KINDS[columns[0]], *columns[1:]))
+    return _new(Entry, (path, _KINDS[columns[0]], *columns[1:], b""))
 
 
 def known_of(path: bytes, columns: tuple[Any, ...]) -> Known:
@@ -57,7 +57,7 @@ def children_of(directory: bytes, rows: list[tuple[Any, ...]]) -> dict[bytes, Kn
         found[name] = _new(Known, (
             _new(Entry, (
                 prefix + name, kinds[kind], mode, uid, gid, owner, group, mtime, size, digest, target, note,
-                attributes, link,
+                attributes, link, b"",
             )),
             _new(DiskIdentity, (
                 disk_size, disk_mtime, disk_ctime,

@@ -83,6 +83,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """the domain's check refused the transaction; tried again with a newer seq only"""
     REASON_ROLLED_BACK: _Reason.ValueType  # 19
     """a person rolled the domain back here: suspended until resumed"""
+    REASON_RULES_DISAGREE: _Reason.ValueType  # 20
+    """the receiver is configured with rules that are not the inverse of the sender's"""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why something was refused; carried in Reject and in the trailer "syncer-refusal-bin" of an ended call."""
@@ -126,6 +128,8 @@ REASON_CHECK_FAILED: Reason.ValueType  # 18
 """the domain's check refused the transaction; tried again with a newer seq only"""
 REASON_ROLLED_BACK: Reason.ValueType  # 19
 """a person rolled the domain back here: suspended until resumed"""
+REASON_RULES_DISAGREE: Reason.ValueType  # 20
+"""the receiver is configured with rules that are not the inverse of the sender's"""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 class _Kind:
@@ -411,6 +415,7 @@ class Hello(_message.Message):
     USERS_FIELD_NUMBER: _builtins.int
     GROUPS_FIELD_NUMBER: _builtins.int
     START_SERVICES_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
     protocol: _builtins.int
     """version of this protocol: 1"""
     software: _builtins.str
@@ -425,6 +430,8 @@ class Hello(_message.Message):
     """of the substitution rules; empty: none"""
     start_services: _builtins.bool
     """services are meant to run on the receiver; which commands, it knows itself"""
+    rules: _builtins.bytes
+    """the substitution rules of the domain, as substitution/rules.py encodes them"""
     @_builtins.property
     def term(self) -> Global___Term: ...
     @_builtins.property
@@ -465,10 +472,11 @@ class Hello(_message.Message):
         users: _abc.Iterable[_builtins.str] | None = ...,
         groups: _abc.Iterable[_builtins.str] | None = ...,
         start_services: _builtins.bool = ...,
+        rules: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "term", b"term"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "exclude", b"exclude", "groups", b"groups", "head", b"head", "include", b"include", "node_id", b"node_id", "node_name", b"node_name", "path_of_nodes", b"path_of_nodes", "pattern_hash", b"pattern_hash", "protocol", b"protocol", "rule_hash", b"rule_hash", "software", b"software", "start_services", b"start_services", "term", b"term", "users", b"users"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "exclude", b"exclude", "groups", b"groups", "head", b"head", "include", b"include", "node_id", b"node_id", "node_name", b"node_name", "path_of_nodes", b"path_of_nodes", "pattern_hash", b"pattern_hash", "protocol", b"protocol", "rule_hash", b"rule_hash", "rules", b"rules", "software", b"software", "start_services", b"start_services", "term", b"term", "users", b"users"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -642,6 +650,7 @@ class Change(_message.Message):
     NOTE_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     LINK_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
     """0 in a full synchronization"""
     path: _builtins.bytes
@@ -668,6 +677,8 @@ class Change(_message.Message):
     """extended attributes, ACLs among them, see model.Entry"""
     link: _builtins.int
     """of a file with several names: equal for all names of the same file; 0: one name"""
+    origin: _builtins.bytes
+    """of a file that substitution concerns: what the sender has, see syncer/origin.py"""
     def __init__(
         self,
         *,
@@ -687,10 +698,11 @@ class Change(_message.Message):
         note: _builtins.str = ...,
         attributes: _builtins.bytes = ...,
         link: _builtins.int = ...,
+        origin: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "deleted", b"deleted", "digest", b"digest", "gid", b"gid", "group", b"group", "kind", b"kind", "link", b"link", "link_target", b"link_target", "mode", b"mode", "mtime_ns", b"mtime_ns", "note", b"note", "owner", b"owner", "path", b"path", "seq", b"seq", "size", b"size", "uid", b"uid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "deleted", b"deleted", "digest", b"digest", "gid", b"gid", "group", b"group", "kind", b"kind", "link", b"link", "link_target", b"link_target", "mode", b"mode", "mtime_ns", b"mtime_ns", "note", b"note", "origin", b"origin", "owner", b"owner", "path", b"path", "seq", b"seq", "size", b"size", "uid", b"uid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from syncer.attributes import flaw_of
 from syncer.errors import PeerProtocolError
 from syncer.model import DIGEST_SIZE, Change, Cursor, Entry, Kind, path_flaw, shown
+from syncer.origin import flaw_of as flaw_of_origin
 
 MAXIMUM_NUMBER = 2**63 - 1
 """SQLite's largest integer; a greater size, seq or time cannot be stored and is refused."""
@@ -94,4 +95,6 @@ def _carried_flaw(entry: Entry) -> str | None:
         return "has a number of hard links that does not fit its kind"
     if entry.attributes and entry.kind is Kind.UNKNOWN:
         return "has attributes that do not fit its kind"
-    return flaw_of(entry.attributes)
+    if entry.origin and entry.kind is not Kind.FILE:
+        return "has an origin that does not fit its kind"
+    return flaw_of(entry.attributes) or flaw_of_origin(entry.origin)

@@ -48,6 +48,7 @@ def same_entry(wanted: Entry, current: Entry) -> bool:
             and wanted.digest == current.digest
             and wanted.link_target == current.link_target
             and wanted.attributes == current.attributes
+            and wanted.origin == current.origin
             and same_owner(wanted.owner, wanted.uid, current.owner, current.uid)
             and same_owner(wanted.group, wanted.gid, current.group, current.gid)
         )

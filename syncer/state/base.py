@@ -20,12 +20,12 @@ _KINDS = {int(kind): kind for kind in Kind}
 
 _KNOWN_COLUMNS = (
     "parent, name, kind, mode, uid, gid, owner, group_name, mtime_ns, size, digest, link_target, note,"
-    " attributes, link, disk_size, disk_mtime_ns, disk_ctime_ns, inode, device"
+    " attributes, link, origin, disk_size, disk_mtime_ns, disk_ctime_ns, inode, device"
 )
 # The columns are our own names, no input.
 _UPSERT = (
-    f"INSERT OR REPLACE INTO base (domain, {_KNOWN_COLUMNS}, rendered_digest, rule_hash, undo,"  # noqa: S608
-    f" transaction_id) VALUES ({', '.join('?' * 25)})"
+    f"INSERT OR REPLACE INTO base (domain, {_KNOWN_COLUMNS}, transaction_id)"  # noqa: S608
+    f" VALUES ({', '.join('?' * 23)})"
 )
 _CHILDREN = f"SELECT {_KNOWN_COLUMNS} FROM base WHERE domain = ? AND parent = ? AND name > x''"  # noqa: S608
 _ONE = f"SELECT {_KNOWN_COLUMNS} FROM base WHERE domain = ? AND parent = ? AND name = ?"  # noqa: S608
@@ -43,10 +43,6 @@ class BaseRow(NamedTuple):
     entry: Entry
     identity: DiskIdentity
     """What the receiver's disk said right after the apply."""
-    rendered_digest: bytes = b""
-    """Of the bytes on this disk; b"" where they are the source's."""
-    rule_hash: bytes = b""
-    undo: bytes = b""
     transaction: int = 0
 
 
@@ -87,7 +83,7 @@ class Base:
             last = page[-1][:2]
 
     def paths_with_digest(self, domain: str, digest: bytes) -> list[bytes]:
-        """Return the files whose source content has this digest; their bytes may have been edited since."""
+        """Return the files whose content, as applied, has this digest; their bytes may have been edited since."""
         with self._store.read() as reader:
             # The condition on x'' lets SQLite use the partial index.
             rows = reader.execute(
@@ -184,26 +180,28 @@ class Base:
 
 def _values(domain: str, row: BaseRow) -> tuple[Any, ...]:
     """Return a row's columns in the order of _UPSERT; called once a path, so without a loop."""
-    entry, identity, rendered_digest, rule_hash, undo, transaction = row
-    path, kind, mode, uid, gid, owner, group, mtime_ns, size, digest, link_target, note, attributes, link = entry
+    entry, identity, transaction = row
+    path, kind, mode, uid, gid, owner, group, mtime_ns, size, digest, link_target, note, attributes, link, origin = (
+        entry
+    )
     parent, _, name = path.rpartition(b"/")
     disk_size, disk_mtime_ns, disk_ctime_ns, inode, device = identity
     return (
         domain, parent, name, kind.value, mode, uid, gid, storable(owner), storable(group), mtime_ns, size,
-        digest, link_target, storable(note), attributes, link, disk_size, disk_mtime_ns, disk_ctime_ns,
-        signed(inode), signed(device), rendered_digest, rule_hash, undo, transaction,
+        digest, link_target, storable(note), attributes, link, origin, disk_size, disk_mtime_ns, disk_ctime_ns,
+        signed(inode), signed(device), transaction,
     )  # fmt: skip  # one line of columns each, in the order of the statement
 
 
 def _known(row: tuple[Any, ...]) -> Known:
     """Return what a row of _KNOWN_COLUMNS says."""
     parent, name, kind, mode, uid, gid, owner, group, mtime_ns, size, digest, target, note = row[:13]
-    attributes, link, disk_size, disk_mtime_ns, disk_ctime_ns, inode, device = row[13:]
+    attributes, link, origin, disk_size, disk_mtime_ns, disk_ctime_ns, inode, device = row[13:]
     return Known(
         Entry(
             parent + b"/" + name if parent else name,
             _KINDS[kind], mode, uid, gid, owner, group, mtime_ns, size, digest, target, note,
-            attributes, link,
+            attributes, link, origin,
         ),
         DiskIdentity(disk_size, disk_mtime_ns, disk_ctime_ns, unsigned(inode), unsigned(device)),
     )  # fmt: skip  # the fields in the order of the model

@@ -10,10 +10,11 @@ from syncer.model import Entry, Kind, Term, join, name_of, parent_of
 from syncer.state.store import StateStore, storable
 
 _DISPLACED = (
-    "kind, mode, uid, gid, owner, group_name, mtime_ns, size, digest, link_target, attributes, link, edited, place"
+    "kind, mode, uid, gid, owner, group_name, mtime_ns, size, digest, link_target, attributes, link, origin,"
+    " edited, place"
 )
 # The columns are our own names, no input.
-_ROW = f"INTO displaced (domain, generation, parent, name, {_DISPLACED}) VALUES ({', '.join('?' * 18)})"
+_ROW = f"INTO displaced (domain, generation, parent, name, {_DISPLACED}) VALUES ({', '.join('?' * 19)})"
 _INSERT = f"INSERT OR REPLACE {_ROW}"
 _INSERT_NEW = f"INSERT OR IGNORE {_ROW}"
 _OF = f"SELECT parent, name, {_DISPLACED} FROM displaced WHERE domain = ? AND generation = ? ORDER BY parent, name"  # noqa: S608
@@ -130,11 +131,11 @@ def _values(domain: str, number: int, row: Displaced) -> tuple[Any, ...]:
     path, entry, edited, place = row
     where = (domain, number, parent_of(path), name_of(path))
     if entry is None:
-        return (*where, 0, 0, 0, 0, "", "", 0, 0, b"", b"", b"", 0, int(edited), place)
+        return (*where, 0, 0, 0, 0, "", "", 0, 0, b"", b"", b"", 0, b"", int(edited), place)
     return (
         *where, int(entry.kind), entry.mode, entry.uid, entry.gid, storable(entry.owner), storable(entry.group),
-        entry.mtime_ns, entry.size, entry.digest, entry.link_target, entry.attributes, entry.link, int(edited),
-        place,
+        entry.mtime_ns, entry.size, entry.digest, entry.link_target, entry.attributes, entry.link, entry.origin,
+        int(edited), place,
     )  # fmt: skip  # in the order of _DISPLACED
 
 
@@ -154,6 +155,7 @@ def _displaced(row: tuple[Any, ...]) -> Displaced:
         target,
         attributes,
         link,
+        origin,
         edited,
         place,
     ) = row
@@ -161,7 +163,21 @@ def _displaced(row: tuple[Any, ...]) -> Displaced:
     if not kind:
         return Displaced(path, None, bool(edited), place)
     entry = Entry(
-        path, _KINDS[kind], mode, uid, gid, owner, group, mtime_ns, size, digest, target, "", attributes, link
+        path,
+        _KINDS[kind],
+        mode,
+        uid,
+        gid,
+        owner,
+        group,
+        mtime_ns,
+        size,
+        digest,
+        target,
+        "",
+        attributes,
+        link,
+        origin,
     )
     return Displaced(path, entry, bool(edited), place)
 

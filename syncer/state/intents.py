@@ -13,10 +13,10 @@ from syncer.state.store import StateStore, signed, storable, unsigned
 
 _COLUMNS = (
     "action, path, place, inode, over, here_uid, here_gid, atime_ns, kind, mode, uid, gid, owner, group_name,"
-    " mtime_ns, size, digest, link_target, note, attributes, link"
+    " mtime_ns, size, digest, link_target, note, attributes, link, origin"
 )
 # The columns are our own names, no input.
-_INSERT = f"INSERT INTO intent_step (domain, position, {_COLUMNS}) VALUES ({', '.join('?' * 23)})"  # noqa: S608
+_INSERT = f"INSERT INTO intent_step (domain, position, {_COLUMNS}) VALUES ({', '.join('?' * 24)})"  # noqa: S608
 _STEPS = f"SELECT {_COLUMNS} FROM intent_step WHERE domain = ? ORDER BY position"  # noqa: S608
 _KINDS = {int(kind): kind for kind in Kind}
 
@@ -92,11 +92,11 @@ def _values(domain: str, position: int, step: IntentStep) -> tuple[Any, ...]:
     action, path, entry, place, inode, over, here_uid, here_gid, atime_ns, why = step
     before = (domain, position, action, path, place, signed(inode), over, here_uid, here_gid, atime_ns)
     if entry is None:
-        return (*before, None, 0, 0, 0, "", "", 0, 0, b"", b"", storable(why), b"", 0)
-    _, kind, mode, uid, gid, owner, group, mtime_ns, size, digest, link_target, note, attributes, link = entry
+        return (*before, None, 0, 0, 0, "", "", 0, 0, b"", b"", storable(why), b"", 0, b"")
+    _, kind, mode, uid, gid, owner, group, mtime_ns, size, digest, link_target, note, attributes, link, origin = entry
     return (
         *before, kind.value, mode, uid, gid, storable(owner), storable(group), mtime_ns, size, digest, link_target,
-        storable(note), attributes, link,
+        storable(note), attributes, link, origin,
     )  # fmt: skip  # in the order of _COLUMNS
 
 
@@ -104,10 +104,10 @@ def _step(row: tuple[Any, ...]) -> IntentStep:
     action, path, place, inode, over, here_uid, here_gid, atime_ns, kind = row[:9]
     entry = None
     if kind is not None:
-        mode, uid, gid, owner, group, mtime_ns, size, digest, target, note, attributes, link = row[9:]
+        mode, uid, gid, owner, group, mtime_ns, size, digest, target, note, attributes, link, origin = row[9:]
         entry = Entry(
             path, _KINDS[kind], mode, uid, gid, owner, group, mtime_ns, size, digest, target, note, attributes,
-            link,
+            link, origin,
         )  # fmt: skip  # in the order of the model
     return IntentStep(
         action, path, entry, place, unsigned(inode), over, here_uid, here_gid, atime_ns, "" if entry else row[18]

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "syncer"
 
 LEVELS = [
-    ["model", "errors", "summary", "access_list", "attributes", "pb", "__init__"],
+    ["model", "errors", "summary", "access_list", "attributes", "origin", "pb", "__init__"],
     # The configuration proves its rules as it loads.
     ["substitution"],
     ["config", "files", "state"],
@@ -30,6 +30,7 @@ SIBLINGS = {
     ("errors", "model"): "both are the words of the system",
     ("summary", "model"): "it digests entries",
     ("attributes", "access_list"): "access lists are attributes",
+    ("origin", "model"): "it holds digests",
     ("status", "procedures"): "a status shows the procedure that runs",
     ("node", "admin"): "the composition root starts the admin service",
     ("status", "drift"): "a status shows the drift",
@@ -46,6 +47,7 @@ PURE = [
     "summary",
     "access_list",
     "attributes",
+    "origin",
     "capture.ignore",
     "capture.settle",
     "capture.keep_local",

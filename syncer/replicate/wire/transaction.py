@@ -107,6 +107,7 @@ def add_change(out: pb.Part, change: Change) -> None:
         note=entry.note,
         attributes=entry.attributes,
         link=entry.link,
+        origin=entry.origin,
     )
 
 
@@ -132,6 +133,7 @@ def change_in(change: pb.Change) -> Change:
         change.note,
         change.attributes,
         change.link,
+        change.origin,
     )
     return checked_change(Change(change.seq, change.path, entry))
 

@@ -1,0 +1,59 @@
+"""What production has where substitution made other bytes of it: one byte string that travels with the entry (pure)."""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple, Self
+
+from syncer.model import DIGEST_SIZE
+
+UNDO_LIMIT = 256 * 1024
+"""Bytes of an undo record that are carried; more are not, and the file becomes a problem."""
+
+_FORMAT = 1
+_HEAD = struct.Struct(f">B{DIGEST_SIZE}s{DIGEST_SIZE}sQ")
+
+
+class Origin(NamedTuple):
+    """Where the bytes of a file on failover come from, so that they can go home."""
+
+    rules: bytes
+    """Hash of the rule set that rendered them."""
+    digest: bytes
+    """blake3 of production's bytes."""
+    size: int
+    """Of production's file, in bytes."""
+    undo: bytes = b""
+    """What the inverse rules cannot know by themselves, see substitution/undo.py."""
+
+    def encode(self) -> bytes:
+        """Return it as `decode` takes it."""
+        return _HEAD.pack(_FORMAT, self.rules, self.digest, self.size) + self.undo
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Return what `encode` made; ValueError, a clause for "the path …", for anything else."""
+        if len(data) < _HEAD.size or data[0] != _FORMAT:
+            raise ValueError("has an origin that is cut off or of another version")
+        if len(data) > _HEAD.size + UNDO_LIMIT:
+            raise ValueError(f"has an undo record of more than {UNDO_LIMIT // 1024} KiB")
+        _, rules, digest, size = _HEAD.unpack_from(data)
+        if size >= 1 << 63:
+            raise ValueError("has an origin whose size cannot be")
+        return cls(rules, digest, size, data[_HEAD.size :])
+
+
+def flaw_of(data: bytes) -> str | None:
+    """Say why an encoded origin from a peer cannot be, or None where it can (b"" is none at all)."""
+    if not data:
+        return None
+    try:
+        Origin.decode(data)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def source_digest(digest: bytes, origin: bytes) -> bytes:
+    """Return the digest of production's bytes of a file with this digest and origin."""
+    return origin[1 + DIGEST_SIZE : 1 + 2 * DIGEST_SIZE] if origin else digest
