@@ -76,6 +76,7 @@ async def join(node: Node, address: str, token: str) -> dict[str, Any]:
         node.store,
         node_name=node.settings.node.name,
         timeout=target.timeout,
+        rules=target.rules,
     )
     node.joined(peer)
     await asyncio.to_thread(record_target, node.store, TargetRecord(target.name, peer.node_id, peer.name))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
@@ -34,6 +34,10 @@ _ARRIVALS += " AND NOT (born <= ?2 OR died > ?2)"
 _WAS_THERE = "(born <= ?2 OR died > ?2)"
 
 
+SUMMARIES_KEPT = 256
+"""A node with more domains and rule sets than this makes some anew."""
+
+
 class Deletion(NamedTuple):
     """A path that was deleted with `seq`; `was_there`: not only since the seq that was asked for."""
 
@@ -47,17 +51,20 @@ class SummaryCache:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: dict[int, tuple[int, bytes]] = {}
+        self._known: dict[tuple[int, bytes], tuple[int, bytes]] = {}
 
-    def get(self, domain_id: int, revision: int, make: Callable[[], bytes]) -> bytes:
-        """Return the summary of this revision, made anew only where another one is remembered."""
+    def get(self, domain_id: int, rules: bytes, revision: int, make: Callable[[], bytes]) -> bytes:
+        """Return the summary of this revision under these rules, made anew only where another one is remembered."""
+        key = domain_id, rules
         with self._lock:
-            found = self._known.get(domain_id)
+            found = self._known.get(key)
         if found is not None and found[0] == revision:
             return found[1]
         summary = make()
         with self._lock:
-            self._known[domain_id] = (revision, summary)
+            if len(self._known) >= SUMMARIES_KEPT:
+                self._known.clear()
+            self._known[key] = (revision, summary)
         return summary
 
 
@@ -151,10 +158,10 @@ class IndexSnapshot:
         """Return how many paths are live, the root among them."""
         return int(self._entries)
 
-    def size_of(self, path: bytes) -> int:
-        """Return the bytes of a live file; 0 where there is none."""
-        query = "SELECT size FROM entry WHERE domain_id = ? AND parent = ? AND name = ? AND state = 0"
-        return next((row[0] for row in self._query(query, (parent_of(path), name_of(path)))), 0)
+    def content_of(self, path: bytes) -> tuple[bytes, int]:
+        """Return digest and bytes of a live file; (b"", 0) where there is none."""
+        query = "SELECT digest, size FROM entry WHERE domain_id = ? AND parent = ? AND name = ? AND state = 0"
+        return next(((row[0], row[1]) for row in self._query(query, (parent_of(path), name_of(path)))), (b"", 0))
 
     def paths_with_digest(self, digest: bytes) -> list[bytes]:
         """Return the live files that hold this content."""
@@ -187,9 +194,14 @@ class IndexSnapshot:
         )
         return owner_names(owners, (row[0] for row in attributes))
 
-    def summary(self) -> bytes:
-        """Return the digest over all live entries (see syncer/summary.py); cached until something changes."""
-        return self._summaries.get(self._domain_id, self._revision, lambda: summarize(self.entries()))
+    def summary(self, rules: bytes = b"", entries: Callable[[], Iterable[Entry]] | None = None) -> bytes:
+        """Return the digest over all live entries (see syncer/summary.py); cached until something changes.
+
+        `entries` are these as another rule set, named by its hash, renders them.
+        """
+        return self._summaries.get(
+            self._domain_id, rules, self._revision, lambda: summarize((entries or self.entries)())
+        )
 
     def _query(self, query: str, values: tuple[object, ...]) -> Iterator[Any]:
         assert self._connection is not None, "the snapshot is closed"

@@ -15,6 +15,7 @@ from typing import Any, Self
 from syncer.index.commit import Group
 from syncer.index.names import OwnerNames
 from syncer.index.opening import connect, explained, open_or_rebuild
+from syncer.index.renderings import Renderings
 from syncer.index.rows import DISK_COLUMNS, ENTRY_COLUMNS, children_of, known_of, signed
 from syncer.index.runs import Runs
 from syncer.index.snapshot import IndexSnapshot, SummaryCache
@@ -44,6 +45,8 @@ class IndexStore:
         self._summaries = SummaryCache()
         self._names: dict[str, tuple[int, OwnerNames]] = {}
         self._closed = False
+        self.renderings = Renderings(self._rows, self._writing_any)
+        """What substitution makes of the contents."""
 
     @classmethod
     def open(cls, path: Path) -> IndexStore:
@@ -221,6 +224,11 @@ class IndexStore:
         runs = self._runs.get(domain) or self._start_run(domain)
         with self._lock, self._transaction():
             yield runs
+
+    @contextlib.contextmanager
+    def _writing_any(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._transaction():
+            yield self._connection
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:

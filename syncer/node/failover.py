@@ -95,7 +95,8 @@ class FailoverSide:
             )
             for domain in settings.domains
         }
-        self.receiver = Receiver(self.identity, self.destinations, settings.node.peer_timeout)
+        rules = {target.name: target.rules for target in settings.failover}
+        self.receiver = Receiver(self.identity, self.destinations, settings.node.peer_timeout, rules)
         self.monitors: dict[str, DriftMonitor] = {}
         self._settings = settings
         self._store = store

@@ -28,6 +28,8 @@ from syncer.replicate.link import Link
 from syncer.replicate.link import Stream as Call
 from syncer.replicate.messages import Ack
 from syncer.replicate.pauses import Pause
+from syncer.replicate.rendered_tree import TargetRendering
+from syncer.replicate.rendering import Rendering
 from syncer.replicate.sender import Sender
 from syncer.replicate.sending_brake import SendingBrake
 from syncer.replicate.source import DiskSource
@@ -85,6 +87,7 @@ class ProductionSide:
         self._watcher = Watcher(on_failure=lambda error: self._post(on_failure, error))
         self._capture_events = {domain.name: CaptureEvents(domain.name, record) for domain in settings.domains}
         self._cache = ContentCache(CONTENT_CACHE_BYTES)
+        self._renderings: dict[str, Rendering] = {}
         self.capturers = {domain.name: self._capturer(domain, on_failure) for domain in settings.domains}
         domains = {domain.name: domain for domain in settings.domains}
         domains_of = {target.name: target.domains for target in settings.failover}
@@ -239,6 +242,7 @@ class ProductionSide:
             domain.patterns,
             pattern_hash(domain.patterns),
             target.start_services,
+            target.rules.for_domain(domain.name),
         )
         source = DiskSource(Path(domain.path), self._cache)
         before = {progress.domain: progress for progress in read_progress(self._store, target.name)}
@@ -250,7 +254,12 @@ class ProductionSide:
             BrakeStore(self._store, domain.name, target.name),
             lambda: self.shapes.get(domain.name),
         )
-        return Sender(stream, self, self.index, source, lambda: self._dial(target), before.get(domain.name), brake)
+        rendering = None
+        if stream.rules.rules:
+            shared = self._renderings.setdefault(domain.name, Rendering(self.index.renderings, self._cache))
+            rendering = TargetRendering(domain.name, stream.rules, shared)
+        progress = before.get(domain.name)
+        return Sender(stream, self, self.index, source, lambda: self._dial(target), progress, brake, rendering)
 
     def _dial(self, target: FailoverSettings) -> Call:
         record = read_target(self._store, target.name)

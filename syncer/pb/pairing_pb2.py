@@ -24,17 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17syncer/pb/pairing.proto\x12\tsyncer.v1\"\x7f\n\x0bJoinRequest\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x15\n\rinvitation_id\x18\x02 \x01(\t\x12\x0e\n\x06secret\x18\x03 \x01(\x0c\x12\x0f\n\x07node_id\x18\x04 \x01(\t\x12\x11\n\tnode_name\x18\x05 \x01(\t\x12\x13\n\x0b\x63\x65rtificate\x18\x06 \x01(\x0c\"0\n\nJoinAnswer\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x11\n\tnode_name\x18\x02 \x01(\t2@\n\x07Pairing\x12\x35\n\x04Join\x12\x16.syncer.v1.JoinRequest\x1a\x15.syncer.v1.JoinAnswerb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17syncer/pb/pairing.proto\x12\tsyncer.v1\"\x8e\x01\n\x0bJoinRequest\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x15\n\rinvitation_id\x18\x02 \x01(\t\x12\x0e\n\x06secret\x18\x03 \x01(\x0c\x12\x0f\n\x07node_id\x18\x04 \x01(\t\x12\x11\n\tnode_name\x18\x05 \x01(\t\x12\x13\n\x0b\x63\x65rtificate\x18\x06 \x01(\x0c\x12\r\n\x05rules\x18\x07 \x01(\x0c\"0\n\nJoinAnswer\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x11\n\tnode_name\x18\x02 \x01(\t2@\n\x07Pairing\x12\x35\n\x04Join\x12\x16.syncer.v1.JoinRequest\x1a\x15.syncer.v1.JoinAnswerb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'syncer.pb.pairing_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_JOINREQUEST']._serialized_start=38
-  _globals['_JOINREQUEST']._serialized_end=165
-  _globals['_JOINANSWER']._serialized_start=167
-  _globals['_JOINANSWER']._serialized_end=215
-  _globals['_PAIRING']._serialized_start=217
-  _globals['_PAIRING']._serialized_end=281
+  _globals['_JOINREQUEST']._serialized_start=39
+  _globals['_JOINREQUEST']._serialized_end=181
+  _globals['_JOINANSWER']._serialized_start=183
+  _globals['_JOINANSWER']._serialized_end=231
+  _globals['_PAIRING']._serialized_start=233
+  _globals['_PAIRING']._serialized_end=297
 # @@protoc_insertion_point(module_scope)

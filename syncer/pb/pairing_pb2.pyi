@@ -29,6 +29,7 @@ class JoinRequest(_message.Message):
     NODE_ID_FIELD_NUMBER: _builtins.int
     NODE_NAME_FIELD_NUMBER: _builtins.int
     CERTIFICATE_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
     protocol: _builtins.int
     invitation_id: _builtins.str
     secret: _builtins.bytes
@@ -38,6 +39,8 @@ class JoinRequest(_message.Message):
     node_name: _builtins.str
     certificate: _builtins.bytes
     """PEM, to be pinned by failover"""
+    rules: _builtins.bytes
+    """how production will render for failover, as substitution/rules.py encodes it"""
     def __init__(
         self,
         *,
@@ -47,10 +50,11 @@ class JoinRequest(_message.Message):
         node_id: _builtins.str = ...,
         node_name: _builtins.str = ...,
         certificate: _builtins.bytes = ...,
+        rules: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "invitation_id", b"invitation_id", "node_id", b"node_id", "node_name", b"node_name", "protocol", b"protocol", "secret", b"secret"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "invitation_id", b"invitation_id", "node_id", b"node_id", "node_name", b"node_name", "protocol", b"protocol", "rules", b"rules", "secret", b"secret"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -34,6 +34,8 @@ class Hello(NamedTuple):
     users: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     start_services: bool = False
+    rules: bytes = b""
+    """The substitution rules of the domain, encoded; b"": none."""
 
 
 class Welcome(NamedTuple):

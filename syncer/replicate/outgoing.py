@@ -8,42 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from syncer.index.snapshot import IndexSnapshot
 from syncer.model import Change, Entry, Kind
+from syncer.replicate.content import MESSAGE_LIMIT, ContentChangedError, ContentSource
 from syncer.replicate.messages import Begin, Content, Contents, Part
+from syncer.replicate.rendered_tree import Tree
 
 CHANGES_IN_ONE_PART = 2000
 INLINE_LIMIT = 256 * 1024
 """Bytes: a partial transaction with no more content than this carries all of it at once, unasked."""
 ATTRIBUTES_LIMIT = 256 * 1024
-"""Bytes of extended attributes in one part, the last path's beyond it; contents may come beside them."""
+"""Bytes of extended attributes and undo records in one part, the last path's beyond it; contents may come beside."""
 PATH_LIMIT = 4095
 """Bytes of a path (PATH_MAX less the NUL)."""
-MESSAGE_LIMIT = 512 * 1024
-"""Bytes of content in one message; keepalive needs small ones on slow links, throughput gains no more from larger."""
-
-
-class ContentChangedError(Exception):
-    """A content is no longer what the index says; the transaction must be built anew from a newer state."""
-
-    def __init__(self, path: bytes) -> None:
-        super().__init__(path)
-        self.path = path
-
-
-class ContentSource(Protocol):
-    """Where contents come from: memory, or the disk of production."""
-
-    def cached(self, digest: bytes) -> bytes | None:
-        """Return a content that is still in memory."""
-
-    def refresh(self) -> None:
-        """Look for the root anew: it may have been replaced since the last transaction."""
-
-    def read(self, path: bytes, digest: bytes, size: int) -> Iterator[bytes]:
-        """Yield the content at `path` in pieces; ContentChangedError where it is not `digest` any more."""
 
 
 class Sent(NamedTuple):
@@ -60,7 +38,7 @@ class Outgoing:
         self,
         number: int,
         begin: Begin,
-        snapshot: IndexSnapshot,
+        tree: Tree,
         source: ContentSource,
         unstable: frozenset[bytes],
     ) -> None:
@@ -69,16 +47,16 @@ class Outgoing:
         self.begin = begin
         self.changes = 0
         self.bytes = 0
-        self._snapshot = snapshot
+        self._tree = tree
         self._source = source
         self._unstable = unstable
         self._first = True
-        self._inline = not begin.full and snapshot.bytes_since(_seq(begin)) <= INLINE_LIMIT
+        self._inline = not begin.full and tree.bytes_since(_seq(begin)) <= INLINE_LIMIT
         self._changes: Iterator[Change] = iter(())
         self._walk: Iterator[Entry] = iter(())
         source.refresh()
         if not begin.full:
-            self._changes = snapshot.changes_since(_seq(begin))
+            self._changes = tree.changes_since(_seq(begin))
 
     def opening(self) -> Part:
         """Return the first part: for a full one only its begin, since equal trees need no entries."""
@@ -89,8 +67,8 @@ class Outgoing:
     def send_entries(self) -> None:
         """The target differs: the parts that follow carry every entry."""
         self._first = False
-        self._changes = (Change(0, entry.path, entry) for entry in self._snapshot.entries())
-        self._walk = self._snapshot.entries()
+        self._changes = (Change(0, entry.path, entry) for entry in self._tree.entries())
+        self._walk = self._tree.entries()
 
     def next_part(self) -> Part:
         """Return the next part of the entries; the last one has `end`."""
@@ -110,8 +88,8 @@ class Outgoing:
         attributes = 0
         for change in islice(self._changes, CHANGES_IN_ONE_PART):
             found.append(change)
-            if change.entry is not None and change.entry.attributes:
-                attributes += len(change.entry.attributes)
+            if change.entry is not None and (change.entry.attributes or change.entry.origin):
+                attributes += len(change.entry.attributes) + len(change.entry.origin)
                 if attributes > ATTRIBUTES_LIMIT:
                     return found, False
         return found, len(found) < CHANGES_IN_ONE_PART
@@ -145,7 +123,7 @@ class Outgoing:
         if entry is None or change.path not in self._unstable or entry.kind is not Kind.FILE:
             return change
         note = "changes faster than it can be read"
-        masked = entry._replace(kind=Kind.UNKNOWN, size=0, digest=b"", note=note, attributes=b"", link=0)
+        masked = entry._replace(kind=Kind.UNKNOWN, size=0, digest=b"", note=note, attributes=b"", link=0, origin=b"")
         return change._replace(entry=masked)
 
     def _inline_contents(self, changes: Iterable[Change]) -> Iterator[Content]:
@@ -156,7 +134,7 @@ class Outgoing:
             if entry is None or entry.kind is not Kind.FILE or not entry.size or entry.digest in seen:
                 continue
             seen.add(entry.digest)
-            if self._snapshot.holds_digest(entry.digest, seq):
+            if self._tree.holds(entry, seq):
                 continue
             data = self._whole(entry)
             if data is not None:
@@ -199,8 +177,7 @@ class Outgoing:
             if entry.digest == digest:
                 yield entry.path, entry.size
                 break
-        for path in self._snapshot.paths_with_digest(digest):
-            yield path, self._snapshot.size_of(path)
+        yield from self._tree.places(digest)
 
 
 def _seq(begin: Begin) -> int:

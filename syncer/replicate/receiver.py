@@ -18,7 +18,9 @@ from syncer.errors import PeerProtocolError, Reason, RefusedError
 from syncer.model import Mode, Term
 from syncer.replicate import messages as m
 from syncer.replicate.destination import Destination, refuse_unless_failover, unknown_domain
+from syncer.replicate.received_rules import take_rules
 from syncer.replicate.transactions import Transactions
+from syncer.substitution.rules import RuleSet
 
 log = logging.getLogger(__name__)
 
@@ -99,9 +101,19 @@ class Node(Protocol):
 class Receiver:
     """Accepts production's streams and applies what they carry."""
 
-    def __init__(self, node: Node, destinations: Mapping[str, Destination], silence: float) -> None:
-        """Serve these domains; a session silent for `silence` seconds is taken for dead."""
+    def __init__(
+        self,
+        node: Node,
+        destinations: Mapping[str, Destination],
+        silence: float,
+        rules: Mapping[str, RuleSet] | None = None,
+    ) -> None:
+        """Serve these domains; a session silent for `silence` seconds is taken for dead.
+
+        `rules` are this node's own for the other direction, by the name of the peer.
+        """
         self._node = node
+        self._rules = rules or {}
         self._silence = silence
         self._lanes = {
             name: _Lane(destination, ThreadPoolExecutor(1, f"apply-{name}"))
@@ -228,6 +240,7 @@ class Receiver:
         lane.holder.cancel()
 
     async def _session(self, stream: ServerStream, hello: m.Hello, lane: _Lane) -> None:
+        await asyncio.to_thread(take_rules, lane.destination.store, hello, self._rules)
         lane.heard = Heard(hello.node_id, hello.node_name, time.monotonic(), hello.head.seq)
         loop = asyncio.get_running_loop()
         welcome = await loop.run_in_executor(lane.worker, self._welcome, lane.destination, hello)

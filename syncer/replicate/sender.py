@@ -18,16 +18,16 @@ from syncer.errors import (
     SyncerError,
     UnreachableError,
 )
-from syncer.index.snapshot import IndexSnapshot
 from syncer.index.store import IndexStore
 from syncer.model import Head
 from syncer.replicate import messages as m
 from syncer.replicate.examination import Examination
 from syncer.replicate.link import Dial
 from syncer.replicate.outcomes import Outcomes
-from syncer.replicate.outgoing import ContentChangedError, ContentSource
+from syncer.replicate.content import ContentChangedError, ContentSource
 from syncer.replicate.pauses import Cause
 from syncer.replicate.preflight import first_scan
+from syncer.replicate.preparation import Preparation
 from syncer.replicate.progress import (
     Progress,
     Step,
@@ -45,9 +45,10 @@ from syncer.replicate.progress import (
     decide,
 )
 from syncer.replicate.reconnect import first_of, reconnecting, until_ended
+from syncer.replicate.rendered_tree import TargetRendering
 from syncer.replicate.sending_brake import BrakedError, SendingBrake
 from syncer.replicate.session import Outcome, Planned, Report, Session, Transaction
-from syncer.replicate.stream import Production, Request, Stream, StreamView, hello_of, opening_of
+from syncer.replicate.stream import Production, Request, Stream, StreamView, hello_of
 from syncer.replicate.stream_state import StreamState
 from syncer.state.cursors import TargetProgress
 
@@ -73,17 +74,21 @@ class Sender:
         dial: Dial,
         before: TargetProgress | None,
         brake: SendingBrake,
+        rendering: TargetRendering | None = None,
     ) -> None:
-        """Send `stream` through calls made by `dial`; `before` is what the target told in an earlier life."""
+        """Send `stream` through calls made by `dial`; `before` is what the target told in an earlier life.
+
+        `rendering` says what substitution makes of the contents; None: no rules apply.
+        """
         self.stream = stream
         self._production = production
         self._index = index
-        self._source = source
         self._dial = dial
         self._brake = brake
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, f"send-{stream.target}-{stream.domain}")
+        self._preparation = Preparation(stream.domain, index, source, brake, rendering)
         self._state = StreamState(stream, production, index, brake, before)
         self._session: Session | None = None
         self._running: asyncio.Task[None] | None = None
@@ -94,7 +99,8 @@ class Sender:
 
     def view(self) -> StreamView:
         """Return what status shows of this stream."""
-        return self._state.view()
+        view = self._state.view()
+        return view._replace(problems=(*view.problems, *self._preparation.problems()))
 
     def head_moved(self) -> None:
         """Look again: the index has news, or the root came or went."""
@@ -203,7 +209,6 @@ class Sender:
         stream = self._dial()
         session = Session(
             stream,
-            self._source,
             self._on_thread,
             self.stream.timeout,
             self.stream.target,
@@ -216,7 +221,9 @@ class Sender:
             welcome = await session.handshake(
                 hello_of(self.stream, self._production, self._index.head(self.stream.domain), names)
             )
-            self._state.progress = after_welcome(self._state.progress, welcome, self.stream.pattern_hash, b"")
+            self._state.progress = after_welcome(
+                self._state.progress, welcome, self.stream.pattern_hash, self.stream.rules.hash
+            )
             self._state.told.welcomed(welcome)
             self._production.reached(self.stream)
             self._outcomes.has_problems(welcome.problems)
@@ -291,11 +298,18 @@ class Sender:
         """Send one transaction, and fold the answer in."""
         request = self._state.requests[0] if full and self._state.requests else None
         holds = self._production.holds_begun(self.stream.domain)
+        unstable = frozenset(path for path, times in self._spoiled.items() if times >= UNSTABLE_AFTER)
         try:
-            snapshot, begin = await self._on_thread(lambda: self._prepared(request, full=full))
+            prepared = await self._on_thread(
+                lambda: self._preparation.take(self._state.progress, request, unstable, full=full)
+            )
         except BrakedError as braked:
             self._state.progress = after_brake(self._state.progress, str(braked), braked.seq)
             return
+        except ContentChangedError as changed:
+            await self._spoil(changed.path)
+            return
+        snapshot, begin, tree, source = prepared
         try:
             # RACE: a hold that began meanwhile may have let its command change what this snapshot shows.
             if self._production.holds_begun(self.stream.domain) != holds:
@@ -303,8 +317,7 @@ class Sender:
             if not begin.dry_run:
                 self._state.progress = after_release(self._state.progress)
             report = request.report if request else _report_nothing
-            unstable = frozenset(path for path, times in self._spoiled.items() if times >= UNSTABLE_AFTER)
-            outcome = await session.run(Transaction(begin, snapshot, unstable, report))
+            outcome = await session.run(Transaction(begin, tree, source, unstable, report))
         except ContentChangedError as changed:
             await self._spoil(changed.path)
             return
@@ -316,20 +329,6 @@ class Sender:
         if isinstance(outcome, m.Ack):
             self._brake.acknowledged(snapshot.head.seq, time.monotonic(), approved=begin.deletions_approved)
         await self._fold(outcome, snapshot.head.seq, full=full, unstable=unstable)
-
-    def _prepared(self, request: Request | None, *, full: bool) -> tuple[IndexSnapshot, m.Begin]:
-        """Take one state of the index and say how its transaction opens; one visit to the thread, for latency."""
-        snapshot = self._index.snapshot(self.stream.domain)
-        try:
-            preview = request is not None and request.dry_run
-            # RACE: this very state is judged, not an earlier one.
-            approved = not preview and self._brake.judge(
-                snapshot, self._index, self._state.progress.cursor, time.monotonic()
-            )
-            return snapshot, opening_of(snapshot, self._state.progress, request, full=full, approved=approved)
-        except BaseException:
-            snapshot.close()
-            raise
 
     async def _spoil(self, path: bytes) -> None:
         """A path changed under our hands: have it read again, and go on once the index knows more."""

@@ -8,11 +8,12 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol, TypeVar
 
 from syncer.errors import PeerProtocolError, PeerRejectedError, Reason, UnreachableError
-from syncer.index.snapshot import IndexSnapshot
 from syncer.replicate import messages as m
 from syncer.replicate.examination import Asking
 from syncer.replicate.link import Stream
-from syncer.replicate.outgoing import ContentChangedError, ContentSource, Outgoing
+from syncer.replicate.content import ContentChangedError, ContentSource
+from syncer.replicate.outgoing import Outgoing
+from syncer.replicate.rendered_tree import Tree
 
 HEARTBEAT = 1.0
 """Seconds between signs of life; each also carries what failover would lose."""
@@ -43,7 +44,8 @@ class Transaction(NamedTuple):
     """What a transaction is made of: its opening, one state of the index, and paths that cannot be read now."""
 
     begin: m.Begin
-    snapshot: IndexSnapshot
+    tree: Tree
+    source: ContentSource
     unstable: frozenset[bytes]
     report: Callable[[Report], None]
 
@@ -90,7 +92,6 @@ class Session:
     def __init__(
         self,
         stream: Stream,
-        source: ContentSource,
         worker: Worker,
         timeout: float,
         peer: str,
@@ -107,7 +108,6 @@ class Session:
         self.verification = Asking(self._send)
         self.vitals = Vitals()
         self._stream = stream
-        self._source = source
         self._worker = worker
         self._timeout = timeout
         self._peer = peer
@@ -191,9 +191,10 @@ class Session:
         Raises ContentChangedError where it had to be given up because production's disk moved on.
         """
         self._number += 1
-        outgoing = Outgoing(self._number, transaction.begin, transaction.snapshot, self._source, transaction.unstable)
+        begin, tree, source, unstable, report = transaction
+        outgoing = Outgoing(self._number, begin, tree, source, unstable)
         try:
-            return await self._exchange(outgoing, transaction.report)
+            return await self._exchange(outgoing, report)
         except ContentChangedError:
             await self._send(m.Abandon(self._number, Reason.CONTENT_CHANGED, "a content changed meanwhile"))
             raise

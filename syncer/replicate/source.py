@@ -11,7 +11,7 @@ import blake3
 from syncer.capture.contents import ContentCache
 from syncer.errors import ApplyError
 from syncer.files import Root
-from syncer.replicate.outgoing import MESSAGE_LIMIT, ContentChangedError
+from syncer.replicate.content import MESSAGE_LIMIT, ContentChangedError
 
 
 class DiskSource:

@@ -9,12 +9,13 @@ from typing import NamedTuple, Protocol
 
 from syncer.errors import CommandFailure
 from syncer.index.names import OwnerNames
-from syncer.index.snapshot import IndexSnapshot
 from syncer.model import Cursor, Head, Patterns, Problem, RecordEvent, Term
 from syncer.replicate import messages as m
 from syncer.replicate.pauses import Pause
 from syncer.replicate.progress import Decision, Progress
+from syncer.replicate.rendered_tree import Tree
 from syncer.replicate.session import Outcome, Report
+from syncer.substitution.rules import EMPTY, RuleSet
 
 
 class Stream(NamedTuple):
@@ -30,6 +31,8 @@ class Stream(NamedTuple):
     pattern_hash: bytes
     start_services: bool = False
     """Whether the domain's services are meant to run on the target."""
+    rules: RuleSet = EMPTY
+    """How its contents are rendered for the target; only what can apply to the domain."""
 
 
 class Production(Protocol):
@@ -132,28 +135,27 @@ def hello_of(stream: Stream, production: Production, head: Head, names: OwnerNam
         Cursor(*head),
         stream.patterns,
         stream.pattern_hash,
-        b"",
+        stream.rules.hash,
         (production.node_id,),
         names.users,
         names.groups,
         start_services=stream.start_services,
+        rules=stream.rules.encode() if stream.rules.rules else b"",
     )
 
 
-def opening_of(
-    snapshot: IndexSnapshot, progress: Progress, request: Request | None, *, full: bool, approved: bool
-) -> m.Begin:
+def opening_of(tree: Tree, progress: Progress, request: Request | None, *, full: bool, approved: bool) -> m.Begin:
     """Return how the transaction to this state of the index opens: from the target's cursor, or as a whole.
 
     `approved`: a person on this node let all of its deletions pass.
     """
-    end = Cursor(*snapshot.head)
+    end = Cursor(*tree.head)
     if not full:
         return m.Begin(
             False,
             progress.cursor,
             end,
-            torn=snapshot.torn,
+            torn=tree.torn,
             approval=progress.approved,
             deletions_approved=approved,
         )
@@ -161,9 +163,9 @@ def opening_of(
         True,
         None,
         end,
-        snapshot.summary(),
-        snapshot.count(),
-        snapshot.torn,
+        tree.summary(),
+        tree.count(),
+        tree.torn,
         dry_run=request.dry_run if request else False,
         against_base=request.against_base if request else False,
         approval=(request.approval if request else "") or progress.approved,

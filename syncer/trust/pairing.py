@@ -16,6 +16,7 @@ from syncer.errors import ConfigurationError, PairingError, PeerProtocolError, U
 from syncer.state.invitations import Invitation, add_invitation, hash_secret
 from syncer.state.peers import Peer, add_peer
 from syncer.state.store import StateStore
+from syncer.substitution.rules import EMPTY, RuleSet
 from syncer.trust import token as tokens
 from syncer.trust import wire
 from syncer.trust.certificates import NodeCertificate, check_node_certificate, fingerprint_of
@@ -46,8 +47,11 @@ async def join(
     store: StateStore,
     node_name: str,
     timeout: float,  # noqa: ASYNC109  # for all of it; a part of what happens here has its own clock
+    rules: RuleSet = EMPTY,
 ) -> Peer:
     """Join the failover node at `address` (host:port) within `timeout` seconds and pin its certificate.
+
+    It keeps `rules`, by which this node will render for it.
 
     Returns the pinned node. Raises ConfigurationError for an address without a port, PairingError where
     the token or the node is not the right one, UnreachableError where nobody answers; then nothing is
@@ -66,7 +70,7 @@ async def join(
     if certificate.node_id == identity.node_id:
         raise PairingError(f"{address} is this node itself; join on the other node")
     answer = await _call_join(
-        address, key, certificate, _request(token, identity, node_name), deadline - time.monotonic()
+        address, key, certificate, _request(token, identity, node_name, rules), deadline - time.monotonic()
     )
     if answer.node_id != certificate.node_id:
         raise PairingError(f"{address} answered as another node than its certificate says; update syncer there")
@@ -95,13 +99,14 @@ def _is_port(text: str) -> bool:
     return text.isascii() and text.isdigit() and 0 < int(text) < 65536
 
 
-def _request(token: tokens.Token, identity: Identity, node_name: str) -> wire.JoinRequest:
+def _request(token: tokens.Token, identity: Identity, node_name: str, rules: RuleSet) -> wire.JoinRequest:
     return wire.JoinRequest(
         token.invitation_id,
         token.secret,
         identity.node_id,
         node_name,
         identity.certificate_pem,
+        rules,
     )
 
 

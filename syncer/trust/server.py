@@ -14,6 +14,7 @@ import grpc.aio
 from syncer.errors import PairingError, PeerProtocolError, Reason, RefusedError, SyncerError
 from syncer.state.invitations import invitations, redeem
 from syncer.state.peers import Peer, peer_by_fingerprint, peers
+from syncer.state.rules import record_rules
 from syncer.state.store import StateStore
 from syncer.trust import wire
 from syncer.trust.certificates import check_node_certificate
@@ -156,6 +157,10 @@ class _Pairing:
                 caller.public_key,
                 peer,
                 now=self._clock(),
+            )
+            rules = request.rules
+            await asyncio.to_thread(
+                record_rules, self._store, peer.node_id, "", rules.hash, rules.encode() if rules.rules else b""
             )
         except PeerProtocolError as error:
             await self._refuse(context, grpc.StatusCode.INVALID_ARGUMENT, error.reason, error)

@@ -9,6 +9,7 @@ from google.protobuf.message import DecodeError
 
 from syncer.errors import PeerProtocolError, Reason
 from syncer.pb import pairing_pb2, sync_pb2
+from syncer.substitution.rules import EMPTY, RuleSet, RulesError
 from syncer.trust.token import SECRET_SIZE
 
 PROTOCOL = 1
@@ -30,6 +31,8 @@ class JoinRequest:
     node_id: str
     node_name: str
     certificate: bytes
+    rules: RuleSet = EMPTY
+    """How the joining node renders for this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ def encode_request(request: JoinRequest) -> bytes:
         node_id=request.node_id,
         node_name=request.node_name,
         certificate=request.certificate,
+        rules=request.rules.encode() if request.rules.rules else b"",
     ).SerializeToString()
 
 
@@ -66,7 +70,14 @@ def decode_request(data: bytes) -> JoinRequest:
     if not _INVITATION_ID.fullmatch(found.invitation_id) or len(found.secret) != SECRET_SIZE:
         raise PeerProtocolError("the request to join holds no whole token; copy the token again")
     name = checked_name(found.node_name)
-    return JoinRequest(found.invitation_id, found.secret, found.node_id, name, found.certificate)
+    return JoinRequest(found.invitation_id, found.secret, found.node_id, name, found.certificate, _rules(found.rules))
+
+
+def _rules(data: bytes) -> RuleSet:
+    try:
+        return RuleSet.decode(data) if data else EMPTY
+    except RulesError as error:
+        raise PeerProtocolError(f"the request to join holds substitution rules that cannot be: {error}") from error
 
 
 def encode_answer(answer: JoinAnswer) -> bytes:

@@ -95,17 +95,17 @@ class Pair:
     """Production and failover with one domain, `DOMAIN`; the target's name is `TARGET`."""
 
     def __init__(
-        self, folder: Path, *, target: str = "", domain: str = "", node: str = "", proxy: bool = False
+        self, folder: Path, *, target: str = "", domain: str = "", node: str = "", rules: str = "", proxy: bool = False
     ) -> None:
         """Write both configurations, with these further lines in their tables; nothing runs yet.
 
-        With `proxy`, production reaches failover through `self.proxy`, which must be entered first.
+        `rules` are tables [[failover.substitute]] of production. With `proxy`, production reaches failover through `self.proxy`, which must be entered first.
         """
         self.failover = Node(folder / "failover", TARGET, "failover", free_port())
         self.production = Node(folder / "production", "prod-a", "production", free_port())
         self.proxy = Proxy(free_port(), self.failover.port) if proxy else None
         self.address = f"127.0.0.1:{self.proxy.port}" if self.proxy else self.failover.address
-        self._target, self._domain, self._node = target, domain, node
+        self._target, self._domain, self._node, self.rules = target, domain, node, rules
 
     def init(self) -> None:
         """Make configuration, state and identity of both."""
@@ -182,7 +182,7 @@ class Pair:
 
     def tables_of(self, node: Node) -> str:
         """Return the domain's table, and on production the target's."""
-        target = f'\n[[failover]]\nname = "{TARGET}"\naddress = "{self.address}"\n{self._target}{RETRY}'
+        target = f'\n[[failover]]\nname = "{TARGET}"\naddress = "{self.address}"\n{self._target}{RETRY}{self.rules}'
         return f'[domains.{DOMAIN}]\npath = "{node.root}"\n{self._domain}' + (target if node is self.production else "")
 
 

@@ -27,6 +27,7 @@ def hello_out(hello: m.Hello) -> pb.Hello:
         users=hello.users,
         groups=hello.groups,
         start_services=hello.start_services,
+        rules=hello.rules,
     )
 
 
@@ -47,6 +48,7 @@ def hello_in(hello: pb.Hello) -> m.Hello:
         tuple(checked_name(user, "a user name") for user in hello.users),
         tuple(checked_name(group, "a group name") for group in hello.groups),
         hello.start_services,
+        hello.rules,
     )
 
 

@@ -61,7 +61,7 @@ def test_what_is_behind_a_cursor_is_counted(tmp_path: Path) -> None:
         assert oldest is not None
         assert before <= oldest <= time.time()
         assert snapshot.oldest_since(3) is None
-        assert (snapshot.size_of(b"bb"), snapshot.size_of(b"no")) == (len(b"of bb"), 0)
+        assert (snapshot.content_of(b"bb")[1], snapshot.content_of(b"no")) == (len(b"of bb"), (b"", 0))
 
 
 def test_which_contents_a_target_holds(tmp_path: Path) -> None:
