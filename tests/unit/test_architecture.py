@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "syncer"
 
 LEVELS = [
-    ["model", "errors", "summary", "access_list", "attributes", "pb", "__init__"],
+    ["model", "errors", "summary", "access_list", "attributes", "patterns", "pb", "__init__"],
     # The configuration proves its rules as it loads.
     ["substitution"],
     ["config", "files", "state"],
@@ -29,6 +29,7 @@ LEVELS = [
 SIBLINGS = {
     ("errors", "model"): "both are the words of the system",
     ("summary", "model"): "it digests entries",
+    ("patterns", "errors"): "a pattern that cannot be understood is an error",
     ("attributes", "access_list"): "access lists are attributes",
     ("status", "procedures"): "a status shows the procedure that runs",
     ("node", "admin"): "the composition root starts the admin service",
@@ -46,6 +47,7 @@ PURE = [
     "summary",
     "access_list",
     "attributes",
+    "patterns",
     "capture.ignore",
     "capture.settle",
     "capture.keep_local",
@@ -63,6 +65,12 @@ PURE = [
     "apply.retention",
     "apply.rollback",
     "substitution.mapping",
+    "substitution.rule",
+    "substitution.parse",
+    "substitution.scope",
+    "substitution.proof",
+    "substitution.encoding",
+    "substitution.selection",
     "substitution.rules",
     "substitution.rewrite",
 ]
