@@ -129,6 +129,10 @@ class ApplyError(SyncerError):
         self.reason = reason
 
 
+class UndoTooLargeError(SyncerError):
+    """A text could not be restored from its rendering but by a record too large to keep."""
+
+
 class HalfAppliedError(ApplyError):
     """A transaction could neither be finished nor taken back: only recovery may touch the domain."""
 

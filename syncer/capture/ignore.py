@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from blake3 import blake3
-from pathspec.patterns.gitignore import GitIgnorePatternError
-from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
-from syncer.errors import ConfigurationError
 from syncer.model import Patterns, parent_of
+from syncer.patterns import PatternLines, path_text
 
 STAGING_NAME = b".syncer"
 """The name of staging directories, on every node: never captured, wherever one lies."""
@@ -29,12 +25,12 @@ class Scope:
     def __init__(self, patterns: Patterns, protected: Iterable[bytes] = ()) -> None:
         self._patterns = patterns
         self._protected = frozenset(protected)
-        self._include = _Rules(patterns.include)
+        self._include = PatternLines(patterns.include)
         # A negated pattern makes it matter whether a path itself or a directory above it is meant.
-        self._exclude = _Rules(patterns.exclude, exact=any(line.startswith("!") for line in patterns.exclude))
+        self._exclude = PatternLines(patterns.exclude, exact=any(line.startswith("!") for line in patterns.exclude))
         self._prefixes = _literal_prefixes(patterns.include)
         self.everything = patterns.include == ("**",)
-        self.has_excludes = bool(self._exclude.rules)
+        self.has_excludes = bool(self._exclude.patterns)
         self.has_protected = bool(self._protected)
 
     def wants(self, path: bytes, is_directory: bool) -> bool:
@@ -44,7 +40,7 @@ class Scope:
         return (
             not self.is_protected(path)
             and (not self.has_excludes or self._excluding(path, is_directory) is None)
-            and (self.everything or self._include.matches(_text(path, is_directory)))
+            and (self.everything or self._include.matches(path_text(path, is_directory)))
         )
 
     def may_descend(self, path: bytes) -> bool:
@@ -83,7 +79,7 @@ class Scope:
             return f"the exclude pattern {excluding!r} matches it"
         if self.everything or not path:
             return "everything that is not excluded is synchronized"
-        rule = self._include.last_match(_text(path, is_directory))
+        rule = self._include.last_match(path_text(path, is_directory))
         if rule is None:
             also = "; it comes along where something below it is included" if is_directory else ""
             return f"no include pattern matches it{also}"
@@ -98,10 +94,10 @@ class Scope:
             # Git does not look below an excluded directory, so no pattern can bring anything there back.
             names = path.split(b"/")
             for length in range(1, len(names)):
-                rule = rules.last_match(_text(b"/".join(names[:length]), is_directory=True))
+                rule = rules.last_match(path_text(b"/".join(names[:length]), is_directory=True))
                 if rule is not None and rule.matches:
                     return rule.line
-        text = _text(path, is_directory)
+        text = path_text(path, is_directory)
         if not rules.matches(text):
             return None
         rule = rules.last_match(text)
@@ -117,64 +113,6 @@ def pattern_hash(patterns: Patterns) -> bytes:
             encoded = line.encode("utf-8", "surrogateescape")
             hasher.update(b"%d:%b" % (len(encoded), encoded))
     return hasher.digest()
-
-
-class _Rule(NamedTuple):
-    line: str
-    regex: re.Pattern[str]
-    matches: bool
-    """False for a pattern that begins with "!"."""
-
-
-class _Rules:
-    """Compiled gitignore lines; where none is negated, one regular expression answers for all."""
-
-    def __init__(self, lines: Sequence[str], *, exact: bool = False) -> None:
-        """Compile; an `exact` rule matches only the path itself, else also everything below it."""
-        self.rules = [rule for line in lines if (rule := _compiled(line, exact=exact)) is not None]
-        self.has_negation = any(not rule.matches for rule in self.rules)
-        combined = "|".join(f"(?:{rule.regex.pattern})" for rule in self.rules)
-        self._combined = re.compile(combined, re.DOTALL)
-
-    def matches(self, text: str) -> bool:
-        """Tell whether the last rule that matches `text` (directories end with "/") is not negated."""
-        if self.has_negation:
-            rule = self.last_match(text)
-            return rule is not None and rule.matches
-        return bool(self.rules) and self._combined.search(text) is not None
-
-    def last_match(self, text: str) -> _Rule | None:
-        """Return the rule that decides about `text`, or None."""
-        return next((rule for rule in reversed(self.rules) if rule.regex.search(text)), None)
-
-
-def _compiled(line: str, *, exact: bool) -> _Rule | None:
-    """Return the rule of one line, or None for an empty one or a comment."""
-    try:
-        regex, matches = GitIgnoreSpecPattern.pattern_to_regex(_contents_only(line))
-        if regex is None or matches is None:
-            return None
-        # The group marks directories for pathspec's own precedence; here parents are asked one by one.
-        regex = regex.replace("(?P<ps_d>/)", "/")
-        if exact and regex.endswith("(?:/|$)"):
-            regex = regex.removesuffix("(?:/|$)") + r"/?\Z"
-        elif exact and regex.endswith("/"):
-            regex += r"\Z"
-        return _Rule(line, re.compile(regex, re.DOTALL), matches)
-    except (GitIgnorePatternError, re.error) as error:
-        raise ConfigurationError(
-            f"{line!r} is not a gitignore pattern ({error}); write it as in a .gitignore file"
-        ) from error
-
-
-def _contents_only(line: str) -> str:
-    """Return a pattern so that "dir/**" matches what lies in dir, but not dir itself, as git does it."""
-    stripped = line.rstrip()
-    if stripped.strip("!/") == "**":
-        return line
-    if stripped.endswith("/**/"):
-        return stripped + "*/"
-    return stripped + "/*" if stripped.endswith("/**") else line
 
 
 def _literal_prefixes(lines: Sequence[str]) -> list[list[bytes]] | None:
@@ -198,8 +136,3 @@ def _literal_prefixes(lines: Sequence[str]) -> list[list[bytes]] | None:
             return None
         prefixes.append(literal)
     return prefixes
-
-
-def _text(path: bytes, is_directory: bool) -> str:
-    text = path.decode("utf-8", "surrogateescape")
-    return text + "/" if is_directory else text

@@ -8,7 +8,7 @@ from syncer.errors import PeerProtocolError, Reason, RefusedError
 from syncer.replicate.messages import Hello
 from syncer.state.rules import record_rules
 from syncer.state.store import StateStore
-from syncer.substitution.rules import EMPTY, RuleSet, RulesError, disagreement
+from syncer.substitution.rules import EMPTY, RulesError, RuleSet, disagreement
 
 
 def take_rules(store: StateStore, hello: Hello, configured: Mapping[str, RuleSet]) -> None:

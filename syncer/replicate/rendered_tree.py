@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import blake3
 
@@ -13,7 +13,7 @@ from syncer.index.snapshot import IndexSnapshot
 from syncer.model import Change, Entry, Head, Kind
 from syncer.origin import Origin, source_digest
 from syncer.replicate.content import ContentSource
-from syncer.replicate.rendering import Asked, RenderedSource, Rendering
+from syncer.replicate.rendering import Asked, Flaw, RenderedSource, Rendering
 from syncer.substitution.mapping import Mapping
 from syncer.substitution.rules import RuleSet, mapping_key
 
@@ -55,10 +55,11 @@ class Tree(Protocol):
         """Return the files that hold this content, with its size in bytes."""
 
 
-class Plain(NamedTuple):
+class Plain:
     """The state of the index as it is: no rules apply to the domain."""
 
-    snapshot: IndexSnapshot
+    def __init__(self, snapshot: IndexSnapshot) -> None:
+        self.snapshot = snapshot
 
     @property
     def head(self) -> Head:
@@ -190,10 +191,10 @@ class RenderedTree:
                 rendered_digest, rendered_size = own, size
             else:
                 asked = Asked(_content_entry(path, own, size), mapping)
-                known, _ = self._target.shared.of([asked], self._source)
-                if (mapping, own) not in known:
+                [rendered] = self._target.shared.of([asked], self._source)
+                if isinstance(rendered, Flaw):
                     continue
-                rendered_digest, rendered_size, _ = known[mapping, own]
+                rendered_digest, rendered_size, _ = rendered
             if rendered_digest == digest:
                 found.append((path, rendered_size))
         return found
@@ -207,15 +208,15 @@ class RenderedTree:
                 for change, mapping in zip(batch, mappings, strict=True)
                 if mapping is not None and change.entry is not None
             ]
-            found, flaws = self._target.shared.of(asked, self._source) if asked else ({}, {})
+            results = iter(self._target.shared.of(asked, self._source) if asked else ())
             for change, mapping in zip(batch, mappings, strict=True):
                 if mapping is None or change.entry is None:
                     yield change
                     continue
-                rendered = found.get((mapping, change.entry.digest))
-                if rendered is None:
-                    flawed[change.path] = flaws[mapping, change.entry.digest]
-                    yield change._replace(entry=_left_out(change.entry, flawed[change.path]))
+                rendered = next(results)
+                if isinstance(rendered, Flaw):
+                    flawed[change.path] = rendered.reason
+                    yield change._replace(entry=_left_out(change.entry, rendered.reason))
                 else:
                     yield change._replace(entry=self._as_rendered(change.entry, mapping, rendered))
 

@@ -22,8 +22,10 @@ from syncer.substitution.rewrite import Renderer, concerns, rewrite
 from syncer.substitution.rules import RuleSet, mapping_key
 
 
-Flaws = dict[tuple[Mapping, bytes], str]
-"""Mapping and digest of a content, and why it cannot be rendered."""
+class Flaw(NamedTuple):
+    """Why a file cannot be rendered."""
+
+    reason: str
 
 
 class Asked(NamedTuple):
@@ -43,24 +45,35 @@ class Rendering:
         self._lock = threading.Lock()
         self._has_news = False
 
-    def of(self, asked: Sequence[Asked], source: ContentSource) -> tuple[dict[tuple[Mapping, bytes], Rendered], Flaws]:
-        """Return what each content becomes, read from `source` where that is not known; and what cannot be rendered.
+    def of(self, asked: Sequence[Asked], source: ContentSource) -> list[Rendered | Flaw]:
+        """Return what each file becomes, in their order, read from `source` where that is not known yet.
 
         Raises ContentChangedError where production's disk no longer holds one of them.
         """
-        found: dict[tuple[Mapping, bytes], Rendered] = {}
-        flaws: Flaws = {}
-        for mapping, entries in _by_mapping(asked).items():
-            key = mapping_key(mapping)
-            # RACE: two targets that share the rules would both render; the second one finds what the first made.
-            with self._lock:
-                known = self._known.find(key, entries)
-                made = self._made(mapping, [e for digest, e in entries.items() if digest not in known], source, flaws)
-                if made:
-                    self._known.record(key, made)
-                    self._has_news = True
-            found.update(((mapping, digest), rendered) for digest, rendered in (*known.items(), *made.items()))
-        return found, flaws
+        results: list[Rendered | Flaw | None] = [None] * len(asked)
+        for mapping, places in _by_mapping(asked):
+            entries = {asked[place].entry.digest: asked[place].entry for place in places}
+            found = self._of(mapping, entries, source)
+            for place in places:
+                results[place] = found[asked[place].entry.digest]
+        return [result for result in results if result is not None]
+
+    def _of(self, mapping: Mapping, entries: dict[bytes, Entry], source: ContentSource) -> dict[bytes, Rendered | Flaw]:
+        key = mapping_key(mapping)
+        # RACE: two targets that share the rules would both render; the second one finds what the first made.
+        with self._lock:
+            found: dict[bytes, Rendered | Flaw] = {**self._known.find(key, entries)}
+            made: dict[bytes, Rendered] = {}
+            for digest, entry in entries.items():
+                if digest not in found:
+                    try:
+                        found[digest] = made[digest] = self._render(entry, mapping, source)
+                    except UndoTooLargeError as error:
+                        found[digest] = Flaw(str(error))
+            if made:
+                self._known.record(key, made)
+                self._has_news = True
+        return found
 
     def tidy(self) -> None:
         """Forget what no file has any more; after a walk through all of a domain."""
@@ -72,17 +85,6 @@ class Rendering:
     def sources_of(self, rendered: bytes) -> list[bytes]:
         """Return the contents of production that become this one under some mapping."""
         return self._known.sources_of(rendered)
-
-    def _made(
-        self, mapping: Mapping, entries: Iterable[Entry], source: ContentSource, flaws: Flaws
-    ) -> dict[bytes, Rendered]:
-        made = {}
-        for entry in entries:
-            try:
-                made[entry.digest] = self._render(entry, mapping, source)
-            except UndoTooLargeError as error:
-                flaws[mapping, entry.digest] = str(error)
-        return made
 
     def _render(self, entry: Entry, mapping: Mapping, source: ContentSource) -> Rendered:
         if entry.size > LARGEST_CONTENT:
@@ -153,8 +155,9 @@ def _streamed(entry: Entry, mapping: Mapping, source: ContentSource) -> Rendered
     return Rendered(hasher.digest(), report.rendered_size, report.undo)
 
 
-def _by_mapping(asked: Iterable[Asked]) -> dict[Mapping, dict[bytes, Entry]]:
-    found: dict[Mapping, dict[bytes, Entry]] = {}
-    for entry, mapping in asked:
-        found.setdefault(mapping, {}).setdefault(entry.digest, entry)
-    return found
+def _by_mapping(asked: Sequence[Asked]) -> Iterable[tuple[Mapping, list[int]]]:
+    """Group by mapping: equal ones are nearly always the same object, and comparing them costs more than that."""
+    found: dict[int, tuple[Mapping, list[int]]] = {}
+    for place, (_, mapping) in enumerate(asked):
+        found.setdefault(id(mapping), (mapping, []))[1].append(place)
+    return found.values()

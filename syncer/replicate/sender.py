@@ -21,10 +21,10 @@ from syncer.errors import (
 from syncer.index.store import IndexStore
 from syncer.model import Head
 from syncer.replicate import messages as m
+from syncer.replicate.content import ContentChangedError, ContentSource
 from syncer.replicate.examination import Examination
 from syncer.replicate.link import Dial
 from syncer.replicate.outcomes import Outcomes
-from syncer.replicate.content import ContentChangedError, ContentSource
 from syncer.replicate.pauses import Cause
 from syncer.replicate.preflight import first_scan
 from syncer.replicate.preparation import Preparation

@@ -9,9 +9,9 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from syncer.errors import PeerProtocolError, PeerRejectedError, Reason, UnreachableError
 from syncer.replicate import messages as m
+from syncer.replicate.content import ContentChangedError, ContentSource
 from syncer.replicate.examination import Asking
 from syncer.replicate.link import Stream
-from syncer.replicate.content import ContentChangedError, ContentSource
 from syncer.replicate.outgoing import Outgoing
 from syncer.replicate.rendered_tree import Tree
 

@@ -1,4 +1,4 @@
-"""The substitution rules that production renders with, kept on failover so that what it sent can come home without it."""
+"""The rules that production renders with, kept on failover so that what it sent can come home without it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,15 @@ from syncer.state.store import StateStore
 
 SETS_KEPT = 64
 """Rule sets above which those are forgotten that nothing here was rendered by."""
-_ORIGIN = "substr(origin, 2, 32)"
-"""The rule set's hash in an origin, see syncer/origin.py."""
+# The hash in an origin begins at its second byte, see syncer/origin.py.
+_PRUNE = """
+    DELETE FROM rule_set
+    WHERE hash NOT IN (SELECT hash FROM peer_rules)
+    AND hash NOT IN (SELECT rule_hash FROM standing)
+    AND hash NOT IN (SELECT substr(origin, 2, 32) FROM base WHERE origin <> x'')
+    AND hash NOT IN (SELECT substr(origin, 2, 32) FROM intent_step WHERE origin <> x'')
+    AND hash NOT IN (SELECT substr(origin, 2, 32) FROM displaced WHERE origin <> x'')
+"""
 
 
 def record_rules(store: StateStore, node_id: str, domain: str, digest: bytes, rules: bytes) -> None:
@@ -47,12 +54,5 @@ def rule_set(store: StateStore, digest: bytes) -> bytes | None:
 
 def _prune(writer: sqlite3.Connection) -> None:
     """A peer that names other rules again and again must not fill the disk; what stands here keeps its rules."""
-    if writer.execute("SELECT count(*) FROM rule_set").fetchone()[0] <= SETS_KEPT:
-        return
-    writer.execute(
-        "DELETE FROM rule_set WHERE hash NOT IN (SELECT hash FROM peer_rules)"
-        " AND hash NOT IN (SELECT rule_hash FROM standing)"
-        f" AND hash NOT IN (SELECT {_ORIGIN} FROM base WHERE origin <> x'')"  # noqa: S608  # a constant of this file
-        f" AND hash NOT IN (SELECT {_ORIGIN} FROM intent_step WHERE origin <> x'')"
-        f" AND hash NOT IN (SELECT {_ORIGIN} FROM displaced WHERE origin <> x'')"
-    )
+    if writer.execute("SELECT count(*) FROM rule_set").fetchone()[0] > SETS_KEPT:
+        writer.execute(_PRUNE)

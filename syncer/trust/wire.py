@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 
 from syncer.errors import PeerProtocolError, Reason
 from syncer.pb import pairing_pb2, sync_pb2
-from syncer.substitution.rules import EMPTY, RuleSet, RulesError
+from syncer.substitution.rules import EMPTY, RulesError, RuleSet
 from syncer.trust.token import SECRET_SIZE
 
 PROTOCOL = 1

@@ -99,7 +99,8 @@ class Pair:
     ) -> None:
         """Write both configurations, with these further lines in their tables; nothing runs yet.
 
-        `rules` are tables [[failover.substitute]] of production. With `proxy`, production reaches failover through `self.proxy`, which must be entered first.
+        `rules` are tables [[failover.substitute]] of production. With `proxy`, production reaches failover through
+        `self.proxy`, which must be entered first.
         """
         self.failover = Node(folder / "failover", TARGET, "failover", free_port())
         self.production = Node(folder / "production", "prod-a", "production", free_port())

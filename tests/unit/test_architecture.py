@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "syncer"
 
 LEVELS = [
-    ["model", "errors", "summary", "access_list", "attributes", "origin", "pb", "__init__"],
+    ["model", "errors", "summary", "access_list", "attributes", "origin", "patterns", "pb", "__init__"],
     # The configuration proves its rules as it loads.
     ["substitution"],
     ["config", "files", "state"],
@@ -29,6 +29,7 @@ LEVELS = [
 SIBLINGS = {
     ("errors", "model"): "both are the words of the system",
     ("summary", "model"): "it digests entries",
+    ("patterns", "errors"): "a pattern that cannot be understood is an error",
     ("attributes", "access_list"): "access lists are attributes",
     ("origin", "model"): "it holds digests",
     ("status", "procedures"): "a status shows the procedure that runs",
@@ -48,6 +49,7 @@ PURE = [
     "access_list",
     "attributes",
     "origin",
+    "patterns",
     "capture.ignore",
     "capture.settle",
     "capture.keep_local",
@@ -65,6 +67,12 @@ PURE = [
     "apply.retention",
     "apply.rollback",
     "substitution.mapping",
+    "substitution.rule",
+    "substitution.parse",
+    "substitution.scope",
+    "substitution.proof",
+    "substitution.encoding",
+    "substitution.selection",
     "substitution.rules",
     "substitution.rewrite",
 ]

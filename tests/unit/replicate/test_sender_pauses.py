@@ -15,6 +15,7 @@ from syncer.index.store import IndexStore
 from syncer.model import Patterns, RootShape, Term
 from syncer.replicate import messages as m
 from syncer.replicate.pauses import Cause, Pause
+from syncer.replicate.rendered_tree import Plain
 from syncer.replicate.sender import Sender
 from syncer.replicate.sending_brake import SendingBrake
 from syncer.replicate.session import Planned, Transaction
@@ -148,7 +149,7 @@ def test_a_resume_says_so_to_the_target(index: IndexStore, brake: SendingBrake, 
         request = Request(dry_run=False, against_base=False, report=lambda _: None, resume=resume)
         with index.snapshot("nginx") as snapshot:
             progress = sender_of(FakeProduction(), index, brake).view().progress
-            return opening_of(snapshot, progress, request, full=True, approved=False)
+            return opening_of(Plain(snapshot), progress, request, full=True, approved=False)
 
     begin = asyncio.run(run())
     assert (begin.full, begin.on_demand, begin.resume) == (True, True, resume)
