@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 from syncer.config.schema import DomainTable, FailoverTable, NodeTable
+from syncer.config.substitution import rule_errors
 from syncer.config.wording import nearest, said, shown_key
 
 
@@ -28,6 +29,7 @@ def contradictions(
     names = list(named) if isinstance(named, dict) else []
     for target in failover:
         yield from _unknown_domains(target, names)
+    yield from rule_errors(document, names)
 
 
 def _roots(document: Mapping[str, object]) -> dict[str, str]:

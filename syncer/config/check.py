@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from syncer.config.agreement import contradictions
 from syncer.config.schema import DOMAIN_NAME, TABLES, DomainTable, FailoverTable, NodeTable, Table
-from syncer.config.wording import nearest, said, shown_key, worded
+from syncer.config.wording import nearest, said, shown_key, target_key, worded
 
 AnyTable = TypeVar("AnyTable", bound=Table)
 
@@ -68,10 +68,7 @@ def _check_failover(tables: object, checked: Checked) -> None:
         checked.errors.append(f"failover: is {said(tables)}: {cure}")
         return
     for number, raw in enumerate(tables, 1):
-        # Counted as people count; the name is there when it is one.
-        name = raw.get("name") if isinstance(raw, dict) else None
-        where = (f"failover[{name if isinstance(name, str) and name else number}]",)
-        table = _table(FailoverTable, raw, where, "failover", checked.errors)
+        table = _table(FailoverTable, raw, (target_key(number, raw),), "failover", checked.errors)
         if table is not None:
             checked.failover.append(table)
 

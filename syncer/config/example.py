@@ -49,6 +49,17 @@ listen = {listen}      # where other nodes reach this one; port 0: any, shown in
 # domains = []                  # names of domains; empty: all
 # start_services = false        # whether services are meant to run there while it is failover
 # on_failure = {{ retry = "1s..60s" }}
+#
+# Addresses and host names that become others in the files that this target receives; one table for each.
+#
+# [[failover.substitute]]
+# from = "10.0.1.10"            # an address, a network ("10.1.0.0/16", host bits are kept) or a host name
+# to = "10.0.2.10"              # of the same kind and size
+# swap = false                  # true: exchange both
+# domains = []                  # names of domains; empty: all
+# except_domains = []
+# paths = ["**"]                # gitignore syntax, from the root of the domain
+# except_paths = []
 """
 
 

@@ -126,6 +126,8 @@ def _domain(name: str, table: DomainTable) -> DomainSettings:
 
 
 def _failover(table: FailoverTable, names: tuple[str, ...]) -> FailoverSettings:
+    from syncer.config.substitution import rules_of
+
     return FailoverSettings(
         name=table.name,
         address=table.address,
@@ -135,4 +137,5 @@ def _failover(table: FailoverTable, names: tuple[str, ...]) -> FailoverSettings:
         retry_min=table.on_failure.retry[0],
         retry_max=table.on_failure.retry[1],
         start_services=table.start_services,
+        rules=rules_of(table),
     )

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.fields import FieldInfo
 
 from syncer.config.address import parse_address
 from syncer.config.amount import parse_share, parse_size
@@ -186,6 +187,19 @@ class OnFailureTable(Table):
     retry: Annotated[tuple[float, float], BeforeValidator(_range)] = (1.0, 60.0)
 
 
+class SubstituteTable(Table):
+    """[[failover.substitute]]; what its addresses say is checked where rules are proved."""
+
+    # `from` is a word of Python's.
+    source: Annotated[str, BeforeValidator(_text)] = Field(alias="from", examples=["10.0.1.10"])
+    target: Annotated[str, BeforeValidator(_text)] = Field(alias="to", examples=["10.0.2.10"])
+    swap: bool = False
+    domains: list[str] = []
+    except_domains: list[str] = []
+    paths: list[Pattern] = ["**"]
+    except_paths: list[Pattern] = []
+
+
 class FailoverTable(Table):
     """[[failover]]."""
 
@@ -196,6 +210,7 @@ class FailoverTable(Table):
     domains: list[str] = []
     start_services: bool = False
     on_failure: OnFailureTable = OnFailureTable()
+    substitute: list[SubstituteTable] = []
 
 
 TABLES: dict[str, type[Table]] = {
@@ -204,11 +219,17 @@ TABLES: dict[str, type[Table]] = {
     "domains.history": HistoryTable,
     "failover": FailoverTable,
     "failover.on_failure": OnFailureTable,
+    "failover.substitute": SubstituteTable,
 }
 """The tables by the keys that lead to them, without the names that the operator chooses."""
 
 
+def keys_of(table: type[Table]) -> dict[str, FieldInfo]:
+    """Return the keys of a table as they are written, each with what is known of it."""
+    return {found.alias or name: found for name, found in table.model_fields.items()}
+
+
 def known_keys() -> list[str]:
     """Return every key as "table.key", sorted; for suggestions and for the test of the documentation."""
-    keys = {f"{table}.{key}" for table, model in TABLES.items() for key in model.model_fields}
+    keys = {f"{table}.{key}" for table, model in TABLES.items() for key in keys_of(model)}
     return sorted(keys - TABLES.keys())

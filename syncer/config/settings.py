@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from syncer.model import Mode, Patterns
+from syncer.substitution.rules import EMPTY, RuleSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,8 @@ class FailoverSettings:
     """Seconds between attempts at most."""
     start_services: bool = False
     """Whether the domains' services are meant to run on this target while it is failover."""
+    rules: RuleSet = EMPTY
+    """What becomes what in the files that it receives."""
 
 
 @dataclass(frozen=True, slots=True)

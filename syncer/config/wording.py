@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, cast
 
-from syncer.config.schema import TABLES, Table, known_keys
+from syncer.config.schema import TABLES, Table, keys_of, known_keys
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+|failover\[[^\]]*\]", re.ASCII)
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+|failover\[[^\]]*\]|substitute\[[0-9]+\]", re.ASCII)
 _EXPECTED = {
     "string_type": "text in quotes",
     "bool_type": "true or false, without quotes",
@@ -22,6 +22,7 @@ _EXPECTED = {
     "model_type": "a table",
     "model_attributes_type": "a table",
 }
+_TABLE_LISTS = ("substitute",)
 _LONGEST = 60
 """Characters of a value that are repeated in an error."""
 
@@ -36,6 +37,12 @@ def shown_key(*parts: str | int) -> str:
             name = part if _BARE_KEY.fullmatch(part) else said(part)
             text += f".{name}" if text else name
     return text
+
+
+def target_key(number: int, raw: object) -> str:
+    """Return what a table [[failover]] is called in errors: its name where it has one, else its number from 1."""
+    name = raw.get("name") if isinstance(raw, dict) else None
+    return f"failover[{name if isinstance(name, str) and name else number}]"
 
 
 def said(value: object) -> str:
@@ -63,7 +70,13 @@ def worded(error: ValidationError, where: tuple[str, ...], table: str) -> Iterat
     """Yield one sentence for each error that `error` holds; `where` leads to the table, `table` names it."""
     for details in error.errors(include_url=False):
         location = details["loc"]
-        yield f"{shown_key(*where, *location)}: {_sentence(details, table)}"
+        yield f"{shown_key(*where, *_counted(location))}: {_sentence(details, table)}"
+
+
+def _counted(location: Sequence[str | int]) -> Iterator[str | int]:
+    """Yield `location` with the tables of a list counted from 1, as [[failover]] are; items of a list from 0."""
+    for before, part in zip(("", *location), location, strict=False):
+        yield part + 1 if isinstance(part, int) and before in _TABLE_LISTS else part
 
 
 def _sentence(details: ErrorDetails, table: str) -> str:
@@ -72,7 +85,7 @@ def _sentence(details: ErrorDetails, table: str) -> str:
     inner = ".".join((table, *(part for part in location[:-1] if isinstance(part, str))))
     key = str(location[-1])
     if kind == "extra_forbidden":
-        return f"is an unknown key{_elsewhere(key, inner) or nearest(key, TABLES[inner].model_fields)}"
+        return f"is an unknown key{_elsewhere(key, inner) or nearest(key, keys_of(TABLES[inner]))}"
     if kind == "missing":
         return f"is missing: add a line such as {key} = {said(_example(TABLES[inner], key))}"
     value = said(details["input"])
@@ -93,10 +106,11 @@ def _elsewhere(key: str, table: str) -> str:
         "domains": "[domains.NAME]",
         "failover": "[[failover]]",
         "failover.on_failure": "on_failure = { … } of [[failover]]",
+        "failover.substitute": "[[failover.substitute]]",
     }
     return f" here: it belongs into {titles.get(homes[0], f'[{homes[0]}]')}"
 
 
 def _example(table: type[Table], key: str) -> object:
-    examples = cast("list[object] | None", table.model_fields[key].examples)
+    examples = cast("list[object] | None", keys_of(table)[key].examples)
     return examples[0] if examples else "…"

@@ -149,8 +149,7 @@ class _Proof:
     def _also(self, other: Direction, direction: Direction) -> str:
         if other.rule == direction.rule:
             return "this rule itself"
-        rule = f" ({self._rules[other.rule]})" if self._rules else ""
-        return f"rule {other.rule + 1}{rule}"
+        return f"the rule {self._rules[other.rule]}" if self._rules else "another rule"
 
 
 def _block(version: int, value: int, length: int) -> _Block:

@@ -109,11 +109,12 @@ EMPTY = RuleSet(())
 
 @lru_cache(maxsize=256)
 def mapping_key(mapping: Mapping) -> bytes:
-    """Return 32 bytes that are equal exactly for equal mappings; renderings are kept by them."""
+    """Return 32 bytes that are equal exactly for mappings of equal pairs; renderings are kept by them."""
     hasher = blake3()
-    for version, source, target, length in mapping.networks:
+    # Pairs of one length exclude each other: their order, which an inverse changes, says nothing.
+    for version, source, target, length in sorted(mapping.networks):
         hasher.update(b"%d %x %x %d\n" % (version, source, target, length))
-    for host in mapping.hosts:
+    for host in sorted(mapping.hosts):
         hasher.update(b"%b %b\n" % host)
     return hasher.digest()
 

@@ -24,6 +24,7 @@ from syncer.config.check import check
 from syncer.config.schema import TABLES, known_keys
 from syncer.errors import ConfigurationError
 from syncer.model import Mode, Patterns
+from syncer.substitution.rules import Rule, RuleSet
 
 NODE = '[node]\nname = "prod-a"\nmode = "production"\n'
 DOMAIN = '[domains.nginx]\npath = "/etc/nginx"\n'
@@ -349,11 +350,14 @@ def test_the_example_loads_with_its_comments_taken_away_and_shows_every_key(tmp_
     keys = [line.removeprefix("# ") for line in head.splitlines() if line.startswith("# ") and " = " in line]
     uncommented = "\n".join(
         line.removeprefix("# ") for line in tables.splitlines() if line.startswith("# ") and line[2].islower()
-    ).replace('name = "dr-a"', '[[failover]]\nname = "dr-a"')
+    )
+    for key, heading in (('name = "dr-a"', "[[failover]]"), ('from = "10.0.1.10"', "[[failover.substitute]]")):
+        uncommented = uncommented.replace(key, f"{heading}\n{key}")
     document = head + "\n".join(keys) + "\n[domains.nginx]\n" + uncommented
     settings = load(write(tmp_path, document))
     assert [domain.name for domain in settings.domains] == ["nginx"]
     assert [target.name for target in settings.failover] == ["dr-a"]
+    assert settings.failover[0].rules == RuleSet.of([Rule("10.0.1.10", "10.0.2.10")])
     missing = [key for key in known_keys() if key.rpartition(".")[2] not in text]
     assert missing == []
 
