@@ -93,7 +93,7 @@ def came_home(pair: Pair) -> dict[str, bytes]:
     """Return what failover's files are on production, told by failover's disk and state alone."""
     root = pair.failover.root
     found = {}
-    with StateStore.open(pair.failover.state / "node.db") as store:
+    with StateStore.open(pair.failover.state) as store:
         back = WayBack(store, DOMAIN)
         for known in Base(store).rows(DOMAIN):
             if known.entry.kind is Kind.FILE:
@@ -156,5 +156,5 @@ def test_rules_of_failover_that_are_not_the_inverse_are_refused(tmp_path: Path) 
         failover.write_configuration(f'{pair.tables_of(failover)}{wrong}to = "10.0.9.9"\n')
         pair.start()
         pair.wait_for(lambda stream: "disagree" in stream["reason"], "production heard why")
-        assert "10.0.9.9" in pair.production.stream()["reason"]
+        assert "10.0.1.10 → 10.0.2.10" in pair.production.stream()["reason"]
         assert list(failover.root.iterdir()) == []
