@@ -23,8 +23,8 @@ def take_rules(store: StateStore, hello: Hello, configured: Mapping[str, RuleSet
     why = disagreement(own, rules) if own.rules else ""
     if why:
         raise RefusedError(
-            f"the substitution rules of domain {hello.domain} disagree: {why}; make the rules in failover's "
-            f"[[failover]] table {hello.node_name} the inverse of production's, or leave them out there",
+            f"the substitution rules of domain {hello.domain} disagree with those in failover's [[failover]] table "
+            f"{hello.node_name}: {why}",
             Reason.RULES_DISAGREE,
         )
     record_rules(store, hello.node_id, hello.domain, hello.rule_hash, hello.rules)

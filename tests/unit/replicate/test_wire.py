@@ -12,13 +12,29 @@ from hypothesis import strategies as st
 from syncer.attributes import LARGEST, encode
 from syncer.errors import CommandFailure, PeerProtocolError, Reason
 from syncer.model import Change, Cursor, Entry, Kind, Patterns, Problem, Term
+from syncer.origin import UNDO_LIMIT, Origin
 from syncer.pb import sync_pb2 as pb
 from syncer.replicate import messages as m
 from syncer.replicate import wire
 
 CURSOR = Cursor("index", "run", 7)
+ORIGIN = Origin(b"r" * 32, b"s" * 32, 8, b"undo").encode()
 FILE = Entry(
-    b"d/\xff\xfe", Kind.FILE, 0o4755, 1, 2, "www", "", -5, 9, b"d" * 32, b"", "", encode({b"user.a": b"\0"}), 2**63 - 1
+    b"d/\xff\xfe",
+    Kind.FILE,
+    0o4755,
+    1,
+    2,
+    "www",
+    "",
+    -5,
+    9,
+    b"d" * 32,
+    b"",
+    "",
+    encode({b"user.a": b"\0"}),
+    2**63 - 1,
+    ORIGIN,
 )
 LINK = Entry(b"link", Kind.SYMLINK, 0, 0, 0, "root", "root", 10**18, 0, b"", b"../away")
 PART = m.Part(
@@ -42,6 +58,7 @@ FROM_PRODUCTION: list[m.FromProduction] = [
         b"p",
         b"r",
         ("id",),
+        rules=b"encoded",
     ),
     m.Heartbeat(5, 6, 0.5, 7),
     PART,
@@ -132,6 +149,11 @@ def hostile(**how: Any) -> bytes:
         {"attributes": bytes(LARGEST + 1)},
         {"attributes": b"\x17\0\0\0\1system.posix_acl_accessx"},
         {"attributes": encode({b"user.a": b"1"}), "kind": pb.KIND_UNKNOWN, "digest": b"", "size": 0},
+        {"origin": b"cut off"},
+        {"origin": b"\2" + ORIGIN[1:]},
+        {"origin": ORIGIN + bytes(UNDO_LIMIT)},
+        {"origin": Origin(b"r" * 32, b"s" * 32, 2**63).encode()},
+        {"origin": ORIGIN, "kind": pb.KIND_DIRECTORY, "digest": b"", "size": 0},
         {"deleted": True, "path": b""},
         {"deleted": True, "path": b"../a"},
     ],

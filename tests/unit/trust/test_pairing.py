@@ -14,6 +14,8 @@ import pytest
 from syncer.errors import ConfigurationError, PairingError, UnreachableError
 from syncer.state.invitations import WRONG_ATTEMPTS_MAX, invitations
 from syncer.state.peers import peers
+from syncer.state.rules import rules_of
+from syncer.substitution.rules import Rule, RuleSet
 from syncer.trust import token as tokens
 from syncer.trust import wire
 from syncer.trust.pairing import create_invitation, join, split_address
@@ -67,6 +69,14 @@ async def test_a_join_pins_both_and_both_can_be_used_at_once(server: Server, pro
     assert server.joined == peers(server.node.store)
     # A new pin counts without a restart.
     assert await server.whoami(production.identity) == "prod-a"
+
+
+async def test_failover_keeps_the_rules_that_production_will_render_with(server: Server, production: Node) -> None:
+    rules = RuleSet.of([Rule("10.0.1.10", "10.0.2.10")])
+    token = invite(server)
+    await join(server.address, token, production.identity, production.store, production.name, 5.0, rules)
+    found = rules_of(server.node.store, production.identity.node_id, "")
+    assert found == (rules.hash, rules.encode())
 
 
 async def test_pasted_line_breaks_do_not_matter(server: Server, production: Node) -> None:
