@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from syncer.config.address import parse_address
 from syncer.config.amount import parse_share, parse_size
 from syncer.config.duration import parse_duration, parse_range
+from syncer.substitution.parse import parse_side
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 DOMAIN_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
@@ -125,6 +126,12 @@ def _command(value: object) -> tuple[str, ...]:
     return words
 
 
+def _side(value: object) -> str:
+    text = _text(value)
+    parse_side(text)
+    return text
+
+
 Duration = Annotated[float, BeforeValidator(_duration())]
 Settle = Annotated[float, BeforeValidator(_duration(zero=True))]
 Name = Annotated[str, BeforeValidator(_name)]
@@ -132,6 +139,7 @@ AbsolutePath = Annotated[str, BeforeValidator(_path)]
 Pattern = Annotated[str, BeforeValidator(_pattern)]
 Command = Annotated[tuple[str, ...], BeforeValidator(_command)]
 Size = Annotated[int, BeforeValidator(_size)]
+Side = Annotated[str, BeforeValidator(_side)]
 
 
 class Table(BaseModel):
@@ -188,11 +196,11 @@ class OnFailureTable(Table):
 
 
 class SubstituteTable(Table):
-    """[[failover.substitute]]; what its addresses say is checked where rules are proved."""
+    """[[failover.substitute]]; whether rules fit together is proved by RuleSet."""
 
     # `from` is a word of Python's.
-    source: Annotated[str, BeforeValidator(_text)] = Field(alias="from", examples=["10.0.1.10"])
-    target: Annotated[str, BeforeValidator(_text)] = Field(alias="to", examples=["10.0.2.10"])
+    source: Side = Field(alias="from", examples=["10.0.1.10"])
+    target: Side = Field(alias="to", examples=["10.0.2.10"])
     swap: bool = False
     domains: list[str] = []
     except_domains: list[str] = []

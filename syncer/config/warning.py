@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
-from syncer.config.settings import DomainSettings, Settings
+from syncer.config.settings import DomainSettings, FailoverSettings, Settings
 from syncer.model import Mode
+from syncer.substitution.chains import chains_of
+from syncer.substitution.normal import scope_of
+from syncer.substitution.scope import in_domain
 
 
 def warnings_of(settings: Settings) -> tuple[str, ...]:
@@ -23,6 +27,28 @@ def _warnings(settings: Settings) -> Iterator[str]:
         yield (
             f"{file}: failover: there is none, so production sends to nobody: "
             "add a table [[failover]] for each failover server"
+        )
+    for target in settings.failover:
+        yield from _rule_warnings(file, target)
+
+
+def _rule_warnings(file: Path, target: FailoverSettings) -> Iterator[str]:
+    where = f"{file}: failover[{target.name}].substitute"
+    for rule in target.rules.rules:
+        if not any(in_domain(scope_of(rule), domain) for domain in target.domains):
+            yield (
+                f"{where}: the rule {rule} is for none of the domains that {target.name} receives, so it does nothing: "
+                "name one of them, or remove the rule"
+            )
+        for name in (rule.source, rule.target) if rule.swap else (rule.source,):
+            if not {".", ":"}.intersection(name):
+                yield (
+                    f"{where}: the rule {rule} finds the word {name} wherever it stands alone: "
+                    "write the whole host name where that is not meant"
+                )
+    for first, second in chains_of(target.rules):
+        yield (
+            f"{where}: the rules {first} and {second} do not cascade: what the first makes is left alone by the second"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import NamedTuple
 
@@ -64,6 +65,7 @@ def address_text(version: int, value: int) -> str:
     return str(IPv4Address(value) if version == 4 else IPv6Address(value))
 
 
+@lru_cache(maxsize=4096)
 def parse_side(text: str) -> Network | Name:
     """Return what one side of a rule names.
 

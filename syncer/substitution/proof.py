@@ -10,8 +10,8 @@ from syncer.substitution.parse import address_text, bits_of
 from syncer.substitution.rule import Direction, Flaw, Rule
 from syncer.substitution.scope import covers, meet
 
-_MOST_STEPS = 1_000_000
-"""Comparisons of a proof: thousands of rules that differ in their paths only could take minutes."""
+_MOST_STEPS = 200_000
+"""Comparisons of a proof, about 10 µs each; thousands of rules that differ in their paths only could take minutes."""
 
 _Block = tuple[int, int, int]
 """Version, prefix length, and the bits of the prefix: a network as a key."""
@@ -142,8 +142,9 @@ class _Proof:
 
     def _collision(self, first: Direction, second: Direction, sources: tuple[str, str], target: str) -> Flaw:
         later, earlier = (first, second) if first.rule >= second.rule else (second, first)
+        mine, its = sources if later is first else sources[::-1]
         key = "to" if later.key == "from" else later.key
-        both = f"so that {sources[0]} and {sources[1]} would both become {target}"
+        both = f"so that {mine} and {its} would both become {target}"
         return Flaw(later.rule, key, f"{self._also(earlier, later)} leads there too, {both}: let only one lead there")
 
     def _also(self, other: Direction, direction: Direction) -> str:

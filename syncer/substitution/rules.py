@@ -35,6 +35,10 @@ class RuleSet:
 
     @classmethod
     def _proved(cls, given: Sequence[Rule], *, or_inverse: bool = False) -> RuleSet:
+        # First: every pattern of them becomes an expression, which takes seconds for a megabyte.
+        if len(given) > MOST_RULES or len(encoded(given)) > MOST_BYTES:
+            text = f"is one too many: write at most {MOST_RULES} rules for a target, of {MOST_BYTES} bytes in all"
+            raise RulesError([Flaw(len(given) - 1, "", text)])
         normals: dict[int, Rule] = {}
         flaws: list[Flaw] = []
         for number, rule in enumerate(given):
@@ -47,13 +51,9 @@ class RuleSet:
             inverse = ((number, opposite(rule)) for number, rule in normals.items())
             contradictions = [] if leads_back(_directions(inverse)) else contradictions
         flaws += contradictions
-        result = cls._sorted(normals.values())
-        if len(result.rules) > MOST_RULES or len(result.encode()) > MOST_BYTES:
-            text = f"is one too many: write at most {MOST_RULES} rules for a target, of {MOST_BYTES} bytes in all"
-            flaws.append(Flaw(len(given) - 1, "", text))
         if flaws:
             raise RulesError(sorted(flaws, key=lambda flaw: flaw.rule))
-        return result
+        return cls._sorted(normals.values())
 
     @classmethod
     def _sorted(cls, normals: Iterable[Rule]) -> RuleSet:

@@ -47,6 +47,9 @@ def _apart(first: Scope, second: Scope) -> bool:
     if first.paths == second.paths == EVERYWHERE and not first.except_paths and not second.except_paths:
         return False
     lines = (*first.paths, *first.except_paths, *second.paths, *second.except_paths)
+    # No pattern at all is a flaw of its own, which is to hide no other.
+    if not first.paths or not second.paths:
+        return False
     # What a negated pattern brings back depends on the order: too clever to be proved.
     if any(line.startswith("!") for line in lines):
         return False

@@ -73,6 +73,8 @@ PURE = [
     "substitution.proof",
     "substitution.encoding",
     "substitution.selection",
+    "substitution.normal",
+    "substitution.chains",
     "substitution.rules",
     "substitution.rewrite",
 ]

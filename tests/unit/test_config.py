@@ -384,7 +384,9 @@ SCALARS = (
     | st.booleans()
     | st.datetimes()
 )
-KEYS = st.sampled_from([key.rpartition(".")[2] for key in known_keys()] + [*TABLES, "on_failure"]) | st.text(max_size=3)
+KEYS = st.sampled_from(
+    [key.rpartition(".")[2] for key in known_keys()] + [*TABLES, "on_failure", "substitute"]
+) | st.text(max_size=3)
 VALUES = st.recursive(
     SCALARS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
