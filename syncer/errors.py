@@ -152,5 +152,13 @@ class BeneathRootError(ApplyError):
     """A path would have left its root, or met a symlink on the way; nothing was touched."""
 
 
+class UndoError(SyncerError):
+    """An undo record does not fit the file it came with; nothing was restored."""
+
+
+class UndoTooLargeError(SyncerError):
+    """A rendering could not be undone within the space that an undo record may take."""
+
+
 class InvariantError(SyncerError):
     """syncer's own rules are broken; the node stops rather than go on."""
