@@ -129,10 +129,6 @@ class ApplyError(SyncerError):
         self.reason = reason
 
 
-class UndoTooLargeError(SyncerError):
-    """A text could not be restored from its rendering but by a record too large to keep."""
-
-
 class HalfAppliedError(ApplyError):
     """A transaction could neither be finished nor taken back: only recovery may touch the domain."""
 
@@ -155,6 +151,14 @@ class ViewError(CommandError):
 
 class BeneathRootError(ApplyError):
     """A path would have left its root, or met a symlink on the way; nothing was touched."""
+
+
+class UndoError(SyncerError):
+    """An undo record does not fit the file it came with; nothing was restored."""
+
+
+class UndoTooLargeError(SyncerError):
+    """A rendering could not be undone within the space that an undo record may take."""
 
 
 class InvariantError(SyncerError):

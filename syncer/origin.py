@@ -8,7 +8,7 @@ from typing import NamedTuple, Self
 from syncer.model import DIGEST_SIZE
 
 UNDO_LIMIT = 256 * 1024
-"""Bytes of an undo record that are carried; more are not, and the file becomes a problem."""
+"""Bytes of an undo record; a file that needs a larger one is not rendered, and becomes a problem."""
 
 _FORMAT = 1
 _HEAD = struct.Struct(f">B{DIGEST_SIZE}s{DIGEST_SIZE}sQ")

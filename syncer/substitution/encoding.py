@@ -1,57 +1,65 @@
-"""Rules as bytes, for the handshake and node.db; what is read back may come from anybody."""
+"""Says what kind of text a file is, and shows UTF-16 to the search for tokens as one byte a unit."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+import sys
+from array import array
+from enum import IntEnum
 
-from syncer.substitution.rule import Flaw, Rule, RulesError
+HEAD = 8000
+"""Bytes in which a zero byte makes a file binary, as for git."""
+MARK = 2
+"""Bytes of the mark in front of UTF-16."""
 
-MOST_BYTES = 1 << 20
-MOST_RULES = 10_000
-_VERSION = 1
-
-
-def encoded(rules: Iterable[Rule]) -> bytes:
-    """Return `rules` as JSON in ASCII; b"" for none."""
-    rows = [list(rule) for rule in rules]
-    return json.dumps([_VERSION, *rows], separators=(",", ":")).encode("ascii") if rows else b""
-
-
-def decoded(data: bytes) -> list[Rule]:
-    """Return the rules of `data`, which may be anything; they are not yet checked.
-
-    Raises RulesError where `data` is too large, or nothing that `encoded` writes.
-    """
-    if not data:
-        return []
-    if len(data) > MOST_BYTES:
-        raise _refused(f"have {len(data)} bytes, more than {MOST_BYTES}")
-    try:
-        document = json.loads(data.decode("ascii"))
-    except (ValueError, RecursionError):
-        raise _refused("are not what syncer writes") from None
-    if not isinstance(document, list) or not document or type(document[0]) is not int:
-        raise _refused("are not what syncer writes")
-    if document[0] != _VERSION:
-        raise _refused(f"are written in the unknown form {str(document[0])[:20]}")
-    if len(document) - 1 > MOST_RULES:
-        raise _refused(f"are {len(document) - 1}, more than {MOST_RULES}")
-    return [_rule(number, row) for number, row in enumerate(document[1:])]
+_BOUNDARY, _LETTER = 0x01, 0xFF
+# One byte for each unit: ASCII stays, what is like a blank or a quote becomes a control character, the rest a letter.
+_PUNCTUATION = (range(0x80, 0xC0), range(0x2000, 0x2070), range(0x3000, 0x3040), (0xFEFF,))
+_UNITS = bytearray(range(0x80)) + bytes([_LETTER]) * (0x10000 - 0x80)
+for _part in _PUNCTUATION:
+    for _unit in _part:
+        _UNITS[_unit] = _BOUNDARY
+_NARROW = bytes(_UNITS[:256])
 
 
-def _rule(number: int, row: object) -> Rule:
-    if isinstance(row, list) and len(row) == len(Rule._fields):
-        source, target, swap, *lists = row
-        if (
-            isinstance(source, str)
-            and isinstance(target, str)
-            and isinstance(swap, bool)
-            and all(isinstance(texts, list) and all(isinstance(text, str) for text in texts) for texts in lists)
-        ):
-            return Rule(source, target, swap, *(tuple(texts) for texts in lists))
-    raise _refused("are not what syncer writes", number)
+class Kind(IntEnum):
+    """How a file is read; written into undo records."""
+
+    BINARY = 0
+    BYTES = 1
+    """One byte a character where it matters: UTF-8, latin-1 and whatever else contains ASCII."""
+    LITTLE = 2
+    BIG = 3
+
+    @property
+    def wide(self) -> bool:
+        """Whether a unit has two bytes and a mark stands in front."""
+        return self in (Kind.LITTLE, Kind.BIG)
 
 
-def _refused(what: str, number: int = 0) -> RulesError:
-    return RulesError([Flaw(number, "", f"substitution rules {what}: both nodes must run versions that fit together")])
+def kind_of(head: bytes) -> Kind:
+    """Return how a file is read, from its first `HEAD` bytes, or all where it has fewer."""
+    if head.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        return Kind.BINARY
+    if head.startswith(b"\xff\xfe"):
+        return Kind.LITTLE
+    if head.startswith(b"\xfe\xff"):
+        return Kind.BIG
+    return Kind.BINARY if b"\0" in head[:HEAD] else Kind.BYTES
+
+
+def narrow(data: bytes, kind: Kind) -> bytes:
+    """Return one byte for each unit of UTF-16; `data` has whole units and no mark."""
+    low, high = (data[0::2], data[1::2]) if kind is Kind.LITTLE else (data[1::2], data[0::2])
+    if not high.strip(b"\0"):
+        return low.translate(_NARROW)
+    units = array("H", data)
+    if (kind is Kind.LITTLE) != (sys.byteorder == "little"):
+        units.byteswap()
+    return bytes(map(_UNITS.__getitem__, units))
+
+
+def widen(text: bytes, kind: Kind) -> bytes:
+    """Return ASCII as UTF-16."""
+    wide = bytearray(2 * len(text))
+    wide[0 if kind is Kind.LITTLE else 1 :: 2] = text
+    return bytes(wide)

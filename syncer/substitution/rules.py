@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 
 from blake3 import blake3
 
-from syncer.substitution.encoding import MOST_BYTES, MOST_RULES, decoded, encoded
+from syncer.substitution.canonical import MOST_BYTES, MOST_RULES, decoded, encoded
 from syncer.substitution.mapping import Mapping
 from syncer.substitution.normal import directions_of, lower_case, normal, one_way, opposite, order_of, scope_of
 from syncer.substitution.proof import flaws_of, leads_back

@@ -106,7 +106,7 @@ def _request(token: tokens.Token, identity: Identity, node_name: str, rules: Rul
         identity.node_id,
         node_name,
         identity.certificate_pem,
-        rules,
+        rules.encode(),
     )
 
 

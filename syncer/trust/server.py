@@ -16,6 +16,7 @@ from syncer.state.invitations import invitations, redeem
 from syncer.state.peers import Peer, peer_by_fingerprint, peers
 from syncer.state.rules import record_rules
 from syncer.state.store import StateStore
+from syncer.substitution.rules import EMPTY, RulesError, RuleSet
 from syncer.trust import wire
 from syncer.trust.certificates import check_node_certificate
 from syncer.trust.identity import Identity
@@ -149,6 +150,7 @@ class _Pairing:
             request = wire.decode_request(data)
             caller = caller_of(context)
             peer = self._peer_of(request)
+            rules = await asyncio.to_thread(_checked_rules, request.rules)
             await asyncio.to_thread(
                 redeem,
                 self._store,
@@ -158,10 +160,7 @@ class _Pairing:
                 peer,
                 now=self._clock(),
             )
-            rules = request.rules
-            await asyncio.to_thread(
-                record_rules, self._store, peer.node_id, "", rules.hash, rules.encode() if rules.rules else b""
-            )
+            await asyncio.to_thread(record_rules, self._store, peer.node_id, "", rules.hash, request.rules)
         except PeerProtocolError as error:
             await self._refuse(context, grpc.StatusCode.INVALID_ARGUMENT, error.reason, error)
         except RefusedError as error:
@@ -194,3 +193,11 @@ class _Pairing:
         if self._refusals.warn(key, "refused a join from %s: %s", context.peer(), error) and self._on_refused:
             self._on_refused(context.peer(), str(error))
         await refuse(context, code, reason, str(error))
+
+
+def _checked_rules(data: bytes) -> RuleSet:
+    """Return the rules of a request; proving them takes time, so not on the event loop."""
+    try:
+        return RuleSet.decode(data) if data else EMPTY
+    except RulesError as error:
+        raise PeerProtocolError(f"the request to join holds substitution rules that cannot be: {error}") from error

@@ -9,7 +9,6 @@ from google.protobuf.message import DecodeError
 
 from syncer.errors import PeerProtocolError, Reason
 from syncer.pb import pairing_pb2, sync_pb2
-from syncer.substitution.rules import EMPTY, RulesError, RuleSet
 from syncer.trust.token import SECRET_SIZE
 
 PROTOCOL = 1
@@ -31,8 +30,8 @@ class JoinRequest:
     node_id: str
     node_name: str
     certificate: bytes
-    rules: RuleSet = EMPTY
-    """How the joining node renders for this one."""
+    rules: bytes = b""
+    """How the joining node renders for this one, encoded; b"": as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ def encode_request(request: JoinRequest) -> bytes:
         node_id=request.node_id,
         node_name=request.node_name,
         certificate=request.certificate,
-        rules=request.rules.encode() if request.rules.rules else b"",
+        rules=request.rules,
     ).SerializeToString()
 
 
@@ -70,14 +69,7 @@ def decode_request(data: bytes) -> JoinRequest:
     if not _INVITATION_ID.fullmatch(found.invitation_id) or len(found.secret) != SECRET_SIZE:
         raise PeerProtocolError("the request to join holds no whole token; copy the token again")
     name = checked_name(found.node_name)
-    return JoinRequest(found.invitation_id, found.secret, found.node_id, name, found.certificate, _rules(found.rules))
-
-
-def _rules(data: bytes) -> RuleSet:
-    try:
-        return RuleSet.decode(data) if data else EMPTY
-    except RulesError as error:
-        raise PeerProtocolError(f"the request to join holds substitution rules that cannot be: {error}") from error
+    return JoinRequest(found.invitation_id, found.secret, found.node_id, name, found.certificate, found.rules)
 
 
 def encode_answer(answer: JoinAnswer) -> bytes:

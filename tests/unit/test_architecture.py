@@ -71,6 +71,7 @@ PURE = [
     "substitution.parse",
     "substitution.scope",
     "substitution.proof",
+    "substitution.canonical",
     "substitution.encoding",
     "substitution.selection",
     "substitution.normal",

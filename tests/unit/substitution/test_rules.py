@@ -13,7 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from syncer.errors import ConfigurationError
-from syncer.substitution.encoding import MOST_BYTES, MOST_RULES
+from syncer.substitution.canonical import MOST_BYTES, MOST_RULES
 from syncer.substitution.mapping import HostPair, Mapping, NetworkPair
 from syncer.substitution.rules import EMPTY, Flaw, Rule, RulesError, RuleSet, disagreement, mapping_key
 

@@ -79,6 +79,15 @@ async def test_failover_keeps_the_rules_that_production_will_render_with(server:
     assert found == (rules.hash, rules.encode())
 
 
+async def test_rules_that_cannot_be_are_refused_and_the_token_is_still_good(server: Server, production: Node) -> None:
+    token = invite(server)
+    async with raw_join(server, token) as call:
+        code, message = await refused(call, wire.encode_request(request_of(production, token, rules=b"garbage")))
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert "substitution rules" in message
+    await join_as(server, production, token)
+
+
 async def test_pasted_line_breaks_do_not_matter(server: Server, production: Node) -> None:
     token = invite(server)
     await join_as(server, production, f" {token[:40]}\n  {token[40:]}\n")

@@ -1,0 +1,91 @@
+"""Goes through a text piece by piece and decides about each token once, wherever the pieces were cut."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from typing import NamedTuple
+
+from syncer.substitution.matcher import MARKER, Matcher
+from syncer.substitution.tokens import LONGEST_HOST, REACH_AFTER, REACH_BEFORE
+
+# With the dashes behind: without them it is a mention in a comment.
+_MARKER = re.compile(rb"-----(?:(?P<begin>BEGIN [A-Z0-9 ]{1,64}-----)|END [^\r\n-]{0,64}-{0,5})")
+
+HELD_BEHIND = LONGEST_HOST + REACH_AFTER
+"""Units of text that are not decided about before more is known."""
+OVERLAP = LONGEST_HOST
+"""No literal is longer: how far one may reach from what was searched into what was not."""
+
+
+class Span(NamedTuple):
+    """A token that becomes something else; `start` counts units from the start of the text."""
+
+    start: int
+    text: bytes
+    image: bytes
+
+
+class Scanner:
+    """Holds no more than the piece it was given, what stood before it, and what is not decided yet."""
+
+    __slots__ = ("_base", "_matcher", "_protected", "buffer", "certificates", "done")
+
+    def __init__(self, matcher: Matcher) -> None:
+        self._matcher = matcher
+        self._base = 0
+        self._protected = False
+        self.buffer = b""
+        self.done = 0
+        """Units from the start of the text that are decided."""
+        self.certificates = False
+        """Whether a certificate or key was met."""
+
+    def extend(self, piece: bytes) -> None:
+        """Add text; what is decided and cannot decide about a later token is dropped, so read it before."""
+        surplus = max(0, self.done - self._base - REACH_BEFORE)
+        self.buffer = self.buffer[surplus:] + piece
+        self._base += surplus
+
+    def cut(self, start: int, end: int) -> bytes:
+        """Return the text between two places, counted from its start."""
+        return self.buffer[start - self._base : end - self._base]
+
+    def settle(self, *, final: bool, scan: int | None = None) -> list[Span]:
+        """Decide about all that is far enough from the end, or all that is left where it is `final`.
+
+        Only the first `scan` bytes of the buffer are looked at, where the caller knows that nothing stands behind.
+        """
+        buffer, base = self.buffer, self._base
+        low = self.done - base
+        limit = len(buffer) if final else len(buffer) - HELD_BEHIND
+        if limit <= low:
+            return []
+        scan = len(buffer) if scan is None else scan
+        done = limit
+        tokens = self._matcher.tokens(buffer, low, limit, scan) if scan else []
+        if self._protected or (scan and buffer.find(MARKER, low, low + scan) >= 0):
+            edges, done = self._edges(low, limit)
+            # An even number of edges up to a token: it stands outside.
+            tokens = [token for token in tokens if bisect_right(edges, token[0]) % 2 == 0]
+        if tokens:
+            done = max(done, tokens[-1][1])
+        self.done = base + done
+        return [Span(base + start, buffer[start:end], image) for start, end, image in tokens]
+
+    def _edges(self, low: int, limit: int) -> tuple[list[int], int]:
+        """Return where certificates and keys begin and end, in turn, and up to where that is decided."""
+        edges, done = [], limit
+        if self._protected:
+            edges.append(low)
+            self.certificates = True
+        for marker in _MARKER.finditer(self.buffer, low):
+            if marker.start() >= limit:
+                break
+            # What a marker consists of is never looked at again, or its dashes could begin another one.
+            done = max(limit, marker.end())
+            if self._protected != bool(marker["begin"]):
+                self._protected = not self._protected
+                self.certificates = True
+                edges.append(marker.start() if self._protected else marker.end())
+        return edges, done
