@@ -134,12 +134,11 @@ class History:
         if self._integrity.is_due():
             self._integrity.step(self._areas(), budget)
 
-    def open_content(self, digest: bytes) -> int | None:
-        """Return a descriptor of a kept content for reading, which the caller closes; None where it is not kept."""
-        return self.opener()(digest)
-
     def opener(self) -> Callable[[bytes], int | None]:
-        """Return what opens kept contents, many of them, until the next transaction."""
+        """Return what opens kept contents for reading (None: not kept), many of them, until the next transaction.
+
+        The caller closes each descriptor.
+        """
         areas = self._areas()
         return lambda digest: self._contents.open(areas, digest)
 

@@ -276,7 +276,7 @@ def test_lost_events_are_made_up_by_a_scan(tmp_path: Path) -> None:
         running.capturer._watch.end_sweep()
         (running.root / "a" / "b").mkdir(parents=True)
         (running.root / "a" / "b" / "f").touch()
-        running.capturer._watch.on_queue_overflow()
+        running.watcher.overflow()
         running.wait(lambda: running.state.scans == 2)
         running.assert_equal()
         assert running.state.overflows == 1
@@ -327,14 +327,6 @@ def test_what_gives_no_events_is_polled(tmp_path: Path, monkeypatch: pytest.Monk
 def test_everything_is_scanned_on_a_timer(tmp_path: Path) -> None:
     with Running(tmp_path, rescan=0.1) as running:
         running.wait(lambda: bool(running.states) and running.state.scans >= 3)
-
-
-def test_a_scan_can_be_asked_for(tmp_path: Path) -> None:
-    with Running(tmp_path) as running:
-        running.flush()
-        scans = running.state.scans
-        running.capturer.rescan_now()
-        running.wait(lambda: running.state.scans == scans + 1)
 
 
 def test_content_that_changed_gets_a_fresh_seq_even_where_it_is_the_same(tmp_path: Path) -> None:
@@ -460,7 +452,7 @@ def test_changes_pass_while_everything_is_scanned(tmp_path: Path) -> None:
     with Running(tmp_path, reads=Slow()) as running:
         running.flush()
         block = True
-        running.capturer.rescan_now()
+        running.watcher.overflow()
         assert blocked.wait(10.0)
         scans = running.state.scans
         for name in "amz":
@@ -540,14 +532,14 @@ def test_a_directory_that_cannot_be_read_is_unknown_and_comes_back(tmp_path: Pat
             (running.root / "d" / name).touch()
         before = running.flush()
         broken = True
-        running.capturer.rescan_now()
+        running.watcher.overflow()
         running.wait(lambda: bool(running.state.problems))
         with running.index.snapshot("d") as snapshot:
             changes = list(snapshot.changes_since(before.seq))
         assert [(change.path, change.entry and change.entry.kind) for change in changes] == [(b"d", Kind.UNKNOWN)]
         (running.root / "d" / "x").unlink()
         broken = False
-        running.capturer.rescan_now()
+        running.watcher.overflow()
         running.wait(lambda: not running.state.problems)
         running.assert_equal()
         with running.index.snapshot("d") as snapshot:

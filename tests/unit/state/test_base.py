@@ -13,7 +13,7 @@ from syncer.errors import StateError
 from syncer.model import Cursor, DiskIdentity, Entry, Kind, Known, Problem, name_of, parent_of
 from syncer.state import base as module
 from syncer.state.base import Base, BaseRow
-from syncer.state.cursors import Standing, forget_standing, read_standing
+from syncer.state.cursors import Standing, read_standing
 from syncer.state.store import StateStore
 
 DOMAIN = "nginx"
@@ -162,14 +162,6 @@ def test_problems_are_kept_or_replaced_as_a_whole(base: Base) -> None:
     base.commit(DOMAIN, [], [], standing(3), [])
     assert base.problems(DOMAIN) == []
     assert len(base.problems("other")) == 1
-
-
-def test_a_forgotten_standing_leaves_the_base(base: Base, store: StateStore) -> None:
-    assert read_standing(store, DOMAIN) is None
-    base.commit(DOMAIN, [row(b"a")], [], standing(), None)
-    forget_standing(store, DOMAIN)
-    assert read_standing(store, DOMAIN) is None
-    assert base.count(DOMAIN) == 1
 
 
 def test_a_forgotten_domain_leaves_the_others(base: Base, store: StateStore) -> None:

@@ -13,7 +13,6 @@ from syncer.state.cursors import (
     forget_target,
     read_progress,
     read_target,
-    read_targets,
     record_progress,
     record_target,
 )
@@ -77,7 +76,7 @@ def test_targets_and_their_progress(store: StateStore) -> None:
     assert len(read_progress(store, "dr")) == 2
     record_target(store, record._replace(node_id="b"))
     assert read_progress(store, "dr") == []
-    assert read_targets(store) == [TargetRecord("dr", "b", "dr-a")]
+    assert read_target(store, "dr") == TargetRecord("dr", "b", "dr-a")
 
 
 def test_the_pin_goes_with_the_last_target_that_uses_it(store: StateStore) -> None:
