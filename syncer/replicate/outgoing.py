@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from syncer.index.snapshot import IndexSnapshot
 from syncer.model import Change, Entry, Kind
@@ -44,13 +44,6 @@ class ContentSource(Protocol):
 
     def read(self, path: bytes, digest: bytes, size: int) -> Iterator[bytes]:
         """Yield the content at `path` in pieces; ContentChangedError where it is not `digest` any more."""
-
-
-class Sent(NamedTuple):
-    """What a transaction has cost so far (bytes of content)."""
-
-    changes: int
-    bytes: int
 
 
 class Outgoing:
