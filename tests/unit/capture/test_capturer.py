@@ -150,19 +150,25 @@ def test_a_group_is_one_step_of_the_head(tmp_path: Path) -> None:
 
 
 def test_a_stream_of_changes_is_recorded_torn_and_completed(tmp_path: Path) -> None:
-    with Running(tmp_path, settle=0.05, settle_max=0.15) as running:
+    (tmp_path / "root").mkdir()
+    goes_on = True
+    written = 0
+
+    class Meanwhile(Reads):
+        """Each file that is read finds another one written by then: no group ever ends by itself."""
+
+        @staticmethod
+        def read(descriptor: int, size: int) -> bytes:
+            nonlocal written
+            if goes_on:
+                written += 1
+                (tmp_path / "root" / f"{written}").write_bytes(b"1")
+            return os.read(descriptor, size)
+
+    with Running(tmp_path, settle=0.02, settle_max=0.1, reads=Meanwhile()) as running:
         running.flush()
-        stop = threading.Event()
-
-        def write() -> None:
-            number = 0
-            while not stop.wait(0.002):
-                number += 1
-                (running.root / "f").write_bytes(b"%d" % number)
-
+        (running.root / "f").write_bytes(b"1")
         count = len(running.heads)
-        writer = threading.Thread(target=write)
-        writer.start()
         torn = False
 
         def is_torn() -> bool:
@@ -174,8 +180,7 @@ def test_a_stream_of_changes_is_recorded_torn_and_completed(tmp_path: Path) -> N
         try:
             running.wait(is_torn)
         finally:
-            stop.set()
-            writer.join()
+            goes_on = False
         running.assert_equal()
         with running.index.snapshot("d") as snapshot:
             assert not snapshot.torn
