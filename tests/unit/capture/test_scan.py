@@ -17,15 +17,6 @@ from syncer.capture.scan import Scanner
 from syncer.model import Kind, Patterns
 from tests.unit.capture.trees import EVERYTHING, MemoryTree, scanned
 
-ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    path = tmp_path / "root"
-    path.mkdir()
-    return path
-
 
 def settled(tree: MemoryTree) -> None:
     """Take the racy marks away, as the second look of a capturer does."""

@@ -23,13 +23,6 @@ from tests.unit.capture.trees import EVERYTHING, MemoryTree, scanned
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    path = tmp_path / "root"
-    path.mkdir()
-    return path
-
-
 def test_what_cannot_be_copied_is_unknown_and_the_rest_goes_on(root: Path) -> None:
     os.mkfifo(root / "fifo")
     with socket.socket(socket.AF_UNIX) as server:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +28,6 @@ def row(path: bytes, digest: bytes = b"d" * 32, **identity: Any) -> BaseRow:
 
 
 ROOT = BaseRow(Entry(b"", Kind.DIRECTORY, 0o755, 0, 0, "", "", 1, 0, b"", b""), DiskIdentity(0, 1, 1, 2, 3))
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[StateStore]:
-    with StateStore.open(tmp_path, create=True) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,12 +32,6 @@ from syncer.state.peers import (
     remove_peer,
 )
 from syncer.state.store import StateStore
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[StateStore]:
-    with StateStore.open(tmp_path, create=True) as opened:
-        yield opened
 
 
 def peer(node_id: str, fingerprint: str = "") -> Peer:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,12 +17,6 @@ from syncer.model import Mode, Term
 from syncer.state.lock import StateLock, holder_of
 from syncer.state.store import StateStore
 from syncer.state.term import observe_term, read_term
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[StateStore]:
-    with StateStore.open(tmp_path / "state", create=True) as opened:
-        yield opened
 
 
 def mode_of(path: Path) -> int:
