@@ -62,7 +62,6 @@ class Capturer(threading.Thread):
         """Take a domain; settle, settle_max and rescan are seconds.
 
         `on_shape` is told the shape of the root under which the index was scanned, None while there is none.
-
         `on_failure` is called where the thread ends by an error, which it does rather than go on blindly.
         """
         super().__init__(name=f"capture-{domain}", daemon=True)
