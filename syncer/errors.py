@@ -92,13 +92,6 @@ class UnavailableRootError(RefusedError):
         super().__init__(message, Reason.ROOT_UNAVAILABLE)
 
 
-class ApprovalRequiredError(RefusedError):
-    """The plan destroys what a person has not approved yet."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, Reason.APPROVAL_REQUIRED)
-
-
 class UnreachableError(SyncerError):
     """The peer did not answer in time."""
 

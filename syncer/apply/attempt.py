@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 
 from syncer.apply.access import Access
 from syncer.apply.as_applied import AsApplied
-from syncer.apply.build import FLUSHED_ONE_BY_ONE, Builder, Place
+from syncer.apply.asides import Survivors, choose_asides
+from syncer.apply.build import FLUSHED_ONE_BY_ONE, Builder
 from syncer.apply.burst import Burst
 from syncer.apply.candidate import CandidateView, Check, alters
 from syncer.apply.contents import Contents
@@ -22,11 +23,11 @@ from syncer.apply.plan import Action, Plan, Survey, make_plan
 from syncer.apply.reuse import LocalContents
 from syncer.apply.space import require_space
 from syncer.apply.stage import Stages
-from syncer.apply.survey import Surveyor, identity_of
+from syncer.apply.survey import Surveyor
 from syncer.apply.values import Applied, BaseReader, Reach
 from syncer.errors import ApplyError, HalfAppliedError, InvariantError, Reason, StateError
 from syncer.files import Disk, DiskError, Root
-from syncer.model import Change, DiskIdentity, Kind, join, name_of, parent_of
+from syncer.model import Change, Kind
 
 _STAGED = (Action.PLACE, Action.BUILD)
 
@@ -108,7 +109,8 @@ class Attempt:
             self._builder.flush()
             self._require_passed()
             work = self._work()
-        if not self._is_visible(work, opening):
+        if not self._plan.changes_disk:
+            # Where nothing changes, nothing can be torn.
             return self._execute(work, opening)
         with self._given_up_on_error():
             generation = self._journal.begin(opening, work, self._survey, self._stages.name, self._as_applied)
@@ -173,48 +175,26 @@ class Attempt:
         return {removal.path for removal in self._plan.removals if not removal.is_directory}
 
     def _work(self) -> Work:
-        """Decide how what goes is put aside, and gather all that the visible part needs."""
+        """Gather all that the visible part needs."""
         builder, plan = self._builder, self._plan
-        identities = dict(builder.identities)
-        linked = {*self._local.linked, *builder.linked}
-        for step in plan.steps:
-            path = step.path
-            if path in builder.dropped or path in identities:
-                continue
-            if step.action is Action.PLACE or path in linked:
-                identities[path] = self._staged_identity(path)
+        linked = frozenset((*self._local.linked, *builder.linked))
+        identities = builder.staged_identities(plan.steps, linked)
+        gone = {removal.path for removal in plan.removals}
+        survivors = Survivors(self._survey.found, self._base, self._as_applied)
+        unlinks = survivors.among(gone, {path: identities[path] for path in linked if path in identities})
         burst = Burst(self._root, self._disk, self._reach, self._access, self._stages)
-        unlinks = self._surviving({path: identities[path] for path in linked if path in identities})
-        doomed = {removal.path for removal in plan.removals if removal.path not in unlinks}
-        wholes: set[bytes] = set()
-        asides: dict[bytes, bytes] = {}
-        inside: set[bytes] = set()
-        for removal in plan.removals:
-            path = removal.path
-            parent = parent_of(path)
-            if parent in inside and path:
-                if removal.is_directory:
-                    inside.add(path)
-                continue
-            if path in unlinks:
-                continue
-            # Opened now, since nothing new may be made any more once the intent is written.
-            self._stages.for_directory(parent)
-            asides[path] = b"r%d" % len(asides)
-            if removal.is_directory and burst.holds_only(path, doomed):
-                wholes.add(path)
-                inside.add(path)
+        asides = choose_asides(plan.removals, unlinks.keys(), self._stages, burst)
         return Work(
             plan,
             {path: builder.places[path] for path in identities if path in builder.places},
-            asides,
-            wholes,
+            asides.names,
+            asides.wholes,
             self._survey.parents,
             identities,
             builder.dropped,
             {**self._strangers(), **builder.problems},
-            dict(unlinks),
-            frozenset((*self._local.linked, *builder.linked)),
+            unlinks,
+            linked,
             builder.bytes_written,
         )
 
@@ -222,47 +202,6 @@ class Attempt:
         """Return the paths whose owner or access list names somebody whom nobody knows here: path → sentence."""
         named = ((step.path, self._owners.strangers(step.entry)) for step in self._plan.steps)
         return {path: sentence for path, sentence in named if sentence}
-
-    def _staged_identity(self, path: bytes) -> DiskIdentity:
-        place = self._builder.places.get(path)
-        if place is None:
-            parent = self._builder.places[parent_of(path)]
-            place = Place(parent.stage, join(parent.path, name_of(path)))
-        here = place.stage.root.lstat(place.path)
-        assert here is not None, "what is staged is there: nobody else enters the stage"
-        return identity_of(here)
-
-    def _surviving(self, linked: Mapping[bytes, DiskIdentity]) -> dict[bytes, bytes]:
-        """Return the names that go while their file stands under another path: path → the other one.
-
-        Keeping such a name aside would keep nothing, and would be one name too many for the file.
-        """
-        found = self._survey.found
-        gone = {removal.path for removal in self._plan.removals}
-        staged = {(here.device, here.inode): path for path, here in linked.items()}
-        survivors = {}
-        for path in gone:
-            here = found.get(path)
-            if here is None or here.kind is not Kind.FILE or (not staged and here.links == 1):
-                continue
-            other = staged.get((here.identity.device, here.identity.inode))
-            known = self._base.get(path) if here.links > 1 else None
-            if other is None and known is not None and known.entry.link:
-                names = self._base.names_of_link(known.entry.link)
-                standing = [name.entry.path for name in names if name.identity.inode == here.identity.inode]
-                other = next((name for name in standing if name not in gone and name not in linked), None)
-            if other is not None and self._is_known(path, here.identity):
-                survivors[path] = other
-        return survivors
-
-    def _is_known(self, path: bytes, identity: DiskIdentity) -> bool:
-        """Tell whether the base knows what goes: of anything else the history must have the file itself."""
-        known = self._base.get(path)
-        return known is not None and self._as_applied(known, identity)
-
-    def _is_visible(self, work: Work, opening: Opening) -> bool:
-        """Tell whether anything on the disk is going to change: where nothing is, nothing can be torn."""
-        return bool(work.plan.removals) or any(step.action is not Action.RECORD for step in work.plan.steps)
 
     def _execute(self, work: Work, opening: Opening, generation: int | None = None) -> Applied:
         """Carry the work out; where the disk refuses, put everything back as it was."""
@@ -290,7 +229,7 @@ class Attempt:
                 self._journal.cancel()
         except (ApplyError, OSError, StateError) as second:
             # CRASH: the intent stays in the journal: recovery goes on from there, in this process or the next.
-            self._abandon()
+            self._end()
             raise HalfAppliedError(
                 f"{_as_disk_error(error)}; and what was done already could not be taken back ({second}): "
                 "it is carried to its end as soon as the disk allows it, and nothing else is applied before",
@@ -298,13 +237,8 @@ class Attempt:
             ) from error
         self.discard()
 
-    def _abandon(self) -> None:
-        """Let go of everything, as it is."""
-        self._ended = True
-        self._stages.end()
-        self._root.close()
-
     def _end(self) -> bool:
+        """Let go of everything, as it is; tell whether anything lies in its stages."""
         self._ended = True
         filled = self._stages.end()
         self._root.close()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from syncer.apply.groups import file_of
@@ -217,6 +219,26 @@ class Builder:
                 self.identities[step.path] = identity_of(here)
             if self._flush_each:
                 self._disk.flush_directory(descriptor, step.path)
+
+    def staged_identities(self, steps: Sequence[Step], linked: AbstractSet[bytes]) -> dict[bytes, DiskIdentity]:
+        """Return the identities of all that is staged; those of names of one file (`linked`) are known only now."""
+        identities = dict(self.identities)
+        for step in steps:
+            path = step.path
+            if path in self.dropped or path in identities:
+                continue
+            if step.action is Action.PLACE or path in linked:
+                identities[path] = self._staged_identity(path)
+        return identities
+
+    def _staged_identity(self, path: bytes) -> DiskIdentity:
+        place = self.places.get(path)
+        if place is None:
+            parent = self.places[parent_of(path)]
+            place = Place(parent.stage, join(parent.path, name_of(path)))
+        here = place.stage.root.lstat(place.path)
+        assert here is not None, "what is staged is there: nobody else enters the stage"
+        return identity_of(here)
 
     def flush(self) -> None:
         """Make durable what was not flushed one by one, and the names of what was."""

@@ -5,26 +5,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 from syncer.apply.area import Area
+from syncer.apply.displaced_thing import Thing
 from syncer.errors import ApplyError
 from syncer.files import Disk
 from syncer.model import is_beneath, join, name_of, parent_of, shown
 from syncer.state.generations import Displaced
-
-
-class Thing(NamedTuple):
-    """One thing in a stage."""
-
-    area: Area
-    place: bytes
-    """Beneath the area."""
-    path: bytes | None
-    """Where it stood; None: it was staged and never placed, nobody misses it."""
-    here: os.stat_result
-    emptied: bool = False
-    """A directory, met again after everything in it."""
 
 
 def things_of(areas: Sequence[Area], stage: bytes, rows: Mapping[bytes, Displaced], disk: Disk) -> Iterator[Thing]:

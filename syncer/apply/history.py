@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from syncer.apply.area import Area
+from syncer.apply.displaced_thing import remove_thing
 from syncer.apply.displaced_walk import things_of
 from syncer.apply.intake import Intake
 from syncer.apply.integrity import IntegrityCheck
@@ -18,7 +19,7 @@ from syncer.apply.kept import KeptContents
 from syncer.apply.retention import oldest_to_forget
 from syncer.config.settings import HistorySettings
 from syncer.files import Disk, DiskError
-from syncer.model import RecordEvent, name_of, parent_of
+from syncer.model import RecordEvent
 from syncer.state.generations import Generation, forget_generation, read_generations
 from syncer.state.kept import (
     add_pin,
@@ -133,12 +134,11 @@ class History:
         if self._integrity.is_due():
             self._integrity.step(self._areas(), budget)
 
-    def open_content(self, digest: bytes) -> int | None:
-        """Return a descriptor of a kept content for reading, which the caller closes; None where it is not kept."""
-        return self.opener()(digest)
-
     def opener(self) -> Callable[[bytes], int | None]:
-        """Return what opens kept contents, many of them, until the next transaction."""
+        """Return what opens kept contents for reading (None: not kept), many of them, until the next transaction.
+
+        The caller closes each descriptor.
+        """
         areas = self._areas()
         return lambda digest: self._contents.open(areas, digest)
 
@@ -188,12 +188,8 @@ class History:
     def _remove_stage(self, stage: bytes) -> None:
         areas = self._areas()
         for thing in things_of(areas, stage, {}, self._disk):
-            root, parent, name = thing.area.root, parent_of(thing.place), name_of(thing.place)
-            if thing.emptied:
-                root.forget(thing.place)
-                self._disk.remove_directory(root.directory(parent), name, thing.place)
-            elif not stat.S_ISDIR(thing.here.st_mode):
-                self._disk.unlink(root.directory(parent), name, thing.place)
+            if thing.emptied or not stat.S_ISDIR(thing.here.st_mode):
+                remove_thing(thing, self._disk)
         for area in areas:
             area.root.forget(stage)
             try:

@@ -17,11 +17,12 @@ from typing import NamedTuple
 
 from syncer.apply.area import Area
 from syncer.apply.check import EMPTY_DIGEST
-from syncer.apply.displaced_walk import Thing, things_of
+from syncer.apply.displaced_thing import Thing, attributes_of, entry_of, open_thing, remove_thing
+from syncer.apply.displaced_walk import things_of
 from syncer.apply.keep_copy import copy_of_one_moment
 from syncer.apply.kept import KeptContents
 from syncer.apply.survey import digest_of, identity_of
-from syncer.files import Disk, DiskError, own_attributes_at
+from syncer.files import Disk, DiskError
 from syncer.files.writers import nobody_writes
 from syncer.model import Entry, Kind, name_of, parent_of
 from syncer.state.base import Base
@@ -116,7 +117,7 @@ class Intake:
             self._learn(batch, path, entry_of(path, Kind.DIRECTORY, thing))
         elif row.edited:
             # Mode and moments have changed on the way here, and were noted before; attributes were not.
-            found = _attributes_of(thing)
+            found = attributes_of(thing)
             if found != row.entry.attributes:
                 self._learn(batch, path, row.entry._replace(attributes=found))
 
@@ -130,7 +131,7 @@ class Intake:
 
     def _look_at_file(self, areas: Sequence[Area], thing: Thing, path: bytes, batch: _Batch) -> None:
         try:
-            descriptor = _open(thing, self._disk)
+            descriptor = open_thing(thing, self._disk)
         except PermissionError as error:
             batch.unkept.append(Unkept(path, f"cannot be read ({error.strerror})"))
             batch.drops.append(thing)
@@ -236,7 +237,7 @@ class Intake:
             self._contents.flush(area)
         # CRASH: only what is durable in `kept`, or in a row, leaves the stage.
         for thing in batch.drops:
-            self._drop(thing)
+            remove_thing(thing, self._disk)
 
     def _seal(self, move: _Move) -> None:
         """Close a file to others and make it durable; its row remembers the mode that it had."""
@@ -249,14 +250,6 @@ class Intake:
                 self._disk.flush_file(descriptor, move.place)
         finally:
             os.close(descriptor)
-
-    def _drop(self, thing: Thing) -> None:
-        root, parent, name = thing.area.root, parent_of(thing.place), name_of(thing.place)
-        if thing.emptied:
-            root.forget(thing.place)
-            self._disk.remove_directory(root.directory(parent), name, thing.place)
-        else:
-            self._disk.unlink(root.directory(parent), name, thing.place)
 
     def _end(self, areas: Sequence[Area]) -> None:
         """Nothing is in the stage any more: let go of it."""
@@ -295,40 +288,6 @@ class Intake:
         """Tell whether a content stands in the tree, where its file has another name, or was displaced later."""
         later = any(number > self._number for number, _ in needing(self._store, self._domain, digest))
         return later or bool(Base(self._store).paths_with_digest(self._domain, digest))
-
-
-def entry_of(path: bytes, kind: Kind, thing: Thing, *, digest: bytes = b"", link_target: bytes = b"") -> Entry:
-    """Return a thing as an entry of the path at which it stood: with this node's numbers, and without names."""
-    here = thing.here
-    mode = 0 if kind is Kind.SYMLINK else stat.S_IMODE(here.st_mode)
-    size = here.st_size if kind is Kind.FILE else 0
-    return Entry(
-        path, kind, mode, here.st_uid, here.st_gid, "", "", here.st_mtime_ns, size, digest, link_target
-    )._replace(attributes=_attributes_of(thing))
-
-
-def _attributes_of(thing: Thing) -> bytes:
-    try:
-        return own_attributes_at(thing.area.root.directory(parent_of(thing.place)), name_of(thing.place))
-    except OSError:
-        # Nobody can keep what cannot be read.
-        return b""
-
-
-def _open(thing: Thing, disk: Disk) -> int:
-    """Open a file for reading, also where its owner, the agent's user, had no right to."""
-    try:
-        return thing.area.root.open_file(thing.place)
-    except PermissionError:
-        if thing.here.st_uid != os.geteuid():
-            raise
-    parent = thing.area.root.directory(parent_of(thing.place))
-    descriptor = os.open(name_of(thing.place), os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
-    try:
-        disk.set_mode_of_unreadable(descriptor, stat.S_IMODE(thing.here.st_mode) | stat.S_IRUSR, thing.place)
-    finally:
-        os.close(descriptor)
-    return thing.area.root.open_file(thing.place)
 
 
 def _lies_in(path: bytes, tops: set[bytes]) -> bool:

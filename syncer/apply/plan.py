@@ -88,6 +88,11 @@ class Plan(NamedTuple):
     """Rows of the base that go, whether or not anything stood on the disk."""
     problems: dict[bytes, str]
 
+    @property
+    def changes_disk(self) -> bool:
+        """Tell whether anything on the disk is going to change."""
+        return bool(self.removals) or any(step.action is not Action.RECORD for step in self.steps)
+
 
 def content_known(entry: Entry, found: DiskIdentity, known: Known | None) -> bool | None:
     """Tell whether a file on the disk has `entry`'s bytes; None where only reading it can tell."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from syncer.capture.contents import ContentCache
 from syncer.capture.flushes import Flush, Flushes
+from syncer.capture.gathering import Gathering
 from syncer.capture.ignore import Scope
 from syncer.capture.mount_guard import MountGuard
 from syncer.capture.mounts import remote_kind
@@ -61,13 +62,11 @@ class Capturer(threading.Thread):
         """Take a domain; settle, settle_max and rescan are seconds.
 
         `on_shape` is told the shape of the root under which the index was scanned, None while there is none.
-
         `on_failure` is called where the thread ends by an error, which it does rather than go on blindly.
         """
         super().__init__(name=f"capture-{domain}", daemon=True)
         self.domain = domain
         self.root = root
-        self._settling = Settling(settle, settle_max)
         self._rescan = rescan
         self._index = index
         self._watcher = watcher
@@ -75,7 +74,6 @@ class Capturer(threading.Thread):
         self._on_state = on_state
         self._on_failure = on_failure
         self._wake = threading.Event()
-        self._urgent = threading.Event()
         self._stopping = threading.Event()
         self._watch = TreeWatch(watcher, self._wake.set)
         self._mounts = MountGuard(ShapeWatch(root), lambda shape: on_shape(domain, shape))
@@ -89,9 +87,8 @@ class Capturer(threading.Thread):
             reads=reads,
             before_commit=self._mounts.before_commit,
         )
-        self._lock = threading.Lock()
+        self._gathering = Gathering(self._watch, self._capture, Settling(settle, settle_max), self._scan_soon)
         self._flushes = Flushes(self._set_barrier, self._hurry)
-        self._reread: set[bytes] = set()
         self._full_at = 0.0
         self._tick_at = 0.0
         self._polled = ""
@@ -108,15 +105,9 @@ class Capturer(threading.Thread):
         """
         return self._flushes.ask()
 
-    def rescan_now(self) -> None:
-        """Have everything scanned soon."""
-        self._watch.hint_everything("asked for")
-
     def content_changed(self, path: bytes) -> None:
         """Have `path` read again and given a fresh seq: a reader found other bytes than the index says."""
-        with self._lock:
-            self._reread.add(path)
-        self._watch.hint(path)
+        self._gathering.reread(path)
 
     def stop(self) -> None:
         """End the thread; returns when it has ended, or after 2 s."""
@@ -146,7 +137,7 @@ class Capturer(threading.Thread):
     def _step(self) -> None:
         """Do what is due, then sleep until something is."""
         self._wake.clear()
-        self._urgent.clear()
+        self._gathering.begin()
         now = time.monotonic()
         self._tick(now)
         ready = self._flushes.ready(now)
@@ -207,11 +198,8 @@ class Capturer(threading.Thread):
         self._watch.end_sweep()
         self._last_full_scan = time.monotonic() - begun
         self._full_at = time.monotonic() + self._interval()
-        with self._lock:
-            reread = set(self._reread)
-        for path in reread:
-            self._watch.hint(path)
-        torn = self._watch.is_waiting() and self._gather(self._settling, at_once=False)
+        self._gathering.hint_rereads()
+        torn = self._watch.is_waiting() and self._gathering.gather(at_once=False)
         # CRASH: only now, since all that was found is void where the root vanished before.
         self._unavailable = ""
         self._scans += 1
@@ -221,45 +209,11 @@ class Capturer(threading.Thread):
 
     def _capture_group(self, *, at_once: bool) -> None:
         """Scan what hints named, until it is quiet or settle_max has passed, and record it as one group."""
-        torn = self._gather(self._settling, at_once=at_once)
+        torn = self._gathering.gather(at_once=at_once)
         self._record(torn=torn, force=at_once)
 
-    def _gather(self, settling: Settling, *, at_once: bool) -> bool:
-        """Scan hints into the group until none are left, or no more may wait; True where it is torn."""
-        while True:
-            settling = settling.hinted(*self._watch.span)
-            if not at_once:
-                settling = self._until_quiet(settling)
-            if self._watch.wants_everything:
-                self._watch.take()
-                self._full_at = 0.0
-                return True
-            self._look_at_hints()
-            if not self._watch.is_waiting():
-                return False
-            if at_once or settling.is_over(time.monotonic()):
-                return True
-
-    def _until_quiet(self, settling: Settling) -> Settling:
-        """Sleep until the group may be scanned; a request ends it at once."""
-        while (due := settling.due_at()) is not None and (wait := due - time.monotonic()) > 0:
-            if self._urgent.wait(wait):
-                break
-            settling = settling.hinted(*self._watch.span)
-        return settling
-
-    def _look_at_hints(self) -> None:
-        """Scan what hints name into the group."""
-        hints = self._watch.take()
-        with self._lock:
-            reread, self._reread = self._reread, set()
-        if hints is not None:
-            try:
-                self._capture.look_at(hints.dirty, hints.fresh, reread)
-            except UnavailableRootError:
-                # The full scan tells whether it is away, or another one by now.
-                self._full_at = 0.0
-                raise
+    def _scan_soon(self) -> None:
+        self._full_at = 0.0
 
     def _record(self, *, torn: bool, force: bool) -> None:
         before = self._index.head(self.domain)
@@ -276,12 +230,12 @@ class Capturer(threading.Thread):
         if not self._polled:
             self._watch.enter(path, directory)
         if self._scanning and self._scans and self._watch.is_waiting() and not self._watch.wants_everything:
-            if not self._settling.hinted(*self._watch.span).is_due(time.monotonic()):
+            if not self._gathering.is_due():
                 return
             # The scan goes on afterwards: what it finds then is compared with what is recorded here.
             self._scanning = False
             unfinished = self._capture.has_findings
-            self._look_at_hints()
+            self._gathering.look_at_hints()
             self._record(torn=unfinished or self._watch.is_waiting(), force=False)
             self._scanning = True
 
@@ -298,7 +252,7 @@ class Capturer(threading.Thread):
 
     def _hurry(self) -> None:
         """End what sleeps, also a group that settles."""
-        self._urgent.set()
+        self._gathering.hurry()
         self._wake.set()
 
     def _hears_everything(self) -> bool:

@@ -7,8 +7,6 @@ from collections.abc import Iterable
 RACY_SECONDS = 0.025
 """After this a coarse file system clock has moved on, and reading again tells the truth."""
 UNSTABLE_SECONDS = 1.0
-OPEN_SECONDS = 0.5
-"""A file that is written and not closed is read this often at most; closing it comes first."""
 
 
 class Deferred:

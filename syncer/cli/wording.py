@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 
 def seconds_in_words(seconds: float) -> str:
@@ -43,8 +43,3 @@ def moment_in_words(moment: str | None) -> str:
     if moment is None:
         return "never"
     return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
-def utc_now() -> str:
-    """Return this moment as RFC 3339, to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sqlite3
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib import resources
 from pathlib import Path
 
 from syncer.errors import IndexStoreError
+from syncer.migrations import migrating, scripts_of, version_of
 
 BUSY_SECONDS = 10.0
 _COMPANIONS = ("", "-wal", "-shm")
@@ -79,57 +79,28 @@ def _opened(path: Path) -> tuple[sqlite3.Connection, str]:
         # 16 MiB before a checkpoint: each one flushes the disk while a change waits.
         connection.execute("PRAGMA wal_autocheckpoint = 4000")
         connection.execute("PRAGMA cache_size = -8000")
-        _check(connection)
-        return connection, _migrated(connection)
+        scripts = scripts_of("syncer.index")
+        _check(connection, len(scripts))
+        return connection, _migrated(connection, scripts)
     except BaseException:
         connection.close()
         raise
 
 
-def _check(connection: sqlite3.Connection) -> None:
+def _check(connection: sqlite3.Connection, known: int) -> None:
     if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
         raise _UnknownSchemaError("the check of its pages failed")
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > len(_scripts()):
-        raise _UnknownSchemaError(f"its schema {version} is newer than {len(_scripts())}")
+    version = version_of(connection)
+    if version > known:
+        raise _UnknownSchemaError(f"its schema {version} is newer than {known}")
 
 
-def _migrated(connection: sqlite3.Connection) -> str:
-    """Run the migrations that the file lacks, all in one transaction, and return the index id."""
-    scripts = _scripts()
-    # RACE: the version is read under the write lock, so that two processes cannot both migrate.
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-        for script in scripts[version:]:
-            for statement in _statements(script):
-                connection.execute(statement)
+def _migrated(connection: sqlite3.Connection, scripts: Sequence[str]) -> str:
+    """Run the migrations that the file lacks, and return the index id."""
+    with migrating(connection, scripts):
         connection.execute("INSERT OR IGNORE INTO store (id, index_id) VALUES (1, ?)", (str(uuid.uuid4()),))
-        # Not bindable; the number is our own.
-        connection.execute(f"PRAGMA user_version = {len(scripts)}")
         index_id: str = connection.execute("SELECT index_id FROM store").fetchone()[0]
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
     return index_id
-
-
-def _scripts() -> list[str]:
-    folder = resources.files("syncer.index").joinpath("sql")
-    names = sorted(item.name for item in folder.iterdir() if item.name.endswith(".sql"))
-    return [folder.joinpath(name).read_text("utf-8") for name in names]
-
-
-def _statements(script: str) -> Iterator[str]:
-    """Split a script, since sqlite3's executescript would commit the transaction around it."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
 
 
 def _set_aside(path: Path) -> None:

@@ -27,11 +27,12 @@ log = logging.getLogger(__name__)
 class Destination(DestinationState):
     """Where one domain lands: attempts and commits of its transactions."""
 
-    def _end_interrupted(self) -> None:
-        self.half_applied = ""
-        self._has_intent = True
-        self._promised = False
-        self.recover()
+    half_applied: str = ""
+    """Why an interrupted transaction could not be carried to its end yet; "" where none waits for it."""
+    _has_intent: bool = True
+    """The journal may hold an intent: at first one that a crash has left."""
+    _promised: bool = False
+    """What the last opening promised was recorded with its intent."""
 
     def require_full(self) -> None:
         """Have production put back what was edited here: only a full synchronization does that. Durable."""

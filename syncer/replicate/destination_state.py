@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -35,7 +36,7 @@ from syncer.state.store import StateStore
 from syncer.summary import summarize
 
 
-class DestinationState:
+class DestinationState(ABC):
     """One domain on failover, to look at; all but what says so on the domain's one worker thread."""
 
     wants_full: bool = False
@@ -106,10 +107,11 @@ class DestinationState:
         self.brake = ReceivingBrake(domain, root, brake or BrakeSettings(), self._base, remembered, name)
         self.place = self._place(remembered, watch or ShapeWatch(root))
         # CRASH: before anything else may look at the tree, what was becoming visible is carried to its end.
-        self._end_interrupted()
+        self.recover()
 
-    def _end_interrupted(self) -> None:
-        """Carry a transaction to its end that a crash has interrupted: for who applies them."""
+    @abstractmethod
+    def recover(self) -> bool:
+        """Carry a transaction to its end that a crash or the disk had interrupted; tell whether there was one."""
 
     def _place(self, remembered: BrakeStore, watch: ShapeWatch) -> DestinationRoot:
         return DestinationRoot(self.domain, self.root, self._tree.get, self.count, remembered, watch, self._disk)

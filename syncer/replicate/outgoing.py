@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import NamedTuple
 
 from syncer.model import Change, Entry, Kind
 from syncer.replicate.content import MESSAGE_LIMIT, ContentChangedError, ContentSource
@@ -22,13 +21,6 @@ ATTRIBUTES_LIMIT = 256 * 1024
 """Bytes of extended attributes and undo records in one part, the last path's beyond it; contents may come beside."""
 PATH_LIMIT = 4095
 """Bytes of a path (PATH_MAX less the NUL)."""
-
-
-class Sent(NamedTuple):
-    """What a transaction has cost so far (bytes of content)."""
-
-    changes: int
-    bytes: int
 
 
 class Outgoing:

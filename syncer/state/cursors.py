@@ -62,24 +62,11 @@ def write_standing(writer: sqlite3.Connection, domain: str, standing: Standing) 
     )
 
 
-def forget_standing(store: StateStore, domain: str) -> None:
-    """Forget where this node stands in `domain`: the next synchronization is a full one. The base stays."""
-    with store.transaction() as writer:
-        writer.execute("DELETE FROM standing WHERE domain = ?", (domain,))
-
-
 def read_target(store: StateStore, name: str) -> TargetRecord | None:
     """Return which paired node the target `name` is, or None where it was not joined yet."""
     with store.read() as reader:
         row = reader.execute("SELECT name, node_id, node_name FROM target WHERE name = ?", (name,)).fetchone()
     return None if row is None else TargetRecord(*row)
-
-
-def read_targets(store: StateStore) -> list[TargetRecord]:
-    """Return all joined targets, ordered by name; also those that the configuration no longer names."""
-    with store.read() as reader:
-        rows = reader.execute("SELECT name, node_id, node_name FROM target ORDER BY name").fetchall()
-    return [TargetRecord(*row) for row in rows]
 
 
 def record_target(store: StateStore, record: TargetRecord) -> None:

@@ -9,12 +9,12 @@ import stat
 import threading
 import uuid
 from collections.abc import Iterator
-from importlib import resources
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from syncer.errors import StateError
+from syncer.migrations import migrating, scripts_of
 from syncer.model import Mode
 
 FILE_NAME = "node.db"
@@ -222,25 +222,15 @@ def _check_integrity(connection: sqlite3.Connection) -> None:
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, *, create: bool) -> None:
-    """Run the migrations that this file lacks, all in one transaction."""
-    scripts = _scripts()
-    # RACE: the version is read under the write lock, so that two processes cannot both migrate.
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    """Run the migrations that this file lacks, and make the node's identity where it is new."""
+    scripts = scripts_of("syncer.state")
+
+    def check(version: int) -> None:
         _check_version(path, version, len(scripts), create=create)
-        for script in scripts[version:]:
-            for statement in _statements(script):
-                connection.execute(statement)
+
+    with migrating(connection, scripts, check) as version:
         if version == 0:
             connection.execute("INSERT INTO node (id, node_id) VALUES (1, ?)", (str(uuid.uuid4()),))
-        # Not bindable; the number is our own.
-        connection.execute(f"PRAGMA user_version = {len(scripts)}")
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
 
 
 def _check_version(path: Path, version: int, known: int, *, create: bool) -> None:
@@ -251,23 +241,6 @@ def _check_version(path: Path, version: int, known: int, *, create: bool) -> Non
         )
     if version == 0 and not create:
         raise StateError(f"{path}: is empty; restore a backup, or run `syncer init` where the node is new")
-
-
-def _scripts() -> list[str]:
-    """Return the migrations in order; their names count up from 0001 without gaps."""
-    folder = resources.files("syncer.state").joinpath("sql")
-    names = sorted(item.name for item in folder.iterdir() if item.name.endswith(".sql"))
-    return [folder.joinpath(name).read_text("utf-8") for name in names]
-
-
-def _statements(script: str) -> Iterator[str]:
-    """Split a script, since sqlite3's executescript would commit the transaction around it."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
 
 
 def _explained(path: Path, error: sqlite3.Error) -> StateError:

@@ -130,11 +130,6 @@ def caller_of(context: grpc.aio.ServicerContext[Any, Any]) -> Caller:
         raise RefusedError(f"the caller's certificate is no node's: {error}", Reason.NOT_PAIRED) from error
 
 
-def peer_fingerprint(context: grpc.aio.ServicerContext[Any, Any]) -> str:
-    """Return the fingerprint of the caller's certificate (see Peer). Raises RefusedError (NOT_PAIRED)."""
-    return caller_of(context).fingerprint
-
-
 def _first(values: Iterable[bytes]) -> bytes:
     return next(iter(values), b"")
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "syncer"
 
 LEVELS = [
-    ["model", "errors", "summary", "access_list", "attributes", "origin", "patterns", "pb", "__init__"],
+    ["model", "errors", "summary", "access_list", "attributes", "migrations", "origin", "patterns", "pb", "__init__"],
     # The configuration proves its rules as it loads.
     ["substitution"],
     ["config", "files", "state"],

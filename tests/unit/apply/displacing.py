@@ -154,7 +154,7 @@ class Core:
         return self.apply(tree, contents, "rollback")
 
     def kept(self, digest: bytes) -> bytes:
-        descriptor = self.history.open_content(digest)
+        descriptor = self.history.opener()(digest)
         if descriptor is None:
             raise LackingError(digest)
         with open(descriptor, "rb") as file:

@@ -153,7 +153,7 @@ def test_damage_is_noticed_told_and_set_aside(core: Core) -> None:
         core.history.check(3)
     assert core.events == [("history.damaged", {"domain": DOMAIN, "path": "a", "generations": "2"})]
     assert read_unkept(core.store, DOMAIN, 2) == {b"a": "was damaged in the history"}
-    assert core.history.open_content(digest(b"first")) is None
+    assert core.history.opener()(digest(b"first")) is None
     assert core.kept(digest(b"second")) == b"second"
     assert os.listdir(core.area / "damaged") == [digest(b"first").hex()]
     # It is not read again and again.

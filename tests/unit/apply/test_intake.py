@@ -253,7 +253,7 @@ def test_what_lay_on_another_mount_is_kept_on_that_one(core: Core) -> None:
         core.close_areas()
     finally:
         subprocess.run(["umount", mounted], check=True)
-    assert core.history.open_content(digest(b"on another mount")) is None
+    assert core.history.opener()(digest(b"on another mount")) is None
     assert core.kept(digest(b"one")) == b"one"
 
 

@@ -29,13 +29,6 @@ def begin(root: Path, entries: list[Entry], disk: Disk | None = None, reach: Who
     return applier.begin([Change(1, entry.path, entry) for entry in entries], reach or WholeReach())
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    root = tmp_path / "root"
-    root.mkdir()
-    return root
-
-
 def test_guarantee_4_nothing_is_visible_before_it_is_verified_and_flushed(root: Path) -> None:
     operations: list[str] = []
     seen: list[set[str]] = []

@@ -15,13 +15,6 @@ from syncer.files import Attributes, Names, read_attributes
 from tests.unit.capture.trees import EVERYTHING, MemoryTree, Running, scanned
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    path = tmp_path / "root"
-    path.mkdir()
-    return path
-
-
 def attributes_of(running: Running, path: bytes) -> dict[bytes, bytes]:
     return decode(running.entries()[path].attributes)
 

@@ -49,8 +49,10 @@ def test_where_the_watches_are_used_up_it_says_how_many_are_needed(
     root = tmp_path / "root"
     for number in range(30):
         (root / str(number)).mkdir(parents=True)
-    with Running(tmp_path) as running:
+    with contextlib.ExitStack() as stack:
+        # Before anything is watched, so that the first scan meets the limit.
         with lowered("max_user_watches", 10):
+            running = stack.enter_context(Running(tmp_path))
             running.wait(lambda: bool(running.states) and running.state.state == "degraded")
             needed = 10 + running.state.directories - running.state.watched
             assert running.state.directories == 31

@@ -13,7 +13,7 @@ from syncer.capture.findings import Finding
 from syncer.capture.ignore import Scope
 from syncer.capture.reader import Reads
 from syncer.capture.scan import Scanner
-from syncer.capture.watch import Watcher
+from syncer.capture.watch import EventReceiver, Watcher
 from syncer.index.store import IndexStore
 from syncer.model import Entry, Head, Known, Patterns, name_of, parent_of
 
@@ -55,6 +55,24 @@ def scanned(root: Path, scope: Scope = EVERYTHING) -> dict[bytes, Entry]:
     return tree.entries()
 
 
+class OverflowingWatcher(Watcher):
+    """A watcher whose queue overflows when a test says so."""
+
+    def __init__(self, on_failure: Callable[[BaseException], None]) -> None:
+        super().__init__(on_failure)
+        self._receivers: list[EventReceiver] = []
+
+    def add(self, directory: int, receiver: EventReceiver) -> tuple[int, int]:
+        if receiver not in self._receivers:
+            self._receivers.append(receiver)
+        return super().add(directory, receiver)
+
+    def overflow(self) -> None:
+        """Tell everybody who watches anything that events were lost: everything is scanned again."""
+        for receiver in self._receivers:
+            receiver.on_queue_overflow()
+
+
 class Running:
     """A capturer with its index, and a way to wait for what it does."""
 
@@ -77,7 +95,7 @@ class Running:
         self.states: list[CaptureState] = []
         self.changed = threading.Condition()
         self.index = IndexStore.open(directory / "index.db")
-        self.watcher = Watcher(self.failures.append)
+        self.watcher = OverflowingWatcher(self.failures.append)
         self.contents = ContentCache(1 << 20)
         self.capturer = Capturer(
             "d",

@@ -1,10 +1,12 @@
-"""A fake agent that speaks the real admin protocol on a real socket, and answers as docs/json.md says."""
+"""A fake agent that speaks the real admin protocol on a real socket, and who sits before the command line."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import json
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
@@ -19,6 +21,13 @@ from syncer.errors import SyncerError
 from tests.documented import examples
 
 Answer = dict[str, Any] | SyncerError | Exception
+
+
+class Typed(io.StringIO):
+    """Standard input from a terminal."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 class FakeAgent:
@@ -83,7 +92,7 @@ def config(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def agent(config: Path) -> Iterator[FakeAgent]:
-    """A running fake agent of `config`'s node, which answers with the documented examples."""
+    """A running fake agent of `config`'s node, which answers with the examples of docs/json.md."""
     fake = FakeAgent(config.parent / "state")
     documented = examples()
     for command in (
@@ -131,3 +140,20 @@ def run_json(run: Callable[..., tuple[int, str, str]]) -> Callable[..., tuple[in
         return code, json.loads(out)
 
     return call
+
+
+@pytest.fixture
+def piped(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Put this text on standard input, through a pipe."""
+    return lambda text: monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+
+
+@pytest.fixture
+def person(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Sit somebody at a terminal, who gives this answer; what is shown there is captured as ever."""
+
+    def sit(answer: str) -> None:
+        monkeypatch.setattr(sys, "stdin", Typed(f"{answer}\n"))
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+
+    return sit

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import json
 import os
 import stat
@@ -21,18 +20,6 @@ EQUAL = {
     "name": "nginx", "outcome": "equal", "changes": 0, "bytes": 0, "seconds": 0.03, "error": "",
     "exit_code": 0, "approval": None, "plan": [], "plan_total": 0,
 }  # fmt: skip  # a table
-
-
-@pytest.fixture
-def person(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Sit somebody at a terminal, who gives this answer."""
-
-    def sit(answer: str) -> None:
-        monkeypatch.setattr("syncer.cli.output.is_interactive", lambda: True)
-        monkeypatch.setattr("syncer.cli.snapshot.is_interactive", lambda: True)
-        monkeypatch.setattr("sys.stdin", io.StringIO(answer + "\n"))
-
-    return sit
 
 
 @pytest.mark.parametrize(
@@ -113,11 +100,11 @@ def test_explain_takes_relative_paths_from_where_the_operator_stands(
     assert agent.calls == [("explain", {"path": str(tmp_path / "x")})]
 
 
-def test_join_reads_the_token_from_standard_input(agent: Any, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO("secret\n"))
+def test_join_reads_the_token_from_standard_input(agent: Any, run: Run, piped: Callable[[str], None]) -> None:
+    piped("secret\n")
     assert run("join", "h:1", "-")[0] == 0
     assert agent.calls == [("join", {"address": "h:1", "token": "secret"})]
-    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    piped("")
     assert run("join", "h:1", "-")[0] == 2
 
 
@@ -253,12 +240,11 @@ def test_config_check(config: Path, run: Run, run_json: RunJson) -> None:
     assert (code, len(document["errors"])) == (2, 3)
 
 
-def test_consent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_consent(person: Callable[[str], None]) -> None:
     output.confirm("Do it?", yes=True)
     with pytest.raises(RefusedError, match="no terminal"):
         output.confirm("Do it?", yes=False)
-    monkeypatch.setattr(output, "is_interactive", lambda: True)
-    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    person("")
     with pytest.raises(RefusedError, match="as you said"):
         output.confirm("Do it?", yes=False)
 

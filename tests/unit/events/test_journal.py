@@ -21,12 +21,6 @@ DRIFT: dict[str, Any] = {"domain": "a", "paths": 2, "sample": "x", "policy": "re
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[StateStore]:
-    with StateStore.open(tmp_path, create=True) as found:
-        yield found
-
-
-@pytest.fixture
 def journal(store: StateStore) -> Iterator[EventJournal]:
     found = EventJournal(store, "prod-a")
     yield found
@@ -48,7 +42,7 @@ def test_events_are_kept_in_order_with_the_node_and_survive(tmp_path: Path, stor
     journal.record("drift.detected", **DRIFT, node="other")
     journal.close()
     store.close()
-    with StateStore.open(tmp_path) as again:
+    with StateStore.open(tmp_path / "state") as again:
         found = read_events(again)
     assert [event.variables["reason"] for event in found[:50]] == [str(number) for number in range(50)]
     assert [event.id for event in found] == sorted(event.id for event in found)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from syncer.errors import StateError
 from syncer.model import Cursor, DiskIdentity, Entry, Kind, Known, Problem, name_of, parent_of
 from syncer.state import base as module
 from syncer.state.base import Base, BaseRow
-from syncer.state.cursors import Standing, forget_standing, read_standing
+from syncer.state.cursors import Standing, read_standing
 from syncer.state.store import StateStore
 
 DOMAIN = "nginx"
@@ -29,12 +28,6 @@ def row(path: bytes, digest: bytes = b"d" * 32, **identity: Any) -> BaseRow:
 
 
 ROOT = BaseRow(Entry(b"", Kind.DIRECTORY, 0o755, 0, 0, "", "", 1, 0, b"", b""), DiskIdentity(0, 1, 1, 2, 3))
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[StateStore]:
-    with StateStore.open(tmp_path, create=True) as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -162,14 +155,6 @@ def test_problems_are_kept_or_replaced_as_a_whole(base: Base) -> None:
     base.commit(DOMAIN, [], [], standing(3), [])
     assert base.problems(DOMAIN) == []
     assert len(base.problems("other")) == 1
-
-
-def test_a_forgotten_standing_leaves_the_base(base: Base, store: StateStore) -> None:
-    assert read_standing(store, DOMAIN) is None
-    base.commit(DOMAIN, [row(b"a")], [], standing(), None)
-    forget_standing(store, DOMAIN)
-    assert read_standing(store, DOMAIN) is None
-    assert base.count(DOMAIN) == 1
 
 
 def test_a_forgotten_domain_leaves_the_others(base: Base, store: StateStore) -> None:

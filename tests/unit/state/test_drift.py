@@ -1,10 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from syncer.model import Patterns
 from syncer.state.cursors import TargetRecord, forget_target, record_target
 from syncer.state.drift import (
@@ -20,12 +15,6 @@ from syncer.state.drift import (
 )
 from syncer.state.store import StateStore
 from syncer.state.verifications import Finding, begin_counting, read_verification, record_verification
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[StateStore]:
-    with StateStore.open(tmp_path / "state", create=True) as opened:
-        yield opened
 
 
 def test_drift_keeps_the_time_it_was_first_noticed(store: StateStore) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ from syncer.state.cursors import (
     forget_target,
     read_progress,
     read_target,
-    read_targets,
     record_progress,
     record_target,
 )
@@ -34,12 +32,6 @@ from syncer.state.peers import (
     remove_peer,
 )
 from syncer.state.store import StateStore
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[StateStore]:
-    with StateStore.open(tmp_path, create=True) as opened:
-        yield opened
 
 
 def peer(node_id: str, fingerprint: str = "") -> Peer:
@@ -77,7 +69,7 @@ def test_targets_and_their_progress(store: StateStore) -> None:
     assert len(read_progress(store, "dr")) == 2
     record_target(store, record._replace(node_id="b"))
     assert read_progress(store, "dr") == []
-    assert read_targets(store) == [TargetRecord("dr", "b", "dr-a")]
+    assert read_target(store, "dr") == TargetRecord("dr", "b", "dr-a")
 
 
 def test_the_pin_goes_with_the_last_target_that_uses_it(store: StateStore) -> None:

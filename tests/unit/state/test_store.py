@@ -8,23 +8,15 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from syncer.errors import StateError
 from syncer.model import Mode, Term
-from syncer.state import store as module
 from syncer.state.lock import StateLock, holder_of
 from syncer.state.store import StateStore
 from syncer.state.term import observe_term, read_term
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[StateStore]:
-    with StateStore.open(tmp_path / "state", create=True) as opened:
-        yield opened
 
 
 def mode_of(path: Path) -> int:
@@ -169,34 +161,6 @@ def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(StateError, match=r"written by a newer syncer \(schema 999"):
         StateStore.open(tmp_path)
-
-
-def test_migrations_run_once_and_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scripts = module._scripts()
-    StateStore.open(tmp_path, create=True).close()
-    later = "-- a comment; with a semicolon\nCREATE TABLE later (a TEXT) STRICT;\nINSERT INTO later VALUES ('x;y');\n"
-    monkeypatch.setattr(module, "_scripts", lambda: [*scripts, later])
-    for _ in range(2):
-        with StateStore.open(tmp_path) as store, store.read() as reader:
-            assert reader.execute("SELECT a FROM later").fetchall() == [("x;y",)]
-            assert reader.execute("PRAGMA user_version").fetchone() == (len(scripts) + 1,)
-
-
-def test_a_migration_that_fails_leaves_the_old_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scripts = module._scripts()
-    StateStore.open(tmp_path, create=True).close()
-    monkeypatch.setattr(module, "_scripts", lambda: [*scripts, "CREATE TABLE later (a TEXT);\nBROKEN;\n"])
-    with pytest.raises(StateError):
-        StateStore.open(tmp_path)
-    monkeypatch.undo()
-    with StateStore.open(tmp_path) as store, store.read() as reader:
-        assert reader.execute("SELECT count(*) FROM sqlite_master WHERE name = 'later'").fetchone() == (0,)
-
-
-def test_migrations_are_numbered_without_gaps() -> None:
-    folder = Path(module.__file__).parent / "sql"
-    names = sorted(path.name for path in folder.glob("*.sql"))
-    assert [int(name[:4]) for name in names] == list(range(1, len(names) + 1))
 
 
 def test_a_full_disk_is_one_sentence_and_loses_nothing(store: StateStore) -> None:
