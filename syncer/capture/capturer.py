@@ -105,6 +105,10 @@ class Capturer(threading.Thread):
         """
         return self._flushes.ask()
 
+    def rescan_now(self) -> None:
+        """Have everything scanned soon."""
+        self._watch.hint_everything("asked for")
+
     def content_changed(self, path: bytes) -> None:
         """Have `path` read again and given a fresh seq: a reader found other bytes than the index says."""
         self._gathering.reread(path)
