@@ -105,6 +105,20 @@ class Capturer(threading.Thread):
         """
         return self._flushes.ask()
 
+    def rescan_now(self) -> None:
+        """Have everything scanned soon."""
+        self._watch.hint_everything("asked for")
+
+    def retime(self, settle: float, settle_max: float, rescan: float) -> None:
+        """Go by other times (seconds) from the next group on; from any thread."""
+        changed = rescan != self._rescan
+        self._gathering.retime(Settling(settle, settle_max))
+        # RACE: replaced as a whole, and read afresh for each scan.
+        self._rescan = rescan
+        if changed:
+            # The next scan was put off by the old time, which may be far longer.
+            self.rescan_now()
+
     def content_changed(self, path: bytes) -> None:
         """Have `path` read again and given a fresh seq: a reader found other bytes than the index says."""
         self._gathering.reread(path)

@@ -13,7 +13,7 @@ from syncer.errors import UnavailableRootError
 
 
 class Gathering:
-    """Fills the group of one capture, on its thread; `hurry` and `reread` may be called from any."""
+    """Fills the group of one capture, on its thread; `hurry`, `reread` and `retime` may be called from any."""
 
     def __init__(
         self, watch: TreeWatch, capture: TreeCapture, settling: Settling, scan_everything: Callable[[], None]
@@ -26,6 +26,11 @@ class Gathering:
         self._urgent = threading.Event()
         self._lock = threading.Lock()
         self._reread: set[bytes] = set()
+
+    def retime(self, settling: Settling) -> None:
+        """Settle by other times from the next group on."""
+        # RACE: replaced as a whole, and read once for each group.
+        self._settling = settling
 
     def reread(self, path: bytes) -> None:
         """Have `path` read again and given a fresh seq."""

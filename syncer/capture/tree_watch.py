@@ -163,6 +163,11 @@ class TreeWatch:
         with self._lock:
             self._note(dirty=(path,))
 
+    def hint_everything(self, reason: str) -> None:
+        """Have all scanned, because of `reason`."""
+        with self._lock:
+            self._note(everything=reason)
+
     def take(self) -> Hints | None:
         """Return the hints that wait and begin anew; None where none wait."""
         with self._lock:

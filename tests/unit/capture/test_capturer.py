@@ -208,6 +208,17 @@ def test_everything_is_scanned_on_a_timer(tmp_path: Path) -> None:
         running.wait(lambda: bool(running.states) and running.state.scans >= 3)
 
 
+def test_other_times_count_from_the_next_group_on(tmp_path: Path) -> None:
+    with Running(tmp_path, settle=60.0, settle_max=60.0) as running:
+        running.flush()
+        running.capturer.retime(0.0, 0.5, 3600.0)
+        (running.root / "f").touch()
+        running.wait(lambda: running.index.get("d", b"f") is not None)
+        assert running.state.scans == 1
+        running.capturer.retime(0.0, 0.5, 0.1)
+        running.wait(lambda: running.state.scans >= 4)
+
+
 def test_content_that_changed_gets_a_fresh_seq_even_where_it_is_the_same(tmp_path: Path) -> None:
     with Running(tmp_path) as running:
         (running.root / "f").touch()
