@@ -56,6 +56,10 @@ class Coverage:
         """Return what decides about the paths of a domain."""
         return next(item.scope for item in self._domains if item.name == domain)
 
+    def leads_to_a_root(self, path: str) -> bool:
+        """Tell whether `path` is above a root: how one gets there is each node's own affair."""
+        return any(root.startswith(path.rstrip("/") + "/") for domain in self._domains for root in domain.roots)
+
     def place(self, path: str, *, is_directory: bool) -> Place:
         """Tell where an absolute path lies; links in it are not followed."""
         found = NOWHERE

@@ -199,6 +199,9 @@ def _content(path: str) -> bytes | None:
         return None
     try:
         here = os.fstat(descriptor)
+        if stat.S_ISCHR(here.st_mode) and os.path.realpath(path) == os.devnull:
+            # systemd's way to switch a unit off.
+            return b""
         if not stat.S_ISREG(here.st_mode) or here.st_size > FILE_BYTES_MOST:
             return None
         with open(descriptor, "rb", closefd=False) as file:

@@ -89,7 +89,8 @@ class Look:
                 cure = "run `syncer doctor` as root, or look yourself"
                 self._add(noted(f"{about}, and cannot be read now: what it names is not known", met.path, cure))
             case Standing.MISSING:
-                if not met.reference.optional:
+                if not met.reference.optional and met.path not in self._judged:
+                    self._judged.add(met.path)
                     what = f"{said}, does not exist on this node"
                     self._add(warned(what, met.path, "put it there, or correct the line"))
             case Standing.THERE:
@@ -114,11 +115,14 @@ class Look:
             if step in self._judged or is_of_kernel(step):
                 continue
             self._judged.add(step)
+            if os.path.islink(step) and self.subject.coverage.leads_to_a_root(step):
+                continue
             place = self.subject.coverage.place(step, is_directory=_is_directory(step))
             if place.is_synchronized:
                 self._judge_targets(step, said, place.domain)
             elif is_system(step) or self.subject.packages.brought_unchanged(step):
-                self._packaged.setdefault(step)
+                if not os.path.islink(step):
+                    self._packaged.setdefault(step)
             elif self.subject.receives:
                 what = f"{said}, {_where(place)}: this node's own is used"
                 self._add(noted(what, step, "keep it right by hand, or add it to a domain on production"))

@@ -1,6 +1,7 @@
 """The paths that systemd's units and their drop-ins name (pure).
 
-Followed: `EnvironmentFile=`, `LoadCredential=`, and programs of `Exec…=`; those below /usr come with packages.
+Followed: `EnvironmentFile=`, `LoadCredential=`, and programs of `Exec…=` that no package brings. A unit with a
+condition is one that may not run here, so nothing that it names has to be there.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from syncer.doctor.references.reference import Parsed, Reference, text_of
 
 NAME = "systemd"
 
+_SYSTEM_PROGRAMS = ("/usr/bin/", "/usr/sbin/", "/usr/lib/", "/usr/libexec/", "/bin/", "/sbin/", "/lib/")
+_CONDITION = re.compile(rb"^[ \t]*Condition[A-Za-z]+[ \t]*=", re.MULTILINE)
 _LINE = re.compile(r"\s*([A-Za-z]+)\s*=\s*(.*)", re.DOTALL)
 _PROGRAM = re.compile(r"""[@\-:+!|]*(?:"([^"]*)"|'([^']*)'|(\S+))""")
 _CREDENTIALS = ("LoadCredential", "LoadCredentialEncrypted")
@@ -22,7 +25,10 @@ _EXECUTES = frozenset(
 
 def parse(data: bytes) -> Parsed:
     """Return what the text of a unit names."""
-    return Parsed(tuple(_references(data)))
+    found = tuple(_references(data))
+    if _CONDITION.search(data):
+        found = tuple(reference._replace(optional=True) for reference in found)
+    return Parsed(found)
 
 
 def _references(data: bytes) -> Iterator[Reference]:
@@ -41,6 +47,8 @@ def _references(data: bytes) -> Iterator[Reference]:
             program = _PROGRAM.match(value)
             if program is not None:
                 path = next(part for part in program.groups() if part is not None)
+                if path.startswith(_SYSTEM_PROGRAMS):
+                    continue
                 yield from _absolute(path, line, key, optional="-" in value[: program.start(program.lastindex or 0)])
 
 

@@ -98,6 +98,20 @@ def test_what_may_be_missing_is_no_finding(examined: Examined, tmp_path: Path, o
     assert found(subject) == []
 
 
+def test_a_unit_that_is_switched_off_is_no_finding(examined: Examined, tmp_path: Path) -> None:
+    subject = examined({"systemd": ""})
+    (tmp_path / "systemd" / "a.service").symlink_to("/dev/null")
+    assert found(subject) == []
+
+
+def test_what_several_lines_name_is_said_once(examined: Examined, tmp_path: Path, outside: Path) -> None:
+    subject = examined()
+    (outside / "there").touch()
+    text = f"ssl_dhparam {outside}/gone;\nssl_crl {outside}/there;\n"
+    (tmp_path / "nginx" / "nginx.conf").write_text(text + text)
+    assert [finding.where for finding in found(subject)] == [f"{outside}/gone", f"{outside}/there"]
+
+
 def test_variables_are_a_note(examined: Examined, tmp_path: Path) -> None:
     subject = examined()
     (tmp_path / "nginx" / "nginx.conf").write_text("ssl_certificate /certs/$ssl_server_name.pem;")
@@ -144,6 +158,17 @@ def test_a_link_on_the_way_must_be_on_failover_too(examined: Examined, tmp_path:
     (outside / "link").symlink_to(tmp_path / "nginx")
     (tmp_path / "nginx" / "nginx.conf").write_text(f"ssl_certificate {outside}/link/x.pem;")
     assert only(subject).where == f"{outside}/link"
+
+
+def test_a_link_above_a_root_is_each_nodes_own_affair(examined: Examined, tmp_path: Path, outside: Path) -> None:
+    subject = examined()
+    (outside / "way").symlink_to(tmp_path)
+    (tmp_path / "nginx" / "x.pem").touch()
+    (tmp_path / "nginx" / "nginx.conf").write_text("ssl_certificate x.pem;")
+    file = subject.settings.source
+    file.write_text(file.read_text().replace(f'"{tmp_path}/nginx"', f'"{outside}/way/nginx"'))
+    settings = load(file)
+    assert found(Subject(settings, settings.domains)) == []
 
 
 def test_on_failover_what_is_there_is_a_note_and_what_is_missing_a_warning(

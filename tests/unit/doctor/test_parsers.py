@@ -138,7 +138,8 @@ def test_apache_conditions_roots_and_definitions() -> None:
         ("LoadCredential=key:/k\nLoadCredential=other:name", [("/k", False)]),
         ("ExecStart=-/opt/a --flag", [("/opt/a", True)]),
         ('ExecStart=@+"/opt/a b" x', [("/opt/a b", False)]),
-        ("ExecStart=sh -c x\nExecStart=", []),
+        ("ExecStart=sh -c x\nExecStart=\nExecStart=/usr/bin/a\nExecStop=-/sbin/b", []),
+        ("ConditionPathExists=/x\nExecStart=/usr/local/bin/a", [("/usr/local/bin/a", True)]),
         ("# EnvironmentFile=/a\n;EnvironmentFile=/b\nEnvironment=FILE=/c", []),
     ],
 )
