@@ -19,7 +19,8 @@ SKEW_MOST = 30.0
 def agent(subject: Subject) -> Iterator[Finding]:
     """Yield whether the agent runs, and where none does whether one could listen."""
     if subject.agent.trouble:
-        yield broken(subject.agent.trouble, "agent", "start it again, or run this as its user")
+        # Its sentence holds the cure.
+        yield broken(subject.agent.trouble, "agent", "")
         return
     status = subject.agent.status
     if status is None:
