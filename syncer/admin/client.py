@@ -52,6 +52,15 @@ async def call(settings: Settings, command: str, arguments: dict[str, Any], on_p
     raise UnreachableError(f"the agent stopped before it had answered `syncer {command}`; start it again")
 
 
+async def ask_agent(state: Path, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the running agent's answer; never does the work itself. UnreachableError where none answers."""
+    async with ended(_from_agent(state, command, arguments)) as events:
+        async for kind, body in events:
+            if kind == "result":
+                return body
+    raise UnreachableError(f"the agent stopped before it had answered `syncer {command}`; start it again")
+
+
 async def wait_for_agent(settings: Settings, seconds: float) -> None:
     """Return once the node's agent serves commands. Raises UnreachableError after `seconds`."""
     deadline = time.monotonic() + seconds

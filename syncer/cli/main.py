@@ -19,6 +19,7 @@ COMMANDS = {
     "demo": Deferred("syncer.cli.demo", "Show two real nodes at work, in a temporary folder."),
     "init": Deferred("syncer.cli.init", "Write a commented configuration, the state directory and identity."),
     "config": Deferred("syncer.cli.config", "Check the configuration."),
+    "doctor": Deferred("syncer.cli.doctor", "Preflight: look at everything that this node needs."),
     "invite": Deferred("syncer.cli.invite", "On failover: print the line that pairs production with it."),
     "join": Deferred("syncer.cli.join", "On production: pair with a failover server."),
     "agent": Deferred("syncer.cli.agent", "Run the node in the foreground."),

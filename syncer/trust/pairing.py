@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 import time
 from collections.abc import Callable
 
@@ -21,6 +20,7 @@ from syncer.trust import token as tokens
 from syncer.trust import wire
 from syncer.trust.certificates import NodeCertificate, check_node_certificate, fingerprint_of
 from syncer.trust.identity import Identity
+from syncer.trust.reach import fetch_environment, fetch_line
 from syncer.trust.tls import open_channel
 
 
@@ -118,16 +118,10 @@ async def _fetch_certificate(
     RACE: what answers the call later may be another server; the call trusts this certificate only.
     """
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "syncer.trust.fetch",
-        host,
-        str(port),
-        "60",
+        *fetch_line(host, port, 60.0),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        # Where syncer is not installed but run from its folder, the child must find it too.
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        env=fetch_environment(),
     )
     try:
         output, _ = await process.communicate(key.key_pem + key.certificate_pem)

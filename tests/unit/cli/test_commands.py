@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from syncer.cli import output
@@ -342,3 +343,17 @@ def test_drift_says_who_wins(agent: Any, run: Run) -> None:
     assert "1 path edited here: each stays until production changes its path" in out
     assert "edited     nginx.conf" in out
     assert "overwritten by the next full synchronization" in out
+
+
+def test_the_doctor_uses_signs_on_a_terminal_and_words_elsewhere(run: Run, config: Path) -> None:
+    from syncer.cli.doctor import lines_of
+
+    lines = list(lines_of(examples()["doctor"], signs=True))
+    assert lines[0] == "files that nobody synchronizes"
+    assert click.unstyle(lines[1]).startswith("  ! /etc/ssl/private/x.key: read by ")
+    assert lines[2] == "0 errors, 1 warning"
+    code, out, _ = run("doctor")
+    assert code == 1
+    assert "  error   " in out
+    assert "there is none, so nothing is synchronized" in out
+    assert all(sign not in out for sign in "✓·✗")

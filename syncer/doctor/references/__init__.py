@@ -1,0 +1,1 @@
+"""What configuration files of known programs name: one pure parser for each format."""
