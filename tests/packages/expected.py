@@ -1,4 +1,4 @@
-"""What stands in failover's copy of each package, written by hand: lines, what is left alone, what needs an undo record."""
+"""What failover's copy of each package holds, written by hand: lines, what is left alone, what needs an undo record."""
 
 from __future__ import annotations
 
@@ -115,8 +115,8 @@ LINES: dict[str, dict[str, tuple[str, ...]]] = {
     "application": {
         "config.json": (
             '  "version": "10.71.0",',
-            '  "notProduction": ["110.71.0.10", "10.71.0.100.7", "preprod.example.com", "prod.example.community", '
-            '"v10.71.0.10.2"],',
+            '  "notProduction": ["110.71.0.10", "10.71.0.100.7", "v10.71.0.10.2"],',
+            '  "notItsName": ["preprod.example.com", "prod.example.community"],',
         ),
         "server.xml": (
             "<!-- Gr\xfc\xdfe von 10.72.0.20 -->\r",

@@ -1,4 +1,4 @@
-"""Runs commands on a machine of its own: other addresses, a configuration at its real place, and nothing left behind."""
+"""Runs commands on a machine of its own: its addresses, a configuration at its real place, nothing left behind."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ FAILOVER = ("10.72.0.20/16", "10.72.0.10/16", "192.0.2.72/24", "2001:db8:72::10/
 """The addresses of production's machine, and of failover's in the same order."""
 
 SECONDS = 60.0
+ISOLATED = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 
 # The namespaces end with the command: neither an address, nor a mount, nor a server outlives it. The tree is copied,
 # so that no command writes into it; what servers write elsewhere goes to memory.
@@ -25,8 +26,8 @@ for address in "$@"; do
 done
 mount -t tmpfs -o mode=755 memory /run
 cp -a "$tree" /run/configuration
-for written in /var/log/nginx /var/log/samba /var/lib/nginx /var/spool/postfix /var/lib/postfix /var/cache/samba /var/lib/samba; do
-    if [ -d "$written" ]; then mount -t tmpfs -o mode=755 memory "$written"; fi
+for written in log/nginx log/samba lib/nginx lib/postfix lib/samba spool/postfix cache/samba; do
+    if [ -d "/var/$written" ]; then mount -t tmpfs -o mode=755 memory "/var/$written"; fi
 done
 if [ -d "$place" ]; then mount --bind /run/configuration "$place"; fi
 cd /
@@ -37,8 +38,7 @@ eval "$script"
 def run(script: str, tree: Path, place: str, addresses: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
     """Run a shell script where `tree` stands at `place` and the machine has these addresses; both outputs as one."""
     return subprocess.run(
-        ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
-        + ["sh", "-eu", "-c", MACHINE, "sh", str(tree), place, script, *addresses],
+        [*ISOLATED, "sh", "-eu", "-c", MACHINE, "sh", str(tree), place, script, *addresses],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

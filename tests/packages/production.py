@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ipaddress
 import shutil
 import subprocess
@@ -162,7 +162,7 @@ def write_certificate(certificate: Path, key: Path) -> None:
     private = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "prod.example.com")])
     names = [x509.DNSName("prod.example.com"), x509.IPAddress(ipaddress.ip_address("10.71.0.10"))]
-    start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
+    start = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
     signed = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -170,7 +170,7 @@ def write_certificate(certificate: Path, key: Path) -> None:
         .public_key(private.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(start)
-        .not_valid_after(start + datetime.timedelta(days=30))
+        .not_valid_after(start + dt.timedelta(days=30))
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .sign(private, hashes.SHA256())
     )

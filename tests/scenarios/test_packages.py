@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
-import xml.etree.ElementTree
+import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -19,10 +17,8 @@ from tests.packages.checkers import PACKAGES, REFUSED, say
 from tests.packages.expected import LEFT_ALONE, LINES, UNDONE, assert_lines
 from tests.packages.leftover import files_naming_production
 from tests.packages.namespace import PRODUCTION
-from tests.packages.production import LARGE_FILE_BYTES, make_tree
-from tests.packages.rules import rule_set
-
-RULES = rule_set()
+from tests.packages.production import LARGE_FILE_BYTES
+from tests.packages.rendering import RULES, Rendered, data_of, files_of, rendered
 
 
 def needing(names: tuple[str, ...]) -> list[object]:
@@ -36,15 +32,6 @@ def needing(names: tuple[str, ...]) -> list[object]:
 ALL = needing(tuple(PACKAGES))
 
 
-class Rendered(NamedTuple):
-    """One tree before and after, and what restoring each file of it takes."""
-
-    source: Path
-    copy: Path
-    undo: dict[str, bytes]
-    left_alone: frozenset[str]
-
-
 Rendering = Callable[[str], Rendered]
 
 
@@ -52,36 +39,6 @@ Rendering = Callable[[str], Rendered]
 def rendering(tmp_path_factory: pytest.TempPathFactory) -> Rendering:
     """Return a function that gives each package's trees; they are made once, and tests do not change them."""
     return cache(lambda name: rendered(name, tmp_path_factory.mktemp(name)))
-
-
-def rendered(name: str, folder: Path) -> Rendered:
-    """Make production's tree of a package, and failover's copy of it by the rules."""
-    source = make_tree(name, folder / "production" / name, data_of(folder / "production" / name))
-    copy = folder / "failover" / name
-    undo: dict[str, bytes] = {}
-    left_alone = set()
-
-    def render(taken: str, put: str) -> None:
-        path = os.path.relpath(taken, source)
-        data = Path(taken).read_bytes()
-        mapping = RULES.for_path(name, os.fsencode(path))
-        if mapping is not None:
-            data, report = rewrite(data, mapping)
-            undo[path] = report.undo
-            if report.left_alone:
-                left_alone.add(path)
-        Path(put).write_bytes(data)
-        shutil.copystat(taken, put)
-        shutil.chown(put, os.stat(taken).st_uid, os.stat(taken).st_gid)
-
-    shutil.copytree(source, copy, symlinks=True, copy_function=render)
-    data_of(copy).symlink_to(data_of(source))
-    return Rendered(source, copy, undo, frozenset(left_alone))
-
-
-def data_of(tree: Path) -> Path:
-    """Return where the checker expects what a server keeps beside its configuration."""
-    return tree.with_name(f"{tree.name}.data")
 
 
 def spoiled(found: Rendered, folder: Path, path: str, line: str) -> Path:
@@ -92,14 +49,6 @@ def spoiled(found: Rendered, folder: Path, path: str, line: str) -> Path:
     with (tree / path).open("a", encoding="utf-8") as writer:
         writer.write(f"\n{line}\n")
     return tree
-
-
-def files_of(tree: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(tree)): path.read_bytes()
-        for path in sorted(tree.rglob("*"))
-        if path.is_file() and not path.is_symlink()
-    }
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -200,7 +149,7 @@ def _json_is_good(copy: Path) -> None:
 
 
 def _xml_is_good(copy: Path) -> None:
-    root = xml.etree.ElementTree.parse(copy / "server.xml").getroot()
+    root = ET.parse(copy / "server.xml").getroot()
     connector = root.find("Connector")
     assert connector is not None
     assert connector.attrib == {"address": "10.72.0.20", "port": "8080", "proxyName": "failover.example.com"}
