@@ -8,7 +8,6 @@ import re
 from pathlib import Path
 
 PRODUCTION_NETWORKS = (ipaddress.ip_network("10.71.0.0/16"), ipaddress.ip_network("2001:db8:71::/48"))
-FAILOVER_NETWORKS = (ipaddress.ip_network("10.72.0.0/16"), ipaddress.ip_network("2001:db8:72::/48"))
 PRODUCTION_NAME = "prod.example.com"
 
 # Wider than an address: what is none of it is sorted out by the parser.
