@@ -252,7 +252,12 @@ class SyncerReceiver:
             # What had been edited here, or only looked so after a failed attempt, is an edit again.
             found = {path: entry for path, entry in found.items() if path in rows}
         wrong = difference(without(found, named), without(rows, named))
+        lost = []
+        if transaction.act == "apply" and not rolled_back:
+            origins = transaction.origins(self.cursor())
+            lost = [path for path, row in rows.items() if path not in named and row.origin != origins.get(path, b"")]
         return [
+            *([f"the base does not say where these come from: {lost}"] if lost else []),
             *([f"the base is not what stands on the disk: {wrong}"] if wrong else []),
             *history_flaws(self._place, transaction, self.cursor()),
         ]

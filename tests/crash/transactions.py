@@ -41,6 +41,11 @@ class Transaction(NamedTuple):
         """Return what the transaction after this one makes."""
         return self.after.copy().file(b"later", b"what comes later")
 
+    def origins(self, cursor: int) -> dict[bytes, bytes]:
+        """Return what the base must say of where files come from, once the step of this number was applied."""
+        tree = self._trees()[cursor]
+        return {path: entry.origin for path, entry in tree.entries.items()}
+
     def past(self) -> list[Step]:
         """Return what is applied before: the first filling, and what makes `before`."""
         return self._steps()[:-2]
@@ -53,12 +58,15 @@ class Transaction(NamedTuple):
         """Return one that comes after it."""
         return self._steps()[-1]
 
-    def _steps(self) -> list[Step]:
+    def _trees(self) -> list[Tree]:
         first = Tree().file(b"earlier", b"the first content of earlier")
         if self.mounted:
             first.directory(MOUNT)
         origin = [] if self.origin is None else [self.origin]
-        trees = [Tree(), first, *origin, self.before, self.after, self.later()]
+        return [Tree(), first, *origin, self.before, self.after, self.later()]
+
+    def _steps(self) -> list[Step]:
+        trees = self._trees()
         steps = []
         for number in range(1, len(trees)):
             old, new = trees[number - 1], trees[number]
@@ -74,7 +82,7 @@ def start() -> Tree:
     tree.directory(b"conf/sub", 0o750).file(b"conf/sub/deep", b"deep").directory(b"void").link(b"away", b"/nowhere")
     tree.directory(b"names").file(b"names/a", b"one file").name(b"names/a", b"names/b").name(b"names/a", b"conf/third")
     tree.attribute(b"names/a", b"user.colour", b"red").attribute(b"conf/b", b"user.note", b"two")
-    tree.attribute(b"conf/sub", b"user.note", b"of a directory")
+    tree.attribute(b"conf/sub", b"user.note", b"of a directory").origin(b"conf/a", b"one").origin(b"plain", b"")
     # What came last moves its directories' mtimes; then nothing of it is left to a default.
     return tree
 
@@ -136,6 +144,9 @@ EDITS: dict[str, Callable[[Tree], Tree]] = {
     "directory attributes": lambda tree: tree.attribute(b"conf/sub", b"user.note", None).attribute(
         b"", b"user.r", b"r"
     ),
+    "rendered file": lambda tree: tree.file(b"conf/a", b"rendered anew").origin(b"conf/a", b"two"),
+    "origin alone": lambda tree: tree.origin(b"conf/a", b"another"),
+    "origins come and go": lambda tree: tree.origin(b"conf/b", b"new").file(b"plain", b"as on production"),
     "another name": lambda tree: tree.name(b"plain", b"names/plain"),
     "one name less": lambda tree: tree.remove(b"names/b"),
     "all names gone": lambda tree: tree.remove(b"names").remove(b"conf/third"),
