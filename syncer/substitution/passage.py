@@ -59,7 +59,7 @@ class Passage:
         return MARK + 2 * unit if self.kind.wide else unit
 
     def blocks(self, piece: bytes) -> Iterator[bytes]:
-        """Yield `piece` in blocks."""
+        """Yield `piece` in blocks: what fits the processor's cache is also fastest."""
         if len(piece) <= BLOCK:
             yield piece
             return

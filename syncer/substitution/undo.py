@@ -67,7 +67,7 @@ class UndoWriter:
             if len(body) < UNDO_LIMIT:
                 return bytes([flags]) + body
         raise UndoTooLargeError(
-            f"more than {UNDO_LIMIT // 1024} KiB would be needed to restore this file after its addresses are replaced: "
+            f"more than {UNDO_LIMIT // 1024} KiB would be needed to restore this file after its rendering: "
             "leave the file out of the rules, or write its addresses in their usual form"
         )
 
