@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
-from syncer.substitution.encoding import Kind
+from syncer.substitution.encoding import Kind, kind_of
 from syncer.substitution.mapping import HostPair, Mapping, NetworkPair
 from syncer.substitution.matcher import Matcher
 from syncer.substitution.passage import Head, Passage
@@ -27,12 +27,18 @@ class Found(NamedTuple):
 @lru_cache(64)
 def _matcher(networks: frozenset[tuple[int, int, int]], hosts: frozenset[bytes]) -> Matcher:
     # What becomes itself is found, and nothing is lost of how specific it is.
-    pairs = [NetworkPair(version, address, address, length) for version, address, length in networks]
+    pairs = [_itself(*network) for network in networks]
     mapping = Mapping(
         tuple(sorted(pairs, key=lambda pair: -pair.length)),
         tuple(HostPair(host.lower(), host.lower()) for host in sorted(hosts)),
     )
     return Matcher(mapping, keep_unchanged=True)
+
+
+def _itself(version: int, address: int, length: int) -> NetworkPair:
+    host_bits = (32 if version == 4 else 128) - length
+    network = address >> host_bits << host_bits
+    return NetworkPair(version, network, network, length)
 
 
 class Finder:
@@ -65,9 +71,8 @@ class Finder:
         return found + self._advance(self._passage, b"", final=True)
 
     def _begin(self, head: bytes) -> Passage:
-        passage = Passage(Scanner(self._matcher), head, is_text=True)
-        self._binary = Passage(passage.scanner, head).kind is Kind.BINARY
-        return passage
+        self._binary = kind_of(head) is Kind.BINARY
+        return Passage(Scanner(self._matcher), head, is_text=True)
 
     def _search(self, passage: Passage, piece: bytes) -> list[Found]:
         return [found for block in passage.blocks(piece) for found in self._advance(passage, block, final=False)]
