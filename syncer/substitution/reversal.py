@@ -36,7 +36,7 @@ class Reversal:
             self.advance(rendered, [], final=False)
             return
         self.advance(rendered[:joint], [], final=False)
-        self._scanner.pass_over(rendered[joint:])
+        self._scanner.pass_over(rendered, joint)
         self._compare(self._scanner.done)
 
     def _compare(self, decided: int) -> None:

@@ -55,9 +55,9 @@ class Scanner:
         self.buffer = self.buffer[surplus:] + piece
         self._base += surplus
 
-    def pass_over(self, piece: bytes) -> None:
-        """Add text of at least `LEAST_PASSED` bytes: no literal stands in it, nor in what is undecided."""
-        end = self._base + len(self.buffer) + len(piece)
+    def pass_over(self, piece: bytes, start: int = 0) -> None:
+        """Add `piece` from `start`, `LEAST_PASSED` bytes or more: no literal stands there or in what is undecided."""
+        end = self.end + len(piece) - start
         self.done = max(self.done, end - HELD_BEHIND)
         self.buffer = piece[-LEAST_PASSED:]
         self._base = end - LEAST_PASSED

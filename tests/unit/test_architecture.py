@@ -64,7 +64,17 @@ PURE = [
     "apply.rollback",
     "substitution.mapping",
     "substitution.rules",
+    "substitution.tokens",
+    "substitution.spelling",
+    "substitution.literals",
+    "substitution.matcher",
+    "substitution.scanner",
+    "substitution.encoding",
+    "substitution.passage",
+    "substitution.reversal",
+    "substitution.undo",
     "substitution.rewrite",
+    "substitution.finder",
 ]
 IMPURE = {"os", "time", "grpc", "sqlite3", "socket", "subprocess", "threading", "asyncio"}
 
