@@ -32,14 +32,20 @@ class Literals:
 
     def __init__(self, literals: Iterable[bytes]) -> None:
         ordered = sorted(set(literals))
+        # The padding comes first, so that a hit's number tells it.
         self._automata = [
-            BytesAhoCorasick([*ordered[first : first + _AT_ONCE], *_PADDING], matchkind=MatchKind.LeftmostLongest)
+            BytesAhoCorasick([*_PADDING, *ordered[first : first + _AT_ONCE]], matchkind=MatchKind.LeftmostLongest)
             for first in range(0, len(ordered), _AT_ONCE)
         ]
 
     def places(self, text: bytes) -> list[tuple[int, int]]:
-        """Return start and end of where literals may stand, those of one pass not overlapping."""
-        return [(start, end) for part in self._automata for _, start, end in part.find_matches_as_indexes(text)]
+        """Return start and end of where literals stand, those of one pass not overlapping."""
+        return [
+            (start, end)
+            for part in self._automata
+            for number, start, end in part.find_matches_as_indexes(text)
+            if number >= len(_PADDING)
+        ]
 
     def any_in(self, text: bytes) -> bool:
         """Tell whether one may stand in `text`."""

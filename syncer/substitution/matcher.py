@@ -9,7 +9,7 @@ from typing import NamedTuple
 from syncer.substitution.literals import Literals, host_windows, in_any_case, ipv4_literals, ipv6_literals
 from syncer.substitution.mapping import Mapping, NetworkPair
 from syncer.substitution.spelling import read_ipv4, read_ipv6, write_ipv4, write_ipv6
-from syncer.substitution.tokens import host_stands, ipv4_at, ipv6_around
+from syncer.substitution.tokens import LONGEST_HOST, host_stands, ipv4_at, ipv6_around
 
 REMEMBERED_SPELLINGS = 4096
 
@@ -28,8 +28,12 @@ class Matcher:
         """Compile `mapping`; `keep_unchanged` also finds what becomes itself (only looking for it)."""
         self._keep_unchanged = keep_unchanged
         self._address = _lookup(mapping.networks)
-        # A name that holds a marker could hide it; there is none outside of attacks.
-        self._hosts = {pair.source: pair.target for pair in mapping.hosts if MARKER not in pair.source}
+        # A name that holds a marker could hide it, and a longer one would not be seen whole; the rules allow neither.
+        self._hosts = {
+            pair.source: pair.target
+            for pair in mapping.hosts
+            if MARKER not in pair.source and len(pair.source) <= LONGEST_HOST
+        }
         self._generic = any(pair.version == 4 and pair.length < 8 for pair in mapping.networks)
         ipv4 = [literal for pair in mapping.networks if pair.version == 4 for literal in ipv4_literals(pair)]
         ipv6 = [literal for pair in mapping.networks if pair.version == 6 for literal in ipv6_literals(pair)]

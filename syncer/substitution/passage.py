@@ -34,7 +34,7 @@ class Head:
 class Passage:
     """The way of one file's bytes through a scanner."""
 
-    __slots__ = ("_marked", "_odd", "_owed", "_raw", "at", "kind", "scanner")
+    __slots__ = ("_marked", "_odd", "_raw", "_raw_from", "at", "kind", "scanner")
 
     def __init__(self, scanner: Scanner, head: bytes, *, is_text: bool = False) -> None:
         """Read on from `head`, which is still to be fed; `is_text` says so of a file that looks binary."""
@@ -46,8 +46,8 @@ class Passage:
         self._marked = self.kind.wide
         self._odd = b""
         self._raw = b""
-        self._owed = 0
-        """Bytes that were gone over before they came."""
+        self._raw_from = 0
+        """The unit that `_raw` begins with: not after `at` as long as there are bytes."""
 
     @property
     def width(self) -> int:
@@ -76,8 +76,9 @@ class Passage:
         block = self._odd + block
         whole = len(block) & ~1
         self._odd, block = block[whole:], block[:whole]
-        self._raw += block[self._owed :]
-        self._owed = max(0, self._owed - len(block))
+        gone = min(2 * (self.at - self._raw_from), len(self._raw))
+        self._raw = self._raw[gone:] + block
+        self._raw_from += gone // 2
         self.scanner.extend(narrow(block, self.kind))
         return mark
 
@@ -88,18 +89,14 @@ class Passage:
         if not self.kind.wide:
             start, self.at = self.at, end
             return self.scanner.cut(start, end)
-        size = 2 * (end - self.at)
-        taken, self._raw, self.at = self._raw[:size], self._raw[size:], end
+        taken = self._raw[2 * (self.at - self._raw_from) : 2 * (end - self._raw_from)]
+        self.at = end
         return taken
 
     def replace(self, length: int, text: bytes) -> bytes:
         """Go over `length` units; return `text` as it is written in this file."""
         self.at += length
-        if not self.kind.wide:
-            return text
-        self._owed += max(0, 2 * length - len(self._raw))
-        self._raw = self._raw[2 * length :]
-        return widen(text, self.kind)
+        return widen(text, self.kind) if self.kind.wide else text
 
     def ending(self) -> bytes:
         """Return half a unit that ended the file."""

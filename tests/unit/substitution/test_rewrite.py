@@ -109,6 +109,13 @@ def test_certificates_stay_and_the_configuration_around_them_does_not() -> None:
     assert (report.replacements, report.undo, report.left_alone) == (2, b"", "")
 
 
+def test_bytes_that_no_text_has_are_no_names() -> None:
+    data = b"".join(
+        b" " + bytes([first, second] * 2) + b" " for first in range(0xF0, 0x100) for second in range(1, 256)
+    )
+    assert rewrite(data + b"web", MAPPING)[0] == data + b"www"
+
+
 def test_a_certificate_without_end_protects_the_rest_of_the_file() -> None:
     data = b"-----BEGIN CERTIFICATE-----\n" + b"MIIB\n" * 50_000 + b"10.0.0.1"
     assert rewrite(data, MAPPING)[0] == data
