@@ -116,7 +116,7 @@ class _Rendering:
         """Tell whether no token is undecided and none can begin in `piece` or where it joins what came before."""
         return (
             len(piece) >= LEAST_PASSED
-            and not self._source.kind.wide
+            and not self._source.wide
             and not self._compiled.touches(self._source.scanner.buffer[-HELD_BEHIND:] + piece[:OVERLAP])
             and not self._compiled.touches(piece)
         )
@@ -140,7 +140,7 @@ class _Rendering:
         return rendered
 
     def _count(self, rendered: bytes) -> None:
-        if not self._source.kind.wide and self._rendered_size < HEAD:
+        if not self._source.wide and self._rendered_size < HEAD:
             self._zero_in_head |= b"\0" in rendered[: HEAD - self._rendered_size]
         self._rendered_size += len(rendered)
 
@@ -150,24 +150,24 @@ class _Rendering:
         if not spans:
             start = source.at
             written = source.take(scanner.done)
-            return written, [], scanner.cut(start, scanner.done) if source.kind.wide else written
+            return written, [], scanner.cut(start, scanner.done) if source.wide else written
         parts: list[bytes] = []
         texts: list[bytes] = []
         ways_back: list[Span] = []
         for span in spans:
-            if source.kind.wide:
+            if source.wide:
                 texts += (scanner.cut(source.at, span.start), span.image)
             parts += (source.take(span.start), source.replace(len(span.text), span.image))
             ways_back.append(Span(span.start + self._shift, span.image, span.text))
             if self._on_replacement is not None:
                 self._tell(span)
             self._shift += len(span.image) - len(span.text)
-        if source.kind.wide:
+        if source.wide:
             texts.append(scanner.cut(source.at, scanner.done))
         parts.append(source.take(scanner.done))
         self._replacements += len(spans)
         written = b"".join(parts)
-        return written, ways_back, b"".join(texts) if source.kind.wide else written
+        return written, ways_back, b"".join(texts) if source.wide else written
 
     def _tell(self, span: Span) -> None:
         assert self._on_replacement is not None, "asked before"
