@@ -7,7 +7,8 @@ from ipaddress import ip_network
 import pytest
 
 from syncer.substitution.mapping import HostPair, Mapping, NetworkPair
-from syncer.substitution.rewrite import concerns, restore, rewrite
+from syncer.substitution.rewrite import Renderer, Restorer, concerns, restore, rewrite
+from syncer.substitution.scanner import HELD_BEHIND, LEAST_PASSED, OVERLAP
 
 
 def pair(source: str, target: str) -> NetworkPair:
@@ -311,6 +312,20 @@ CERTIFICATES = [
     ("# begins with -----BEGIN and then\n10.0.0.1", f"# begins with -----BEGIN and then\n{B}"),
     ("----------\n10.0.0.1\n----------", f"----------\n{B}\n----------"),
 ]
+LONG = [
+    ("averylongnameofaserver2-10.0.0.1", SAME),
+    ("server1234567890123456789012345-10.0.0.1", SAME),
+    ("dead:beef:dead:beef:dead:beef:dead:2001:db8::1", SAME),
+    ("-----BEGIN PRIVATE KEY-----END PRIVATE KEY----- 10.0.0.1", SAME),
+    (
+        "-----BEGIN A-----\n10.0.0.1\n-----END A----------BEGIN B-----\n10.0.0.1\n-----END B-----\n10.0.0.1",
+        f"-----BEGIN A-----\n10.0.0.1\n-----END A----------BEGIN B-----\n10.0.0.1\n-----END B-----\n{B}",
+    ),
+    (
+        "2001:DB8::1 192.168.7.21 Prod.Example.Com 10.0.0.1 dr.example.org",
+        f"2001:db8:ff::9 192.168.7.21 dr.example.org {B} dr.example.org",
+    ),
+]
 TABLE = [*IPV4, *IPV6, *HOSTS, *CERTIFICATES]
 
 
@@ -342,6 +357,26 @@ def test_tokens_in_utf_16(source: str, expected: str, encoding: str) -> None:
 def test_tokens_in_the_middle_of_a_text(source: str, expected: str) -> None:
     rendered, _ = rewrite(f"\xe9 {source}\n".encode("latin-1"), MAPPING)
     assert rendered == f"\xe9 {source if expected == SAME else expected}\n".encode("latin-1")
+
+
+@pytest.mark.parametrize(("source", "expected"), [*TABLE, *LONG])
+def test_tokens_wherever_the_text_is_cut(source: str, expected: str) -> None:
+    # In front: enough to know what kind of file it is. Behind: enough for the piece to be passed over as a whole.
+    before, after = b"\n" * 8000, b"\n" * (2 * (LEAST_PASSED + HELD_BEHIND) + OVERLAP)
+    middle = source.encode()
+    data = before + middle + after
+    rendered, report = rewrite(data, MAPPING)
+    assert rendered == before + (source if expected == SAME else expected).encode() + after
+    assert restore(rendered, MAPPING, report.undo) == data
+    # The second half cuts where the middle is just decided about.
+    for cut in [*range(len(middle) + 1), *range(HELD_BEHIND, HELD_BEHIND + len(middle) + 1)]:
+        renderer, restorer = Renderer(MAPPING), Restorer(MAPPING, report.undo)
+        pieces = [data[: 8000 + cut], data[8000 + cut :]]
+        ready = b"".join([renderer.feed(piece) for piece in pieces])
+        rest, same = renderer.finish()
+        assert (ready + rest, same) == (rendered, report), cut
+        pieces = [rendered[: 8000 + cut], rendered[8000 + cut :]]
+        assert b"".join([restorer.feed(piece) for piece in pieces]) + restorer.finish() == data, cut
 
 
 def test_latin_1_letters_make_a_longer_name_and_latin_1_quotes_do_not() -> None:
