@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from scripts.bench.pair import Pair, free_port, fresh_file_system, wait_until
+from scripts.bench.substitution import measure_substitution
 
 FILES = 20_000
 FILES_IN_A_FOLDER = 100
@@ -266,16 +267,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--changes", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", choices=["latency", "full"])
+    parser.add_argument("--only", choices=["latency", "full", "substitution"])
     parser.add_argument("--output", type=Path, default=Path("docs/benchmarks-results.md"))
     options = parser.parse_args()
     rows: Rows = []
     with fresh_file_system(64) as (_, kind):
         pass
-    if options.only != "full":
+    if options.only in (None, "latency"):
         rows += measure_latency("0s", options.changes) + measure_latency("10ms", options.changes)
-    if options.only != "latency":
+    if options.only in (None, "full"):
         rows += measure_full(options.rounds)
+    if options.only in (None, "substitution"):
+        rows += measure_substitution()
     lines = [f"Measured on {machine()}; file system: {kind}; {time.strftime('%Y-%m-%d')}.", ""]
     lines += ["| what | result |", "| --- | --- |", *(f"| {what} | {result} |" for what, result in rows)]
     options.output.write_text("\n".join(lines) + "\n")

@@ -1,52 +1,24 @@
-"""Finds, in bytes, the tokens that a mapping changes: literals first, the grammar of tokens only where one stands.
-
-Every token that a pair covers contains a literal: the fixed octets of an IPv4 network, the first group of an IPv6
-network, a host name. `ahocorasick-rs` looks for up to 32 literals at once with SIMD instructions, at 4 to 40 GB/s,
-where `re` reaches 0.2 GB/s for a name in any case, and `bytes.find` 2 GB/s for each literal. Above 32 it falls
-back to an automaton of 0.6 GB/s, so more literals are more passes. The grammar costs a microsecond a candidate.
-"""
+"""Finds, in bytes, the tokens that a mapping changes: literals first, the grammar of tokens only where one stands."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
-from ahocorasick_rs import BytesAhoCorasick, MatchKind
-
+from syncer.substitution.literals import Literals, host_windows, in_any_case, ipv4_literals, ipv6_literals
 from syncer.substitution.mapping import Mapping, NetworkPair
 from syncer.substitution.spelling import read_ipv4, read_ipv6, write_ipv4, write_ipv6
-from syncer.substitution.tokens import host_stands, ipv4_at, ipv6_around
+from syncer.substitution.tokens import LONGEST_HOST, host_stands, ipv4_at, ipv6_around
 
-LITERALS_AT_ONCE = 32
 REMEMBERED_SPELLINGS = 4096
 
 MARKER = b"-----"
 """Begins both lines around a certificate or key; `scanner.py` reads on."""
-_MARKERS = (b"-----begin ", b"-----end ")
+_MARKERS = (b"-----BEGIN ", b"-----END ")
 
 Token = tuple[int, int, bytes]
 """Start and end in the text, and what it becomes."""
-
-
-class Literals:
-    """A set of byte strings that is looked for in few passes."""
-
-    def __init__(self, literals: Iterable[bytes]) -> None:
-        ordered = sorted(set(literals))
-        self.longest = max(map(len, ordered), default=0)
-        self._automata = [
-            BytesAhoCorasick(ordered[first : first + LITERALS_AT_ONCE], matchkind=MatchKind.LeftmostLongest)
-            for first in range(0, len(ordered), LITERALS_AT_ONCE)
-        ]
-
-    def places(self, text: bytes) -> list[tuple[int, int]]:
-        """Return start and end of where literals stand, those of one automaton not overlapping."""
-        return [(start, end) for part in self._automata for _, start, end in part.find_matches_as_indexes(text)]
-
-    def any_in(self, text: bytes) -> bool:
-        """Tell whether one stands in `text`."""
-        return any(part.find_matches_as_indexes(text) for part in self._automata)
 
 
 class Matcher:
@@ -56,28 +28,29 @@ class Matcher:
         """Compile `mapping`; `keep_unchanged` also finds what becomes itself (only looking for it)."""
         self._keep_unchanged = keep_unchanged
         self._address = _lookup(mapping.networks)
-        # A name that holds a marker could hide it; there is none outside of attacks.
-        self._hosts = {pair.source: pair.target for pair in mapping.hosts if MARKER not in pair.source}
+        # A name that holds a marker could hide it, and a longer one would not be seen whole; the rules allow neither.
+        self._hosts = {
+            pair.source: pair.target
+            for pair in mapping.hosts
+            if MARKER not in pair.source and len(pair.source) <= LONGEST_HOST
+        }
         self._generic = any(pair.version == 4 and pair.length < 8 for pair in mapping.networks)
-        ipv4 = [literal for pair in mapping.networks if pair.version == 4 for literal in _ipv4_literals(pair)]
-        ipv6 = [literal for pair in mapping.networks if pair.version == 6 for literal in _ipv6_literals(pair)]
-        self.literals = [*ipv4, *ipv6, *self._hosts]
+        ipv4 = [literal for pair in mapping.networks if pair.version == 4 for literal in ipv4_literals(pair)]
+        ipv6 = [literal for pair in mapping.networks if pair.version == 6 for literal in ipv6_literals(pair)]
+        self.literals = [*ipv4, *(spelling for literal in ipv6 for spelling in in_any_case(literal))]
+        self.names = list(self._hosts)
         self._ipv4, self._ipv6, self._names = Literals(ipv4), Literals(ipv6), Literals(self._hosts)
         self._has_ipv4, self._has_ipv6 = bool(ipv4), bool(ipv6)
         self._spelled4 = lru_cache(REMEMBERED_SPELLINGS)(self._ipv4_image)
         self._spelled6 = lru_cache(REMEMBERED_SPELLINGS)(self._ipv6_image)
 
-    def tokens(self, text: bytes, low: int, limit: int, scan: int) -> list[Token]:
-        """Return the tokens that start in `low` to `limit`, in order, not overlapping.
-
-        Only the first `scan` bytes are looked at for literals: the caller knows that none stands behind.
-        """
-        searched = text[:scan] if scan < len(text) else text
+    def tokens(self, text: bytes, low: int, limit: int) -> list[Token]:
+        """Return the tokens that start in `low` to `limit`, in order, not overlapping."""
         found: list[Token] = []
         if self._has_ipv4:
-            self._find_ipv4(text, self._ipv4.places(searched), found)
+            self._find_ipv4(text, self._ipv4.places(text), found)
         if self._has_ipv6 or self._hosts:
-            lowered = searched.lower()
+            lowered = text.lower()
             self._find_ipv6(text, self._ipv6.places(lowered), found)
             self._find_hosts(text, lowered, found)
         return _in_order(found, low, limit)
@@ -161,51 +134,25 @@ def _lookup(pairs: tuple[NetworkPair, ...]) -> Callable[[int, int], int | None]:
     return address
 
 
-def _ipv4_literals(pair: NetworkPair) -> list[bytes]:
-    octets = pair.length // 8
-    if not octets:
-        return [b"%d." % digit for digit in range(10)]
-    fixed = write_ipv4(pair.source).split(b".")[:octets]
-    return [b".".join(fixed) + (b"." if octets < 4 else b"")]
-
-
-def _ipv6_literals(pair: NetworkPair) -> list[bytes]:
-    """Return what an address of the network begins with, leading zeros aside, in lower case."""
-    first = f"{pair.source >> 112:04x}"
-    if pair.length >= 16:
-        group = first.lstrip("0")
-        return [f"{group}:".encode()] if group else [b"::", b"0:"]
-    nibbles, rest = divmod(pair.length, 4)
-    if not nibbles or first[0] == "0":
-        return [b":"]
-    if not rest:
-        return [first[:nibbles].encode()]
-    lowest = int(first[nibbles], 16)
-    return [f"{first[:nibbles]}{lowest + more:x}".encode() for more in range(1 << (4 - rest))]
-
-
 class Compiled(NamedTuple):
     """Both directions of a mapping, and what tells quickly that a text concerns neither."""
 
     forward: Matcher
     inverse: Matcher
     either: Literals
-    """Literals of both directions and the markers around certificates, in lower case."""
-    folds: bool
-    """Whether a text must be put in lower case before it is searched for `either`."""
+    """What the tokens of both directions contain, and the markers around certificates."""
 
     def touches(self, text: bytes) -> bool:
         """Tell whether a token of either direction or a certificate may stand in `text`."""
-        return self.either.any_in(text.lower() if self.folds else text)
+        return self.either.any_in(text)
 
 
 @lru_cache(256)
 def _compile(mapping: Mapping) -> Compiled:
     forward, inverse = Matcher(mapping), Matcher(mapping.inverse())
-    literals = [*forward.literals, *inverse.literals]
-    folds = any(literal.upper() != literal for literal in literals)
-    markers = _MARKERS if folds else tuple(marker.upper() for marker in _MARKERS)
-    return Compiled(forward, inverse, Literals([*literals, *markers]), folds)
+    windows = host_windows([*forward.names, *inverse.names])
+    spellings = [spelling for window in windows for spelling in in_any_case(window)]
+    return Compiled(forward, inverse, Literals([*forward.literals, *inverse.literals, *spellings, *_MARKERS]))
 
 
 _latest: tuple[Mapping, Compiled] | None = None

@@ -34,32 +34,33 @@ class Head:
 class Passage:
     """The way of one file's bytes through a scanner."""
 
-    __slots__ = ("_marked", "_odd", "_owed", "_raw", "at", "kind", "scanner")
+    __slots__ = ("_marked", "_odd", "_raw", "_raw_from", "at", "kind", "scanner", "wide")
 
     def __init__(self, scanner: Scanner, head: bytes, *, is_text: bool = False) -> None:
         """Read on from `head`, which is still to be fed; `is_text` says so of a file that looks binary."""
         kind = kind_of(head)
         self.kind = Kind.BYTES if is_text and kind is Kind.BINARY else kind
+        self.wide = self.kind.wide
         self.scanner = scanner
         self.at = 0
         """Units that were taken or skipped."""
-        self._marked = self.kind.wide
+        self._marked = self.wide
         self._odd = b""
         self._raw = b""
-        self._owed = 0
-        """Bytes that were gone over before they came."""
+        self._raw_from = 0
+        """The unit that `_raw` begins with: not after `at` as long as there are bytes."""
 
     @property
     def width(self) -> int:
         """Bytes of a unit."""
-        return 2 if self.kind.wide else 1
+        return 2 if self.wide else 1
 
     def offset(self, unit: int) -> int:
         """Return where in the file's bytes a unit stands."""
-        return MARK + 2 * unit if self.kind.wide else unit
+        return MARK + 2 * unit if self.wide else unit
 
     def blocks(self, piece: bytes) -> Iterator[bytes]:
-        """Yield `piece` in blocks."""
+        """Yield `piece` in blocks: what fits the processor's cache is also fastest."""
         if len(piece) <= BLOCK:
             yield piece
             return
@@ -68,7 +69,7 @@ class Passage:
 
     def extend(self, block: bytes) -> bytes:
         """Give a block to the scanner; return the mark, once, where the file begins with one."""
-        if not self.kind.wide:
+        if not self.wide:
             self.scanner.extend(block)
             return b""
         mark, block = (block[:MARK], block[MARK:]) if self._marked else (b"", block)
@@ -76,8 +77,9 @@ class Passage:
         block = self._odd + block
         whole = len(block) & ~1
         self._odd, block = block[whole:], block[:whole]
-        self._raw += block[self._owed :]
-        self._owed = max(0, self._owed - len(block))
+        gone = min(2 * (self.at - self._raw_from), len(self._raw))
+        self._raw = self._raw[gone:] + block
+        self._raw_from += gone // 2
         self.scanner.extend(narrow(block, self.kind))
         return mark
 
@@ -85,21 +87,17 @@ class Passage:
         """Return the bytes of the units up to `end`, and go there; nothing where it lies behind."""
         if end <= self.at:
             return b""
-        if not self.kind.wide:
+        if not self.wide:
             start, self.at = self.at, end
             return self.scanner.cut(start, end)
-        size = 2 * (end - self.at)
-        taken, self._raw, self.at = self._raw[:size], self._raw[size:], end
+        taken = self._raw[2 * (self.at - self._raw_from) : 2 * (end - self._raw_from)]
+        self.at = end
         return taken
 
     def replace(self, length: int, text: bytes) -> bytes:
         """Go over `length` units; return `text` as it is written in this file."""
         self.at += length
-        if not self.kind.wide:
-            return text
-        self._owed += max(0, 2 * length - len(self._raw))
-        self._raw = self._raw[2 * length :]
-        return widen(text, self.kind)
+        return widen(text, self.kind) if self.wide else text
 
     def ending(self) -> bytes:
         """Return half a unit that ended the file."""

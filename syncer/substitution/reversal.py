@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from syncer.substitution.matcher import Matcher
-from syncer.substitution.scanner import OVERLAP, Scanner, Span
+from syncer.substitution.scanner import HELD_BEHIND, LEAST_PASSED, OVERLAP, Scanner, Span
 from syncer.substitution.undo import Patch, UndoWriter
 
 
@@ -18,20 +18,26 @@ class Reversal:
         self._found: deque[Span] = deque()
         self.undo = UndoWriter()
 
-    def advance(self, rendered: bytes, replaced: list[Span], *, final: bool, clean: bool) -> None:
-        """Go on with rendered text, and the ways back from it (image to source, placed in the rendered text).
-
-        `clean` says that no literal stands in `rendered`, so that only its joint with the text before is searched.
-        """
-        scanner = self._scanner
-        scanner.extend(rendered)
-        scan = len(scanner.buffer) - len(rendered) + OVERLAP if clean else None
-        found = scanner.settle(final=final, scan=scan)
+    def advance(self, rendered: bytes, replaced: list[Span], *, final: bool) -> None:
+        """Go on with rendered text, and the ways back from it (image to source, placed in the rendered text)."""
+        self._scanner.extend(rendered)
+        found = self._scanner.settle(final=final)
         if found == replaced and not self._wanted and not self._found:
             return
         self._found.extend(found)
         self._wanted.extend(replaced)
-        self._compare(scanner.done)
+        self._compare(self._scanner.done)
+
+    def advance_clean(self, rendered: bytes) -> None:
+        """Go on with rendered text in which nothing was replaced and no literal of either direction stands."""
+        # A literal may begin in what came before: the joint is looked at, and all that its tokens depend on.
+        joint = OVERLAP + HELD_BEHIND
+        if len(rendered) < joint + LEAST_PASSED:
+            self.advance(rendered, [], final=False)
+            return
+        self.advance(rendered[:joint], [], final=False)
+        self._scanner.pass_over(rendered, joint)
+        self._compare(self._scanner.done)
 
     def _compare(self, decided: int) -> None:
         wanted, found = self._wanted, self._found

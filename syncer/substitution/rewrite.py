@@ -11,7 +11,7 @@ from syncer.substitution.mapping import Mapping
 from syncer.substitution.matcher import Compiled, compiled
 from syncer.substitution.passage import Head, Passage
 from syncer.substitution.reversal import Reversal
-from syncer.substitution.scanner import Scanner, Span
+from syncer.substitution.scanner import HELD_BEHIND, LEAST_PASSED, OVERLAP, Scanner, Span
 from syncer.substitution.undo import UndoRecord
 
 BINARY = "binary"
@@ -93,7 +93,14 @@ class _Rendering:
         if self._source.kind is Kind.BINARY:
             self._rendered_size += len(piece)
             return piece
-        return b"".join([self._advance(block, final=False) for block in self._source.blocks(piece)])
+        if self._is_clean(piece):
+            return self._pass(piece)
+        return b"".join(
+            [
+                self._pass(block) if self._is_clean(block) else self._advance(block, final=False)
+                for block in self._source.blocks(piece)
+            ]
+        )
 
     def finish(self) -> tuple[bytes, Report]:
         source = self._source
@@ -105,19 +112,37 @@ class _Rendering:
         left_alone = CERTIFICATE if source.scanner.certificates and not self._replacements else ""
         return rest, Report(self._size, self._rendered_size, self._replacements, undo, left_alone)
 
-    def _advance(self, block: bytes, *, final: bool) -> bytes:
+    def _is_clean(self, piece: bytes) -> bool:
+        """Tell whether no token is undecided and none can begin in `piece` or where it joins what came before."""
+        return (
+            len(piece) >= LEAST_PASSED
+            and not self._source.wide
+            and not self._compiled.touches(self._source.scanner.buffer[-HELD_BEHIND:] + piece[:OVERLAP])
+            and not self._compiled.touches(piece)
+        )
+
+    def _pass(self, piece: bytes) -> bytes:
+        """Return a clean piece as it is, with one copy."""
         source = self._source
-        scanner = source.scanner
-        mark = source.extend(block)
-        clean = not self._compiled.touches(scanner.buffer)
-        spans = scanner.settle(final=final, scan=0 if clean else None)
-        written, ways_back, text = self._write(spans)
-        self._reversal.advance(text, ways_back, final=final, clean=clean)
+        passed = b"".join((source.take(source.scanner.end), memoryview(piece)[:-HELD_BEHIND]))
+        source.scanner.pass_over(piece)
+        source.at = source.scanner.done
+        self._reversal.advance_clean(passed)
+        self._count(passed)
+        return passed
+
+    def _advance(self, block: bytes, *, final: bool) -> bytes:
+        mark = self._source.extend(block)
+        written, ways_back, text = self._write(self._source.scanner.settle(final=final))
+        self._reversal.advance(text, ways_back, final=final)
         rendered = mark + written if mark else written
-        if not source.kind.wide and self._rendered_size < HEAD:
+        self._count(rendered)
+        return rendered
+
+    def _count(self, rendered: bytes) -> None:
+        if not self._source.wide and self._rendered_size < HEAD:
             self._zero_in_head |= b"\0" in rendered[: HEAD - self._rendered_size]
         self._rendered_size += len(rendered)
-        return rendered
 
     def _write(self, spans: list[Span]) -> tuple[bytes, list[Span], bytes]:
         """Return the decided part as bytes of the rendered file, the ways back, and the same part as text."""
@@ -125,24 +150,24 @@ class _Rendering:
         if not spans:
             start = source.at
             written = source.take(scanner.done)
-            return written, [], scanner.cut(start, scanner.done) if source.kind.wide else written
+            return written, [], scanner.cut(start, scanner.done) if source.wide else written
         parts: list[bytes] = []
         texts: list[bytes] = []
         ways_back: list[Span] = []
         for span in spans:
-            if source.kind.wide:
+            if source.wide:
                 texts += (scanner.cut(source.at, span.start), span.image)
             parts += (source.take(span.start), source.replace(len(span.text), span.image))
             ways_back.append(Span(span.start + self._shift, span.image, span.text))
             if self._on_replacement is not None:
                 self._tell(span)
             self._shift += len(span.image) - len(span.text)
-        if source.kind.wide:
+        if source.wide:
             texts.append(scanner.cut(source.at, scanner.done))
         parts.append(source.take(scanner.done))
         self._replacements += len(spans)
         written = b"".join(parts)
-        return written, ways_back, b"".join(texts) if source.kind.wide else written
+        return written, ways_back, b"".join(texts) if source.wide else written
 
     def _tell(self, span: Span) -> None:
         assert self._on_replacement is not None, "asked before"

@@ -17,6 +17,9 @@ HELD_BEHIND = LONGEST_HOST + REACH_AFTER
 OVERLAP = LONGEST_HOST
 """No literal is longer: how far one may reach from what was searched into what was not."""
 
+LEAST_PASSED = REACH_BEFORE + HELD_BEHIND
+"""Units that must be known to go on behind them."""
+
 
 class Span(NamedTuple):
     """A token that becomes something else; `start` counts units from the start of the text."""
@@ -41,30 +44,38 @@ class Scanner:
         self.certificates = False
         """Whether a certificate or key was met."""
 
+    @property
+    def end(self) -> int:
+        """Units that were added so far."""
+        return self._base + len(self.buffer)
+
     def extend(self, piece: bytes) -> None:
         """Add text; what is decided and cannot decide about a later token is dropped, so read it before."""
         surplus = max(0, self.done - self._base - REACH_BEFORE)
         self.buffer = self.buffer[surplus:] + piece
         self._base += surplus
 
+    def pass_over(self, piece: bytes, start: int = 0) -> None:
+        """Add `piece` from `start`, `LEAST_PASSED` bytes or more: no literal stands there or in what is undecided."""
+        end = self.end + len(piece) - start
+        self.done = max(self.done, end - HELD_BEHIND)
+        self.buffer = piece[-LEAST_PASSED:]
+        self._base = end - LEAST_PASSED
+
     def cut(self, start: int, end: int) -> bytes:
         """Return the text between two places, counted from its start."""
         return self.buffer[start - self._base : end - self._base]
 
-    def settle(self, *, final: bool, scan: int | None = None) -> list[Span]:
-        """Decide about all that is far enough from the end, or all that is left where it is `final`.
-
-        Only the first `scan` bytes of the buffer are looked at, where the caller knows that nothing stands behind.
-        """
+    def settle(self, *, final: bool) -> list[Span]:
+        """Decide about all that is far enough from the end, or all that is left where it is `final`."""
         buffer, base = self.buffer, self._base
         low = self.done - base
         limit = len(buffer) if final else len(buffer) - HELD_BEHIND
         if limit <= low:
             return []
-        scan = len(buffer) if scan is None else scan
         done = limit
-        tokens = self._matcher.tokens(buffer, low, limit, scan) if scan else []
-        if self._protected or (scan and buffer.find(MARKER, low, low + scan) >= 0):
+        tokens = self._matcher.tokens(buffer, low, limit)
+        if self._protected or buffer.find(MARKER, low) >= 0:
             edges, done = self._edges(low, limit)
             # An even number of edges up to a token: it stands outside.
             tokens = [token for token in tokens if bisect_right(edges, token[0]) % 2 == 0]

@@ -11,6 +11,7 @@ REACH_BEFORE = 128
 REACH_AFTER = 128
 """The same, behind it."""
 
+_DIGITS = b"0123456789"
 _HEXADECIMAL = b"0123456789abcdefABCDEF"
 _HEXADECIMAL_OR_COLON = _HEXADECIMAL + b":"
 _WORD = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_."
@@ -121,7 +122,7 @@ def _may_end_range(text: bytes, hyphen: int) -> bool:
     word = text[hyphen - length : hyphen]
     if length > _WORD_REACH:
         return False
-    return not word.strip(b"0123456789.") or (
+    return not word.strip(_DIGITS + b".") or (
         not word.strip(_HEXADECIMAL) and text[hyphen - length - 1 : hyphen - length] == b":"
     )
 
@@ -142,7 +143,7 @@ def _in_base64(text: bytes, start: int, end: int) -> bool:
     if len(run) < _BASE64_RUN:
         return False
     # A long path has these letters too, but hardly ever all three kinds.
-    return run.upper() != run and run.lower() != run and any(byte in b"0123456789" for byte in run)
+    return run.upper() != run and run.lower() != run and len(run.translate(None, _DIGITS)) != len(run)
 
 
 def _in_colon_run(text: bytes, start: int, end: int, name: bytes) -> bool:

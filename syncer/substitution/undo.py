@@ -66,8 +66,8 @@ class UndoWriter:
             if len(body) < UNDO_LIMIT:
                 return bytes([flags]) + body
         raise UndoTooLargeError(
-            f"more than {UNDO_LIMIT // 1024} KiB would be needed to restore this file after its addresses are "
-            "replaced: leave the file out of the rules, or write its addresses in their usual form"
+            f"more than {UNDO_LIMIT // 1024} KiB would be needed to restore this file after its rendering: "
+            "leave the file out of the rules, or write its addresses in their usual form"
         )
 
 

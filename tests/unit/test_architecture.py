@@ -84,7 +84,17 @@ PURE = [
     "substitution.normal",
     "substitution.chains",
     "substitution.rules",
+    "substitution.tokens",
+    "substitution.spelling",
+    "substitution.literals",
+    "substitution.matcher",
+    "substitution.scanner",
+    "substitution.encoding",
+    "substitution.passage",
+    "substitution.reversal",
+    "substitution.undo",
     "substitution.rewrite",
+    "substitution.finder",
 ]
 IMPURE = {"os", "time", "grpc", "sqlite3", "socket", "subprocess", "threading", "asyncio"}
 
