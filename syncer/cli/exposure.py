@@ -33,7 +33,7 @@ def sentences(status: dict[str, Any]) -> list[Sentence]:
             )
         ]
     if status["mode"] == "failover":
-        return [_of_failover(status["production"])]
+        return [_of_failover(status["production"]), *_services(status["domains"])]
     if status["mode"] != "production":
         return [Sentence(f"this node is {status['mode']}: it neither sends nor accepts changes", Severity.BAD)]
     if not status["targets"]:
@@ -93,6 +93,17 @@ def _why(target: dict[str, Any]) -> str:
         return ""
     reason = f": {target['reason']}" if target["reason"] else ""
     return f" ({target['state']}{reason})"
+
+
+def _services(domains: list[dict[str, Any]]) -> list[Sentence]:
+    """Say whose services are not as they should be: what is equal is of no use where it does not run."""
+    wrong = [domain for domain in domains if domain.get("service") and domain["service"]["detail"]]
+    return [
+        Sentence(
+            f"services of {domain['name']}: {domain['service']['state']}: {domain['service']['detail']}", Severity.BAD
+        )
+        for domain in wrong
+    ]
 
 
 def _of_failover(production: dict[str, Any] | None) -> Sentence:

@@ -12,7 +12,7 @@ import pytest
 from syncer.apply.candidate import Candidate
 from syncer.errors import ApplyError, CheckFailedError, CommandFailure, Reason, ViewError
 from syncer.files import Disk
-from syncer.model import Change, Cursor, Entry, Kind, Patterns, Term
+from syncer.model import Change, Cursor, Entry, Kind, Patterns, ServiceLife, Term
 from syncer.replicate.destination import Destination
 from syncer.replicate.incoming import Incoming
 from syncer.replicate.messages import Ack, Begin, Content, Hello, Part, Reject
@@ -29,10 +29,11 @@ class FakeServices:
         self.has_check = True
         self.has_reload = reloads
         self.check_failure: CommandFailure | None = None
-        self.reload_failure: CommandFailure | None = None
+        self.life: ServiceLife | None = None
         self.passes = True
         self.sees_candidates = sees_candidates
         self.checked: list[tuple[int, int, bool]] = []
+        self.starts: list[bool] = []
         self.reloads: list[tuple[int, int]] = []
         self.dones: list[Callable[[], None]] = []
 
@@ -43,9 +44,11 @@ class FakeServices:
         if not self.passes:
             raise CheckFailedError("refused", CommandFailure("nginx -t", "1", 0.1, "bad line"))
 
-    def reload_soon(self, generation: int, term: int, done: Callable[[], None]) -> None:
-        self.reloads.append((generation, term))
-        self.dones.append(done)
+    def attend(self, generation: int, term: int, *, start: bool, reloaded: Callable[[], None] | None) -> None:
+        self.starts.append(start)
+        if reloaded is not None:
+            self.reloads.append((generation, term))
+            self.dones.append(reloaded)
 
 
 class Node:
