@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from typing import Any
 
 import click
 
 from syncer.cli.invocation import Invocation, json_option, pass_invocation, yes_option
 from syncer.cli.output import confirm, note, print_json, printable, say
+from syncer.cli.person import person
 from syncer.cli.wording import seconds_in_words
 
 
@@ -24,7 +23,7 @@ def command(invocation: Invocation, *, action: str, domain: str, yes: bool, as_j
 
     Exit code: 0 done, or running; 1 failed; 3 stopped (status only); 4 not started, since nobody agreed.
     """
-    arguments: dict[str, Any] = {"action": action, "domain": domain, "by": _person()}
+    arguments: dict[str, Any] = {"action": action, "domain": domain, "by": person()}
     doubt = invocation.call("service", {**arguments, "dry_run": True})["doubt"] if action == "start" else ""
     if doubt:
         note(printable(doubt))
@@ -53,8 +52,3 @@ def _show(result: dict[str, Any]) -> None:
 
 def _exit(ended: str) -> str:
     return f"exit {ended}" if ended.isdigit() else ended
-
-
-def _person() -> str:
-    """Return who asks: also behind sudo, where the account is root's."""
-    return os.environ.get("SUDO_USER") or getpass.getuser()

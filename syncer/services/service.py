@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from typing import Protocol
 
 from syncer.errors import CommandFailure
 from syncer.model import EventValue, RecordEvent, ServiceLife, ServiceState
@@ -28,6 +29,22 @@ ASK_AGAIN = 0.5
 """Seconds between two runs of `status` until what was started runs, or what was stopped has."""
 
 
+class Lane(Protocol):
+    """What runs a domain's commands, one at a time."""
+
+    def wake(self) -> None:
+        """Have the work done soon."""
+
+    def submit(self, task: Callable[[], Outcome]) -> Future[Outcome]:
+        """Do a person's task between two pieces of work."""
+
+    def pause(self, seconds: float) -> None:
+        """Wait; ApplyError where the agent stops meanwhile."""
+
+    def close(self) -> None:
+        """Take no more requests, and wait for what runs."""
+
+
 class Service:
     """What runs a domain's `start`, `stop`, `reload` and `status`, one at a time."""
 
@@ -40,10 +57,11 @@ class Service:
         *,
         boot: str = "",
         ask_every: float = ASK_EVERY,
+        lane: Callable[[str, Callable[[], float | None]], Lane] = ServiceLane,
     ) -> None:
         """Take what node.db remembers; `boot` names this life of the machine, "": as the kernel does.
 
-        They are asked how they are every `ask_every` seconds while nothing happens.
+        They are asked how they are every `ask_every` seconds while nothing happens. `lane` makes what runs it all.
         """
         self.reload_failure: CommandFailure | None = None
         """How the latest reload failed; None where it went well, or none was run."""
@@ -55,14 +73,14 @@ class Service:
         self.is_known = self._has.start or self._has.status or commands.has("stop")
         """Whether anything is configured that lets syncer know how they are."""
         self._recorded = read_service(store, domain)
-        self._life = lifecycle.remembered(self._recorded, boot or boot_id(), time.time())
+        self._life = lifecycle.remembered(self._recorded, boot or _this_boot(), time.time())
         self._wish = Wish()
         self._reloaded: Callable[[], None] | None = None
         self._changing = threading.Lock()
         self._watches = False
         self._asked_at = float("-inf")
         self._ask_every = ask_every
-        self._lane = ServiceLane(f"service-{domain}", self._work)
+        self._lane = lane(f"service-{domain}", self._work)
 
     @property
     def life(self) -> ServiceLife:
@@ -241,3 +259,12 @@ class Service:
         """Return generation and term (its counter) of what stands."""
         standing = read_standing(self._store, self._domain)
         return (standing.generation if standing else 0), read_term(self._store).counter
+
+
+def _this_boot() -> str:
+    try:
+        return boot_id()
+    except OSError as error:
+        # Better not started again after a reboot than started twice without one.
+        log.warning("whether the machine was started again cannot be told (%s): mount /proc", error)
+        return "not known"

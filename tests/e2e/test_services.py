@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from syncer.state.processes import process_identity
 from tests.documented import deviations, examples
 from tests.e2e import small_service
 from tests.e2e.harness import DOMAIN, TARGET, Pair, paired, wait_until
@@ -199,8 +200,8 @@ def test_a_start_that_hangs_is_ended_whole_and_holds_nothing_up(tmp_path: Path, 
         assert service(pair)["state"] == "starting"
         found = wait_state(pair, "failed")
         assert "time limit" in found["detail"]
-        hung = [Path("/proc") / pid for pid in daemon.did("hangs")]
-        wait_until(lambda: not any(path.exists() for path in hung), 20, "all that it had started was ended")
+        hung = [int(pid) for pid in daemon.did("hangs")]
+        wait_until(lambda: not any(process_identity(pid) for pid in hung), 20, "all that it had started was ended")
         [failed] = pair.failover.raised("service.failed")
         assert (failed["domain"], failed["action"], failed["exit"]) == (DOMAIN, "start", "time limit")
         change(pair, "once more")

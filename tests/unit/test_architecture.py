@@ -60,6 +60,7 @@ PURE = [
     "replicate.compare",
     "replicate.shape",
     "services.redaction",
+    "services.lifecycle",
     "apply.retention",
     "apply.rollback",
     "substitution.mapping",
