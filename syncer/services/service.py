@@ -106,6 +106,9 @@ class Service:
         """
         with self._changing:
             wish = Wish(generation, term, start, reload=self._wish.reload or reloaded is not None)
+            if not start and reloaded is None:
+                # Nothing new stands: what waits is told what it was to be told.
+                wish = self._wish._replace(start=False)
             had_start = lifecycle.may_start(self._life, self._wish, self._has)
             starts = lifecycle.may_start(self._life, wish, self._has)
             if not (starts or had_start or reloaded is not None):
@@ -175,8 +178,11 @@ class Service:
         return self._commands.run(action, generation, term)
 
     def _start(self, generation: int, term: int, person: str) -> Outcome:
+        begun = lifecycle.starting(self._life, generation, time.time())
         # CRASH: recorded before it begins, so that a start that was cut off is not begun again by the next agent.
-        self._keep(lifecycle.starting(self._life, generation, time.time()))
+        # Where that cannot be recorded, nothing is begun, and it is tried again.
+        write_service(self._store, self._domain, begun)
+        self._recorded = self._life = begun
         outcome = self._commands.run("start", generation, term)
         self._keep(lifecycle.started(self._life, outcome.sentence("start"), self._has, time.time()))
         if outcome.is_ok and self._has.status:

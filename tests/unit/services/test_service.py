@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syncer.config import DomainSettings
-from syncer.errors import ApplyError, CommandFailure
-from syncer.model import EventValue, Patterns, ServiceState
+from syncer.errors import ApplyError, CommandFailure, StateError
+from syncer.model import EventValue, Patterns, ServiceLife, ServiceState
 from syncer.services.command import CommandRunner
 from syncer.services.commands import DomainCommands, Outcome
 from syncer.services.service import Service
@@ -35,6 +35,7 @@ class Machine(DomainCommands):
         )
         self.runs = False
         self.ran: list[str] = []
+        self.told: list[tuple[str, int, int]] = []
         self.exits: dict[str, str] = {}
         self.stops_at = ""
         """The command during which the agent is asked to stop."""
@@ -45,6 +46,7 @@ class Machine(DomainCommands):
 
     def run(self, action: str, generation: int, term: int) -> Outcome:
         self.ran.append(action)
+        self.told.append((action, generation, term))
         if action == self.stops_at:
             raise ApplyError("the agent stops")
         ended = self.exits.get(action, "0")
@@ -184,6 +186,45 @@ def test_a_start_that_production_takes_back_meanwhile_does_not_come(store: State
     machine.run = run  # type: ignore[method-assign]
     agent.synchronize(1, changed=False)
     assert agent.ran() == ["status"]
+
+
+def test_a_start_that_cannot_be_recorded_is_not_begun_and_tried_again(
+    store: StateStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = Agent(store, Machine("start"))
+
+    def fail(store: StateStore, domain: str, life: ServiceLife) -> None:
+        raise StateError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("syncer.services.service.write_service", fail)
+        with pytest.raises(StateError):
+            agent.synchronize(1)
+    assert (agent.ran(), agent.state) == ([], ServiceState.UNKNOWN)
+    assert agent.lane is not None
+    agent.lane.wake()
+    assert (agent.ran(), agent.state) == (["start"], ServiceState.RUNNING)
+
+
+def test_what_waits_keeps_its_generation_when_a_start_is_taken_back(store: StateStore) -> None:
+    machine = Machine()
+    machine.exits["status"] = "1"
+    agent = Agent(store, machine)
+    agent.ran()
+    asked = machine.run
+
+    def run(action: str, generation: int, term: int) -> Outcome:
+        agent.service.attend(0, 9, start=False, reloaded=None)
+        return asked(action, generation, term)
+
+    machine.run = run  # type: ignore[method-assign]
+    agent.synchronize(4)
+    assert agent.ran() == ["status"]
+    # Nobody knew whether they run; now it is known.
+    machine.exits["status"] = "0"
+    assert agent.lane is not None
+    agent.lane.wake()
+    assert machine.told[-1] == ("reload", 4, 1)
 
 
 def test_a_start_that_status_does_not_confirm_has_failed(store: StateStore) -> None:
