@@ -195,3 +195,31 @@ def path_flaw(path: bytes) -> str | None:
         if len(name) > 255:
             return "has a component longer than 255 bytes"
     return None
+
+
+class ServiceState(Enum):
+    """How a domain's services are, as far as this node knows."""
+
+    UNKNOWN = "unknown"
+    STOPPED = "stopped"
+    STARTING = "starting"
+    RUNNING = "running"
+    FAILED = "failed"
+
+
+class ServiceLife(NamedTuple):
+    """What this node knows of a domain's services (times in seconds since 1970)."""
+
+    state: ServiceState = ServiceState.UNKNOWN
+    since: float = 0.0
+    boot: str = ""
+    """The life of the machine that all this is about; "" where nothing was ever recorded."""
+    lived: bool = False
+    """They were started, seen running, or stopped by a person since the machine was: synchronization starts them no
+    more."""
+    generation: int = 0
+    """The one that they were last started with; 0: not by syncer."""
+    detail: str = ""
+    """What is wrong, for a person to look at; "" where nothing is."""
+    checked_at: float | None = None
+    """When `status` last said how they are."""

@@ -77,6 +77,7 @@ def _exit_code(
         late = any((domain["oldest_seconds"] or 0.0) > node.settings.node.behind_after for domain in received)
         never = any(domain["cursor_seq"] is None for domain in received)
         failed = any(domain["check"] or domain["reload"] or domain["state"] == "failing" for domain in domains)
+        failed = failed or any(domain["service"] and domain["service"]["detail"] for domain in domains)
         differs = any(domain["problems"] or domain["drift"]["count"] for domain in domains)
         return 3 if never or late or failed or differs else 0
     codes = [_target_code(target, node.settings.node.behind_after) for target in targets]
@@ -96,7 +97,9 @@ def _target_code(target: dict[str, Any], behind_after: float) -> int:
     behind_by_choice = not target["automatic"] and any(domain["changes_behind"] for domain in target["domains"])
     lacking = any(domain["problems"] for domain in target["domains"])
     drifted = any(domain["drift"] for domain in target["domains"])
-    return 3 if late or unknown or behind_by_choice or lacking or drifted else 0
+    # ": " comes before what is wrong with services there.
+    services = any(": " in (domain["service"] or "") for domain in target["domains"])
+    return 3 if late or unknown or behind_by_choice or lacking or drifted or services else 0
 
 
 def _targets(node: Node) -> list[dict[str, Any]]:
@@ -149,6 +152,7 @@ def _stream(node: Node, view: StreamView) -> dict[str, Any]:
         "drift": view.drift,
         "kept_local": [shown(path) for path in view.kept_local],
         "verifying": view.examined > 0,
+        "service": view.service or None,
         "last_verified": _moment(verified.finished if verified else None),
         "problems": [_problem(problem) for problem in view.problems] + _found_by_verification(verified),
         "suspension": _suspension(node, view),
@@ -182,6 +186,7 @@ def _domains(node: Node) -> list[dict[str, Any]]:
                 "problems": [_problem(problem) for problem in destination.problems()],
                 "check": _failure(services.check_failure),
                 "reload": _failure(services.reload_failure),
+                "service": service_document(services),
             }
         )
     return found
@@ -201,7 +206,20 @@ def _service_trouble(services: DomainServices) -> str:
         if failure is not None:
             first = failure.output.partition("\n")[0]
             return f"the {what} failed ({failure.command}: {failure.exit}): {first}"
-    return ""
+    return f"services: {services.life.detail}" if services.life is not None and services.life.detail else ""
+
+
+def service_document(services: DomainServices) -> dict[str, Any] | None:
+    """Return how a domain's services are, as docs/json.md describes it; None where nothing tells."""
+    life = services.life
+    if life is None:
+        return None
+    return {
+        "state": life.state.value,
+        "since": _moment(life.since),
+        "detail": life.detail,
+        "checked_at": _moment(life.checked_at),
+    }
 
 
 def _captured(node: Node, name: str, path: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from syncer.admin import history as admin_history
 from syncer.admin.events import show_events
 from syncer.admin.hold import hold_begin, hold_end, resume, suspend
 from syncer.admin.pairing import invite, join, target_forget
+from syncer.admin.services import service
 from syncer.admin.snapshot import synchronize
 from syncer.admin.verify import run_verification
 from syncer.errors import ConfigurationError, RefusedError
@@ -49,6 +50,7 @@ class Commands:
             "join": self._join,
             "history": self._history,
             "rollback": self._rollback,
+            "service": self._service,
             "events": self._events,
             "suspend": self._suspend,
             "resume": self._resume,
@@ -163,6 +165,9 @@ class Commands:
     async def _target_forget(self, arguments: dict[str, Any]) -> Answer:
         name = str(arguments["name"])
         yield "result", await target_forget(self._node, name, dry_run=bool(arguments.get("dry_run")))
+
+    async def _service(self, arguments: dict[str, Any]) -> Answer:
+        yield "result", await service(self._node, arguments)
 
     async def _events(self, arguments: dict[str, Any]) -> Answer:
         async for event in show_events(self._node, arguments):

@@ -24,7 +24,7 @@ class Sentence(NamedTuple):
 
 
 def sentences(status: dict[str, Any]) -> list[Sentence]:
-    """Return one sentence for each target of production, or one for a failover node."""
+    """Return one sentence for each target of production, or one for a failover node; then those of services."""
     if status["agent"] != "running":
         return [
             Sentence(
@@ -33,13 +33,13 @@ def sentences(status: dict[str, Any]) -> list[Sentence]:
             )
         ]
     if status["mode"] == "failover":
-        return [_of_failover(status["production"])]
+        return [_of_failover(status["production"]), *_services(status["domains"])]
     if status["mode"] != "production":
         return [Sentence(f"this node is {status['mode']}: it neither sends nor accepts changes", Severity.BAD)]
     if not status["targets"]:
         return [Sentence("there is nothing to fail over to: no [[failover]] is configured", Severity.BAD)]
     unread = sum(len(domain["problems"]) for domain in status["domains"])
-    return [_of_target(target, unread) for target in status["targets"]]
+    return [*(_of_target(target, unread) for target in status["targets"]), *_services_there(status["targets"])]
 
 
 def stream_severity(domain: dict[str, Any]) -> Severity:
@@ -93,6 +93,25 @@ def _why(target: dict[str, Any]) -> str:
         return ""
     reason = f": {target['reason']}" if target["reason"] else ""
     return f" ({target['state']}{reason})"
+
+
+def _services(domains: list[dict[str, Any]]) -> list[Sentence]:
+    """Say whose services are not as they should be: what is equal is of no use where it does not run."""
+    return [
+        Sentence(f"services of {domain['name']}: {service['state']}: {service['detail']}", Severity.BAD)
+        for domain in domains
+        if (service := domain.get("service")) and service["detail"]
+    ]
+
+
+def _services_there(targets: list[dict[str, Any]]) -> list[Sentence]:
+    """Say the same of targets, of what they have told."""
+    return [
+        Sentence(f"services of {domain['name']} on {target['name']}: {domain['service']}", Severity.BAD)
+        for target in targets
+        for domain in target["domains"]
+        if ": " in (domain.get("service") or "")
+    ]
 
 
 def _of_failover(production: dict[str, Any] | None) -> Sentence:

@@ -33,6 +33,7 @@ COMMANDS = {
     "approve": Deferred("syncer.cli.approve", "Let a synchronization pass that waits for a person."),
     "history": Deferred("syncer.cli.history", "On failover: show the states that can be gone back to."),
     "rollback": Deferred("syncer.cli.rollback", "On failover: go back to an earlier state."),
+    "service": Deferred("syncer.cli.service", "Start, stop, reload or check a domain's services on this node."),
     "events": Deferred("syncer.cli.events", "Show what has happened on this node."),
     "suspend": Deferred("syncer.cli.suspend", "Send nothing to a target for a while."),
     "resume": Deferred("syncer.cli.resume", "Go on after a suspension, a failed hold or a rollback."),

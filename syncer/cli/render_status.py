@@ -32,7 +32,8 @@ def render_status(status: dict[str, Any]) -> RenderableType:
     problems = list(_problems(status))
     drift = list(_local_edits(status))
     limits = list(_limits(status["targets"]))
-    for lines in (list(_holds(status["domains"])), approvals, problems, limits, drift):
+    services = list(_services(status))
+    for lines in (list(_holds(status["domains"])), approvals, problems, limits, services, drift):
         if lines:
             parts += [Text(""), *lines]
     return Group(*parts)
@@ -140,6 +141,21 @@ def _holds(domains: list[dict[str, Any]]) -> Iterator[Text]:
             else:
                 forgotten = ": is it forgotten?" if hold["seconds"] > FORGOTTEN_SECONDS else ""
                 yield Text(printable(f"{what}, process {hold['pid']}{forgotten}"))
+
+
+def _services(status: dict[str, Any]) -> Iterator[Text]:
+    """Yield how services are, and how old that is."""
+    for domain in status["domains"]:
+        service = domain.get("service")
+        if service:
+            told = f"services: {domain['name']}: {service['state']} since {moment_in_words(service['since'])}"
+            asked = f", last asked {moment_in_words(service['checked_at'])}" if service["checked_at"] else ""
+            yield Text(printable(told + asked), style=Severity.BAD.value if service["detail"] else "dim")
+    for target in status["targets"]:
+        for domain in target["domains"]:
+            if domain.get("service"):
+                style = Severity.BAD.value if ": " in domain["service"] else "dim"
+                yield Text(printable(f"services: {target['name']} {domain['name']}: {domain['service']}"), style=style)
 
 
 def _local_edits(status: dict[str, Any]) -> Iterator[Text]:

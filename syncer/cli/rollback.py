@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +9,7 @@ import click
 
 from syncer.cli.invocation import Invocation, json_option, pass_invocation, yes_option
 from syncer.cli.output import confirm, note, print_json, printable, say
+from syncer.cli.person import person
 from syncer.cli.wording import bytes_in_words, counted, seconds_in_words
 
 
@@ -35,7 +34,7 @@ def command(invocation: Invocation, *, domain: str, generation: int, dry_run: bo
     note("afterwards production sends nothing to it until `syncer resume TARGET` there, which compares everything")
     confirm(f"Go back to generation {generation}?", yes=yes)
     # Only what was shown: where something has arrived meanwhile, it is refused.
-    result = invocation.call("rollback", {**arguments, "dry_run": False, "from": plan["from"], "by": _person()})
+    result = invocation.call("rollback", {**arguments, "dry_run": False, "from": plan["from"], "by": person()})
     return _show(result, as_json=as_json)
 
 
@@ -70,8 +69,3 @@ def _plan_lines(result: dict[str, Any]) -> Iterator[str]:
         yield f"  {item['action']:<8} {item['kind']:<9} {printable(item['path'])}{size}"
     if result["plan_total"] > len(result["plan"]):
         yield f"  and {counted(result['plan_total'] - len(result['plan']), 'more path')}"
-
-
-def _person() -> str:
-    """Return who asks: also behind sudo, where the account is root's."""
-    return os.environ.get("SUDO_USER") or getpass.getuser()

@@ -35,6 +35,9 @@ listen = {listen}      # where other nodes reach this one; port 0: any, shown in
 # verify_rate = "20MiB"         # a second
 # check = []                    # must succeed before a transaction counts, such as ["nginx", "-t"]
 # reload = []                   # after a passed check, where services are meant to run
+# start = []                    # once, where services are meant to run, such as ["systemctl", "start", "nginx"]
+# stop = []
+# status = []                   # 0: it runs, 3: it is stopped, such as ["systemctl", "is-active", "-q", "nginx"]
 # command_timeout = "30s"
 # owners = {{}}                   # user and group names that differ on this node
 # history = {{ generations = 20, size = "1GiB" }}

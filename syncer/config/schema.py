@@ -184,6 +184,9 @@ class DomainTable(Table):
     verify_rate: Size = 20 << 20
     check: Command = ()
     reload: Command = ()
+    start: Command = ()
+    stop: Command = ()
+    status: Command = ()
     command_timeout: Duration = 30.0
     owners: dict[Name, Name] = {}
     history: HistoryTable = HistoryTable()

@@ -72,6 +72,10 @@ class DomainSettings:
     check: tuple[str, ...] = ()
     """A command with its arguments, run without a shell; (): none."""
     reload: tuple[str, ...] = ()
+    start: tuple[str, ...] = ()
+    stop: tuple[str, ...] = ()
+    status: tuple[str, ...] = ()
+    """Ends with 0 where the service runs, with 3 where it is stopped, with anything else where it is neither."""
     command_timeout: float = 30.0
     """Seconds after which a command is ended."""
     owners: Mapping[str, str] = field(default_factory=dict)

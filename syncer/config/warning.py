@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from syncer.config.programs import missing_programs
 from syncer.config.settings import DomainSettings, FailoverSettings, Settings
 from syncer.model import Mode
 from syncer.substitution.chains import chains_of
@@ -23,6 +24,11 @@ def _warnings(settings: Settings) -> Iterator[str]:
         yield f"{file}: domains: there is none, so nothing is synchronized: add a table as [domains.nginx]"
     for domain in settings.domains:
         yield from _root_warnings(settings, domain)
+        for key, program in missing_programs(domain):
+            yield (
+                f"{file}: domains.{domain.name}.{key}: {program} is not there, or cannot be run: install the program, "
+                "or correct the command"
+            )
     if settings.node.mode is Mode.PRODUCTION and not settings.failover:
         yield (
             f"{file}: failover: there is none, so production sends to nobody: "

@@ -6,17 +6,15 @@ import os
 import shutil
 from collections.abc import Iterator
 
+from syncer.config.programs import ACTIONS, SEARCH_PATH
 from syncer.doctor.findings import Finding, broken, fine, noted, warned
 from syncer.doctor.subject import Subject
-from syncer.services.command import SEARCH_PATH
-
-KEYS = ("check", "reload", "start", "stop", "status", "freeze")
 
 
 def commands(subject: Subject) -> Iterator[Finding]:
     """Yield which commands could not be started here; on production they are needed only after a failover."""
     for domain in subject.domains:
-        named: dict[str, tuple[str, ...]] = {key: getattr(domain, key, ()) for key in KEYS}
+        named: dict[str, tuple[str, ...]] = {key: getattr(domain, key) for key in ACTIONS}
         missing = {key: fault_of(words[0]) for key, words in named.items() if words}
         for key, fault in missing.items():
             where = f"domains.{domain.name}.{key}"

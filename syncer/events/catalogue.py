@@ -112,8 +112,34 @@ CATALOGUE: Mapping[str, Definition] = {
         },
     ),
     "service.failed": Definition(
-        "A command that changes a service, such as a domain's `reload`, failed.",
-        {"node": NODE, "domain": DOMAIN, "command": COMMAND, "exit": EXIT, "seconds": SECONDS, "output": OUTPUT},
+        "A domain's `start`, `stop`, `reload` or `status` failed or took too long. A `status` that goes on failing is "
+        "told once.",
+        {
+            "node": NODE,
+            "domain": DOMAIN,
+            "action": Variable(str, "`start`, `stop`, `reload` or `status`"),
+            "command": COMMAND,
+            "exit": EXIT,
+            "seconds": SECONDS,
+            "output": OUTPUT,
+        },
+    ),
+    "service.started": Definition(
+        "The services of a domain were started.",
+        {
+            "node": NODE,
+            "domain": DOMAIN,
+            "by": Variable(str, "`synchronization`, or the person who asked for it"),
+            "seconds": SECONDS,
+        },
+    ),
+    "service.stopped": Definition(
+        "The services of a domain were stopped by a person, or run no longer; syncer does not start them again.",
+        {
+            "node": NODE,
+            "domain": DOMAIN,
+            "by": Variable(str, "the person who asked for it, or `itself` where `status` says that they have stopped"),
+        },
     ),
     "problem": Definition(
         "A path could not be read, copied or applied; raised on production. An empty `target`: production's own disk.",

@@ -74,7 +74,8 @@ class FailoverSide:
         self._tended: dict[str, float] = {}
         self._runner = CommandRunner()
         self.services = {
-            domain.name: DomainServices(settings.node.name, domain, self._runner, record) for domain in settings.domains
+            domain.name: DomainServices(settings.node.name, domain, self._runner, record, store)
+            for domain in settings.domains
         }
         self.destinations = {
             domain.name: Destination(
@@ -132,9 +133,11 @@ class FailoverSide:
         """Do what a crash has left to do, before anything new is applied; returns at once."""
         if self.identity.mode() is Mode.FAILOVER:
             self.receiver.recover()
+            for services in self.services.values():
+                services.watch()
 
     def end_commands(self) -> None:
-        """End the checks and reloads that run, so that nothing waits for them."""
+        """End the commands that run, so that nothing waits for them."""
         self._runner.cancel()
 
     async def run(self) -> None:

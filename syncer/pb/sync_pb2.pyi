@@ -597,6 +597,7 @@ class HeartbeatAnswer(_message.Message):
     WANTS_FULL_FIELD_NUMBER: _builtins.int
     EXAMINED_FIELD_NUMBER: _builtins.int
     ROLLED_BACK_FIELD_NUMBER: _builtins.int
+    SERVICE_FIELD_NUMBER: _builtins.int
     sent_unix_ns: _builtins.int
     """copied from the Heartbeat"""
     received_unix_ns: _builtins.int
@@ -611,6 +612,8 @@ class HeartbeatAnswer(_message.Message):
     """paths that a verification under way has re-read so far"""
     rolled_back: _builtins.bool
     """a person rolled the domain back, and production has not resumed"""
+    service: _builtins.str
+    """how the domain's services are there, and after ": " what is wrong; empty: not known"""
     def __init__(
         self,
         *,
@@ -621,10 +624,11 @@ class HeartbeatAnswer(_message.Message):
         wants_full: _builtins.bool = ...,
         examined: _builtins.int = ...,
         rolled_back: _builtins.bool = ...,
+        service: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["drift", b"drift", "examined", b"examined", "received_unix_ns", b"received_unix_ns", "rolled_back", b"rolled_back", "sent_unix_ns", b"sent_unix_ns", "unavailable", b"unavailable", "wants_full", b"wants_full"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["drift", b"drift", "examined", b"examined", "received_unix_ns", b"received_unix_ns", "rolled_back", b"rolled_back", "sent_unix_ns", b"sent_unix_ns", "service", b"service", "unavailable", b"unavailable", "wants_full", b"wants_full"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,8 +1,8 @@
-"""When a domain's check and reload are run around its transactions, and what a crash in between leaves to do.
+"""When a domain's commands are run around its transactions, and what a crash in between leaves to do.
 
 Where the candidate can be shown, the check comes before anything is visible. Elsewhere it comes after the
 commit: the transaction is recorded as unchecked in that very commit, and the acknowledgement waits until the
-check has passed; where it does not, the domain is rolled back. The reload comes after the acknowledgement.
+check has passed; where it does not, the domain is rolled back. Start and reload come after the acknowledgement.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Protocol
 
 from syncer.apply.candidate import Candidate, Check
 from syncer.errors import ApplyError, CheckFailedError, CommandFailure, SyncerError, ViewError
-from syncer.model import Term
+from syncer.model import ServiceLife, Term
 from syncer.replicate.messages import Begin, Hello
 from syncer.state.cursors import Standing, read_standing, write_standing
 from syncer.state.store import StateStore
@@ -44,14 +44,18 @@ class Services(Protocol):
     check_failure: CommandFailure | None
 
     @property
-    def reload_failure(self) -> CommandFailure | None:
-        """Return how the latest reload failed, or None."""
+    def life(self) -> ServiceLife | None:
+        """Return how the services are; None where nothing tells."""
 
     def check(self, generation: int, term: int, candidate: Candidate | None) -> None:
         """Run the check; CheckFailedError, ViewError, ApplyError."""
 
-    def reload_soon(self, generation: int, term: int, done: Callable[[], None]) -> None:
-        """Reload on a thread of its own."""
+    def attend(self, generation: int, term: int, *, start: bool, reloaded: Callable[[], None] | None) -> None:
+        """Start and reload the services where that is due, on a thread of its own."""
+
+
+SERVICE_SHOWN = 500
+"""Characters of how services are that a heartbeat carries."""
 
 
 class CheckedCommits:
@@ -70,9 +74,19 @@ class CheckedCommits:
         self._is_due = False
         self._is_warned = False
         self._is_torn = False
-        self._services_run = False
-        """Services are meant to run here, as production said last."""
+        self.services_run = False
+        """Services are meant to run here, as production said last; False while it has not."""
+        self._may_start: tuple[int, int] | None = None
+        """What stands: generation and term (its counter), where services are to be started for it."""
         self._pending: PendingReload | None = None
+
+    @property
+    def service(self) -> str:
+        """How the services are, in one line for the heartbeats, "" where nothing tells; for any thread."""
+        life = self.services.life if self.services is not None else None
+        if life is None:
+            return ""
+        return f"{life.state.value}: {life.detail}"[:SERVICE_SHOWN] if life.detail else life.state.value
 
     def check_for(self, term: Term) -> Check | None:
         """Return what looks at the candidate of the next transaction, or None where no check is configured."""
@@ -91,7 +105,8 @@ class CheckedCommits:
         if self._is_due:
             standing = (before.generation, before.cursor) if before else (0, None)
             write_unchecked(writer, self._domain, Unchecked(after.generation, term, *standing))
-        self._services_run = hello.start_services
+        self.services_run = hello.start_services
+        self._may_start = (after.generation, term) if self.services_run else None
         if changed:
             self._want_reload(writer, after, term)
         self._is_torn = begin.torn
@@ -100,6 +115,8 @@ class CheckedCommits:
         """Note, within the commit of a rollback, that services are to be reloaded where they run."""
         if changed:
             self._want_reload(writer, after, read_term(self._store).counter)
+        # Going back is no synchronization: it starts nothing.
+        self._may_start = None
         self._is_torn = False
 
     def withdraw(self) -> None:
@@ -147,14 +164,32 @@ class CheckedCommits:
         if self.services is not None:
             self.services.check_failure = failure
 
+    def greeted(self, hello: Hello, standing: Standing | None) -> None:
+        """Production has connected: where nothing is left to send, services are started for what stands."""
+        self.services_run = hello.start_services
+        is_equal = (
+            standing is not None
+            and (standing.source_node, standing.resumable) == (hello.node_id, True)
+            and (standing.cursor.index_id, standing.cursor.seq) == (hello.head.index_id, hello.head.seq)
+            and (standing.pattern_hash, standing.rule_hash) == (hello.pattern_hash, hello.rule_hash)
+        )
+        is_passed = not self.trouble and not self._is_torn and read_unchecked(self._store, self._domain) is None
+        starts = self.services_run and is_equal and is_passed
+        self._may_start = (standing.generation, hello.term.counter) if standing is not None and starts else None
+        if self.services is not None:
+            # Also where nothing is to be started: that withdraws what still waits for its start.
+            generation, term = self._may_start or (0, hello.term.counter)
+            self.services.attend(generation, term, start=starts, reloaded=None)
+
     def acknowledged(self) -> None:
-        """The acknowledgement has left: reload, unless the group that it ended was torn. Returns at once."""
-        pending = self._pending
-        if self.services is None or pending is None or self._is_torn:
+        """The acknowledgement has left: start or reload, unless the group that it ended was torn. Returns at once."""
+        pending, may_start = self._pending, self._may_start
+        if self.services is None or self._is_torn or (pending is None and may_start is None):
             return
         self._pending = None
-        self.services.reload_soon(
-            *pending, lambda: forget_pending_reload(self._store, self._domain, pending.generation)
+        generation, term = pending or may_start or (0, 0)
+        self.services.attend(
+            generation, term, start=may_start is not None, reloaded=self._forgetting(pending) if pending else None
         )
 
     def recover(self) -> None:
@@ -170,8 +205,11 @@ class CheckedCommits:
         self._pending = read_pending_reload(self._store, self._domain)
         self.acknowledged()
 
+    def _forgetting(self, pending: PendingReload) -> Callable[[], None]:
+        return lambda: forget_pending_reload(self._store, self._domain, pending.generation)
+
     def _want_reload(self, writer: sqlite3.Connection, after: Standing, term: int) -> None:
-        if self._services_run and self.services is not None and self.services.has_reload:
+        if self.services_run and self.services is not None and self.services.has_reload:
             self._pending = PendingReload(after.generation, term)
             write_pending_reload(writer, self._domain, self._pending)
 

@@ -84,6 +84,8 @@ class HeartbeatAnswer(NamedTuple):
     """Paths that a verification under way has re-read so far."""
     rolled_back: bool = False
     """A person rolled the domain back there, and production has not resumed."""
+    service: str = ""
+    """How the domain's services are there, and after ": " what is wrong; "" where nothing tells."""
 
 
 class Begin(NamedTuple):

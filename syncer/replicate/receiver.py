@@ -76,8 +76,9 @@ class _Lane:
         # Not looked up once a second as the root is: a resumed domain must not be called rolled back any more.
         trouble, rolled_back = self.trouble or here.rolled_back.sentence(), here.rolled_back.done is not None
         return m.HeartbeatAnswer(
-            sent_unix_ns, now, trouble, here.drift_count, here.wants_full, here.examined, rolled_back
-        )
+            sent_unix_ns, now, trouble, here.drift_count, here.wants_full, here.examined, rolled_back,
+            here.checked.service,
+        )  # fmt: skip  # the fields in the order of the message
 
 
 class Node(Protocol):
@@ -269,6 +270,7 @@ class Receiver:
         destination.recover()
         standing = destination.standing()
         own = standing is not None and standing.source_node == hello.node_id
+        destination.checked.greeted(hello, standing)
         problems = tuple(destination.problems())
         limits = tuple(destination.limits(hello.users, hello.groups))
         if own and standing is not None and standing.pattern_hash == hello.pattern_hash:

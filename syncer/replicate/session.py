@@ -73,12 +73,13 @@ class Vitals:
         self.wants_full = False
         self.examined = 0
         self.rolled_back = False
+        self.service = ""
 
     def hear(self, answer: m.HeartbeatAnswer) -> None:
         """Fold a heartbeat's answer in; unsolicited ones only show life."""
         self.unavailable = answer.unavailable
         self.drift, self.wants_full, self.examined = answer.drift, answer.wants_full, answer.examined
-        self.rolled_back = answer.rolled_back
+        self.rolled_back, self.service = answer.rolled_back, answer.service
         if not answer.sent_unix_ns:
             return
         now = time.time_ns()

@@ -121,6 +121,8 @@ class StreamView(NamedTuple):
     """Paths that a verification under way has read again on the target."""
     limits: tuple[str, ...] = ()
     """What the target cannot hold, as it said in the handshake."""
+    service: str = ""
+    """How the domain's services are there, and after ": " what is wrong; "" where it has not said."""
 
 
 def hello_of(stream: Stream, production: Production, head: Head, names: OwnerNames) -> m.Hello:

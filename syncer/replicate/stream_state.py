@@ -153,4 +153,5 @@ class StreamState:
             vitals.drift if vitals else None,
             vitals.examined if vitals else 0,
             told.welcome.limits if told.welcome else (),
+            vitals.service if vitals else "",
         )

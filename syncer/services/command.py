@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from syncer.apply.candidate import Candidate
+from syncer.config.programs import SEARCH_PATH
 from syncer.errors import CommandError, CommandFailure, ViewError
 from syncer.services.output import BoundedOutput
 from syncer.services.redaction import redact
 
-SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 COMMAND_SHOWN = 240
 """Characters of a command that stand in sentences and events."""
 GRACE_SECONDS = 2.0

@@ -17,9 +17,10 @@ def process_identity(pid: int) -> str:
         return ""
     # proc(5): the name stands in parentheses and may hold anything; state is the next field, start time the 20th.
     fields = text.rpartition(")")[2].split()
-    return "" if fields[0] in "ZX" else f"{_boot()}:{fields[19]}"
+    return "" if fields[0] in "ZX" else f"{boot_id()}:{fields[19]}"
 
 
 @cache
-def _boot() -> str:
+def boot_id() -> str:
+    """Return what this life of the machine is called; no other one ever was, or will be."""
     return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()

@@ -64,6 +64,7 @@ PURE = [
     "replicate.compare",
     "replicate.shape",
     "services.redaction",
+    "services.lifecycle",
     "apply.retention",
     "apply.rollback",
     "doctor.findings",

@@ -376,6 +376,26 @@ def test_warnings_name_what_is_probably_not_meant(tmp_path: Path) -> None:
     assert "nothing is synchronized" in warnings_of(load(write(tmp_path, NODE)))[0]
 
 
+def test_commands_whose_program_is_not_there_are_warned_of(tmp_path: Path) -> None:
+    (tmp_path / "not-executable").touch()
+    (tmp_path / "program").touch(mode=0o755)
+    keys = f"""
+path = '{tmp_path}'
+check = ["true", "-t"]
+reload = ["no-such-program", "--password=hunter2"]
+start = ["{tmp_path}/program"]
+stop = ["{tmp_path}/not-executable"]
+status = ["{str(tmp_path)[1:]}/program"]
+"""
+    found = warnings_of(load(write(tmp_path, f"{NODE}[domains.web]{keys}{TARGET}")))
+    assert [warning.partition(": ")[2].partition(" ")[0] for warning in found] == [
+        "domains.web.reload:",
+        "domains.web.stop:",
+    ]
+    assert "no-such-program is not there" in found[0]
+    assert "hunter2" not in found[0]
+
+
 SCALARS = (
     st.text(max_size=8)
     | st.sampled_from(["/etc", "/etc/x", "a", "10ms", "1s..2s", "a:1", "[::1]:0", "production", "*", "\ud800"])

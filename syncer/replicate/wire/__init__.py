@@ -150,6 +150,7 @@ def decode_from_failover(data: bytes) -> m.FromFailover:
                 beat.wants_full,
                 beat.examined,
                 beat.rolled_back,
+                sentence(beat.service),
             )
         case "want_entries":
             return m.WantEntries(message.want_entries.transaction)

@@ -114,6 +114,7 @@ def agent(config: Path) -> Iterator[FakeAgent]:
     fake.answer("verify", documented["verify"])
     fake.answer("verify_repair", documented["verify"])
     fake.answer("drift", documented["drift"])
+    fake.answer("service", documented["service"])
     fake.answer("target_forget", documented["target-forget"])
     with served(fake):
         yield fake

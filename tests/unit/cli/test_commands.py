@@ -357,3 +357,36 @@ def test_the_doctor_uses_signs_on_a_terminal_and_words_elsewhere(run: Run, confi
     assert "  error   " in out
     assert "there is none, so nothing is synchronized" in out
     assert all(sign not in out for sign in "✓·✗")
+
+
+def test_a_start_that_is_probably_not_meant_asks(agent: Any, run: Run) -> None:
+    done = examples()["service"]
+    doubtful = done | {"doubt": "dr-a is in mode failover", "exit": "", "seconds": 0.0}
+    agent.answer("service", doubtful, doubtful, done)
+    code, out, err = run("service", "start", "nginx")
+    assert (code, out) == (4, "")
+    assert "dr-a is in mode failover" in err
+    code, out, _ = run("service", "start", "nginx", "--yes")
+    assert (code, "nginx: start: done (systemctl start nginx: exit 0, in" in out) == (0, True)
+    [_, _, (_, arguments)] = agent.calls[:3]
+    assert (arguments["agreed"], arguments["dry_run"]) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("action", "ended", "code", "said"),
+    [
+        ("status", "0", 0, "nginx: status: running"),
+        ("status", "3", 3, "nginx: status: stopped"),
+        ("stop", "time limit", 1, "nginx: stop: failed (systemctl start nginx: time limit"),
+        ("check", "1", 1, "nginx: check: failed"),
+    ],
+)
+def test_an_action_says_how_it_ended(agent: Any, run: Run, action: str, ended: str, code: int, said: str) -> None:
+    answer = {"action": action, "exit": ended, "exit_code": code, "output": "line 1\nline\x1b 2"}
+    agent.answer("service", examples()["service"] | answer)
+    found, out, err = run("service", action, "nginx")
+    assert (found, said in out) == (code, True)
+    assert "line 1\nline" in err
+    assert "\x1b" not in err
+    assert len(agent.calls) == 1
+    assert run("service", "destroy", "nginx")[0] == 2

@@ -141,6 +141,19 @@ def test_the_tables_show_everything_in_whole_lines() -> None:
     assert "receiving" in rendered(examples()["status-failover"])
 
 
+def test_services_that_fail_stand_first_and_others_are_shown() -> None:
+    running = examples()["status-failover"]
+    assert "services: nginx: running since" in rendered(running)
+    assert len(sentences(running)) == 1
+    running["domains"][0]["service"] |= {"state": "failed", "detail": "start failed (x: 1): no"}
+    assert sentences(running)[1] == ("services of nginx: failed: start failed (x: 1): no", Severity.BAD)
+    running["domains"][0]["service"] = None
+    assert "services" not in rendered(running)
+    assert "services: dr-a nginx: running" in rendered(status())
+    assert sentences(status(service="stopped: look"))[1].text == "services of nginx on dr-a: stopped: look"
+    assert "services" not in rendered(status(service=None))
+
+
 def test_many_problems_are_counted() -> None:
     document = status()
     document["domains"][0]["problems"] = [{"path": f"[red]{n}\udcff", "reason": "x"} for n in range(30)]

@@ -12,7 +12,7 @@ import pytest
 from syncer.apply.candidate import Candidate
 from syncer.errors import ApplyError, CheckFailedError, CommandFailure, Reason, ViewError
 from syncer.files import Disk
-from syncer.model import Change, Cursor, Entry, Kind, Patterns, Term
+from syncer.model import Change, Cursor, Entry, Kind, Patterns, ServiceLife, ServiceState, Term
 from syncer.replicate.destination import Destination
 from syncer.replicate.incoming import Incoming
 from syncer.replicate.messages import Ack, Begin, Content, Hello, Part, Reject
@@ -29,10 +29,11 @@ class FakeServices:
         self.has_check = True
         self.has_reload = reloads
         self.check_failure: CommandFailure | None = None
-        self.reload_failure: CommandFailure | None = None
+        self.life: ServiceLife | None = None
         self.passes = True
         self.sees_candidates = sees_candidates
         self.checked: list[tuple[int, int, bool]] = []
+        self.starts: list[bool] = []
         self.reloads: list[tuple[int, int]] = []
         self.dones: list[Callable[[], None]] = []
 
@@ -43,9 +44,11 @@ class FakeServices:
         if not self.passes:
             raise CheckFailedError("refused", CommandFailure("nginx -t", "1", 0.1, "bad line"))
 
-    def reload_soon(self, generation: int, term: int, done: Callable[[], None]) -> None:
-        self.reloads.append((generation, term))
-        self.dones.append(done)
+    def attend(self, generation: int, term: int, *, start: bool, reloaded: Callable[[], None] | None) -> None:
+        self.starts.append(start)
+        if reloaded is not None:
+            self.reloads.append((generation, term))
+            self.dones.append(reloaded)
 
 
 class Node:
@@ -267,3 +270,82 @@ def test_what_changes_nothing_is_not_checked(make: Callable[[FakeServices], Node
     node.send(b"a", b"1")
     node.send(b"a", b"1")
     assert node.services.checked == [(1, 7, True)]
+
+
+def test_guarantee_15_services_start_for_what_was_checked_and_acknowledged(
+    make: Callable[[FakeServices], Node],
+) -> None:
+    node = make(FakeServices())
+    node.services.passes = False
+    assert isinstance(node.send(b"a", b"1"), Reject)
+    assert node.services.starts == []
+    node.services.passes = True
+    # Half of a group is no state that services should see.
+    assert isinstance(node.send(b"a", b"1", torn=True), Ack)
+    assert node.services.starts == []
+    assert isinstance(node.send(b"b", b"1"), Ack)
+    assert node.services.starts == [True]
+    assert isinstance(node.send(b"b", b"2", services=False), Ack)
+    assert node.services.starts == [True]
+
+
+def test_guarantee_15_a_connection_starts_services_only_for_what_is_equal(make: Callable[[FakeServices], Node]) -> None:
+    node = make(FakeServices())
+    hello = Hello(
+        1, "", "production", "prod-a", Term(7, "production"), "d", START, Patterns(), b"", b"", (), start_services=True
+    )
+    checked = node.destination.checked
+    checked.greeted(hello, None)
+    node.send(b"a", b"1", services=False)
+    standing = node.destination.standing()
+    assert standing is not None
+    # A later run of the same index says the same with the same seq.
+    equal = hello._replace(head=standing.cursor._replace(run="a later run"))
+    node.services.starts.clear()
+    for other, there in (
+        (hello, standing),
+        (equal._replace(start_services=False), standing),
+        (equal._replace(node_id="another"), standing),
+        (equal._replace(rule_hash=b"other rules"), standing),
+        (equal._replace(head=Cursor("another index", "run", standing.cursor.seq)), standing),
+        (equal, standing._replace(resumable=False)),
+    ):
+        checked.greeted(other, there)
+    assert set(node.services.starts) == {False}
+    node.services.starts.clear()
+    checked.greeted(equal, standing)
+    assert (node.services.starts, checked.services_run) == ([True], True)
+
+
+def test_guarantee_15_a_connection_starts_nothing_for_what_stands_unchecked(
+    make: Callable[[FakeServices], Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = make(FakeServices(sees_candidates=False))
+
+    def fail(generation: int) -> None:
+        raise ApplyError("the disk is full")
+
+    monkeypatch.setattr(node, "roll_back", fail)
+    node.restart()
+    node.services.passes = False
+    assert isinstance(node.send(b"a", b"1"), Reject)
+    standing = node.destination.standing()
+    assert standing is not None
+    node.services.starts.clear()
+    hello = Hello(
+        1, "", "production", "prod-a", Term(7, "production"), "d", standing.cursor, Patterns(), b"", b"", (),
+        start_services=True,
+    )  # fmt: skip  # the fields in the order of the message
+    node.destination.checked.greeted(hello, standing)
+    assert node.services.starts == [False]
+
+
+def test_a_heartbeat_says_how_services_are_shortly(make: Callable[[FakeServices], Node]) -> None:
+    node = make(FakeServices())
+    checked = node.destination.checked
+    assert checked.service == ""
+    node.services.life = ServiceLife(ServiceState.RUNNING)
+    assert checked.service == "running"
+    node.services.life = ServiceLife(ServiceState.FAILED, detail="start failed " + "x" * 10_000)
+    assert checked.service.startswith("failed: start failed xx")
+    assert len(checked.service) == 500

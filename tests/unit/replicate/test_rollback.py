@@ -15,7 +15,7 @@ import pytest
 from syncer.apply.candidate import Candidate
 from syncer.errors import ApplyError, CheckFailedError, CommandFailure, Reason, RefusedError, UnavailableRootError
 from syncer.files import Disk
-from syncer.model import Change, Cursor, Patterns, Term
+from syncer.model import Change, Cursor, Patterns, ServiceLife, Term
 from syncer.replicate import rollback
 from syncer.replicate.destination import Destination
 from syncer.replicate.incoming import Incoming
@@ -278,13 +278,13 @@ class RefusingServices:
     has_check = True
     has_reload = False
     check_failure: CommandFailure | None = None
-    reload_failure: CommandFailure | None = None
+    life: ServiceLife | None = None
 
     def check(self, generation: int, term: int, candidate: Candidate | None) -> None:
         self.check_failure = CommandFailure("nginx -t", "1", 0.1, "unknown directive\n")
         raise CheckFailedError("refused", self.check_failure)
 
-    def reload_soon(self, generation: int, term: int, done: Callable[[], None]) -> None:
+    def attend(self, generation: int, term: int, *, start: bool, reloaded: Callable[[], None] | None) -> None:
         raise AssertionError("nothing was applied")
 
 

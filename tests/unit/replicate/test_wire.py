@@ -71,7 +71,7 @@ FROM_FAILOVER: list[m.FromFailover] = [
     m.Welcome(1, "0.1", "id", "dr", Term(0, ""), CURSOR, b"p", b"r", True, (Problem("", b"x", "why"),), 0),
     m.Welcome(1, "0.1", "id", "dr", Term(0, ""), None, b"", b"", False, (), 0),
     m.HeartbeatAnswer(5, 6),
-    m.HeartbeatAnswer(0, 6, "gone", 7, True, 8, True),
+    m.HeartbeatAnswer(0, 6, "gone", 7, True, 8, True, "failed: start failed (no)"),
     m.Welcome(1, "0.1", "id", "dr", Term(0, ""), None, b"", b"", False, (), 0, ("no xattrs",), (b"d/\xff",)),
     m.WantEntries(3),
     m.Want(3, (b"w" * 32,), True),

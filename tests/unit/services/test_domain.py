@@ -14,6 +14,7 @@ from syncer.errors import ApplyError, CheckFailedError, Reason, ViewError
 from syncer.model import EventValue, Patterns
 from syncer.services.command import CommandRunner
 from syncer.services.domain import DomainServices
+from syncer.state.store import StateStore
 
 
 class Recorded:
@@ -36,7 +37,8 @@ def services(
     runner: CommandRunner | None = None,
 ) -> DomainServices:
     settings = DomainSettings("web", root, Patterns(), 0.01, 0.5, check=check, reload=reload, command_timeout=seconds)
-    return DomainServices("dr-a", settings, runner or CommandRunner(), record or Recorded())
+    store = StateStore.open(root.parent / f"{root.name}.state", create=True)
+    return DomainServices("dr-a", settings, runner or CommandRunner(), record or Recorded(), store)
 
 
 def shell(script: str) -> tuple[str, ...]:
@@ -103,7 +105,7 @@ def test_a_failed_reload_is_an_event_and_shown(tmp_path: Path) -> None:
     record = Recorded()
     one = services(tmp_path, reload=shell("echo no; exit 4"), record=record)
     done = threading.Event()
-    one.reload_soon(5, 1, done.set)
+    one.attend(5, 1, start=True, reloaded=done.set)
     assert done.wait(20)
     [(name, variables)] = record.events
     assert (name, variables["exit"], variables["output"]) == ("service.failed", "4", "no")
@@ -115,7 +117,7 @@ def test_a_reload_that_runs_ends_with_the_agent_and_stays_due(tmp_path: Path) ->
     runner = CommandRunner()
     begun, done = tmp_path / "begun", threading.Event()
     one = services(tmp_path, reload=shell(f"touch {begun}; exec sleep 600"), seconds=600.0, runner=runner)
-    one.reload_soon(1, 1, done.set)
+    one.attend(1, 1, start=True, reloaded=done.set)
     wait_until(begun.exists, 20, "it runs")
     runner.cancel()
     one.close()
@@ -126,7 +128,7 @@ def test_what_a_reload_starts_on_purpose_stays(tmp_path: Path) -> None:
     stop, ended, done = tmp_path / "stop", tmp_path / "ended", threading.Event()
     script = f"(while [ ! -e {stop} ]; do read -t 1 x < /dev/zero || :; done; touch {ended}) >/dev/null 2>&1 & exit 0"
     one = services(tmp_path, reload=("/bin/bash", "-c", script))
-    one.reload_soon(1, 1, done.set)
+    one.attend(1, 1, start=True, reloaded=done.set)
     assert done.wait(20)
     stop.touch()
     wait_until(ended.exists, 20, "what it had started went on")

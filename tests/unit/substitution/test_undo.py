@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from syncer.errors import UndoError, UndoTooLargeError
+from syncer.origin import UNDO_LIMIT
 from syncer.substitution.mapping import Mapping, NetworkPair
 from syncer.substitution.rewrite import restore, rewrite
-from syncer.substitution.undo import UNDO_LIMIT, Patch, UndoRecord, UndoWriter
+from syncer.substitution.undo import Patch, UndoRecord, UndoWriter
 
 MAPPING = Mapping((NetworkPair(4, 0x0A000001, 0x0A000002, 32),))
 
