@@ -112,6 +112,15 @@ class Capturer(threading.Thread):
         """Have everything scanned soon."""
         self._watch.hint_everything("asked for")
 
+    def retime(self, settle: float, settle_max: float, rescan: float) -> None:
+        """Go by other times (seconds) from the next group on; from any thread."""
+        changed = rescan != self._rescan
+        # RACE: each is replaced as a whole, and read afresh for each group and each scan.
+        self._settling, self._rescan = Settling(settle, settle_max), rescan
+        if changed:
+            # The next scan was put off by the old time, which may be far longer.
+            self.rescan_now()
+
     def content_changed(self, path: bytes) -> None:
         """Have `path` read again and given a fresh seq: a reader found other bytes than the index says."""
         with self._lock:

@@ -72,6 +72,16 @@ class StreamState:
         self._brake = brake
         self._behind_since = 0.0
 
+    def take_over(self, before: StreamState) -> None:
+        """Remember what `before` knew of the same stream, and a person's word that has not done its work yet."""
+        known = before.progress
+        self.told = before.told
+        # Not what waits for a person: under other patterns that may be another plan, so the target is asked again.
+        self.progress = Progress(
+            cursor=known.cursor, approved=known.approved, approved_empty_seq=known.approved_empty_seq
+        )
+        self._behind_since = before._behind_since
+
     def facts(self) -> Facts:
         """Return what this node knows apart from the target."""
         domain = self._stream.domain
