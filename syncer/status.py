@@ -153,6 +153,7 @@ def _stream(node: Node, view: StreamView, sender: Sender) -> dict[str, Any]:
         "changes_behind": exposure.changes,
         "bytes_behind": exposure.bytes,
         "oldest_seconds": exposure.oldest_seconds,
+        "connected_since": _moment(view.connected_since),
         "last_success": _moment(view.last_success),
         "last_full": _moment(view.last_full),
         "cursor_seq": cursor.seq if cursor else None,

@@ -76,7 +76,7 @@ class Reloading:
             await asyncio.wait({doing})
             failure = doing.exception()
             if failure is not None:
-                log.error("the configuration was not wholly reloaded before the agent ended: %s", failure)
+                log.error("the agent ends with its configuration half reloaded: %s", failure)  # noqa: TRY400
             raise
 
     async def _do(self, chosen: Plan) -> None:

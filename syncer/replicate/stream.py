@@ -118,6 +118,8 @@ class StreamView(NamedTuple):
     """Paths that a verification under way has read again on the target."""
     limits: tuple[str, ...] = ()
     """What the target cannot hold, as it said in the handshake."""
+    connected_since: float | None = None
+    """None while it is not connected."""
 
 
 def hello_of(stream: Stream, production: Production, head: Head, names: OwnerNames) -> m.Hello:

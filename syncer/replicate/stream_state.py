@@ -24,6 +24,7 @@ class Told:
         self.last_success = before.last_success if before else None
         self.last_full = before.last_full if before else None
         self.generation = 0
+        self.connected_at: float | None = None
         self.problems: tuple[Problem, ...] = ()
         self.kept_local: tuple[bytes, ...] = ()
         self.welcome: m.Welcome | None = None
@@ -31,6 +32,7 @@ class Told:
     def welcomed(self, welcome: m.Welcome) -> None:
         """Take in the target's first word in a session."""
         self.welcome = welcome
+        self.connected_at = time.time()
         self.problems = welcome.problems
         self.kept_local = welcome.kept_local
 
@@ -163,4 +165,5 @@ class StreamState:
             vitals.drift if vitals else None,
             vitals.examined if vitals else 0,
             told.welcome.limits if told.welcome else (),
+            told.connected_at if self.progress.connected else None,
         )

@@ -60,6 +60,8 @@ PURE = [
     "replicate.compare",
     "replicate.shape",
     "services.redaction",
+    "config.changes",
+    "node.reload_plan",
     "apply.retention",
     "apply.rollback",
     "substitution.mapping",
