@@ -197,14 +197,16 @@ class Sender:
             raise
 
     def _lost(self, failure: SyncerError) -> None:
-        refused = isinstance(failure, PeerRejectedError | PeerProtocolError)
+        # The target ended the session on purpose, to be connected to again: a rollback, or a new configuration there.
+        is_over = getattr(failure, "reason", None) is Reason.SUPERSEDED
+        refused = isinstance(failure, PeerRejectedError | PeerProtocolError) and not is_over
         if not self._state.progress.failures:
             log.warning("%s, domain %s: %s", self.stream.target, self.stream.domain, failure)
         self._state.progress = after_loss(
             self._state.progress, str(failure), refused=refused, malformed=isinstance(failure, PeerProtocolError)
         )
         # Who suspends a target may well switch it off: that is no news then.
-        if self._state.pause().cause is not Cause.PERSON:
+        if self._state.pause().cause is not Cause.PERSON and not is_over:
             self._outcomes.lost(failure, self._state.progress.failures, full=not self._state.progress.trusted)
         self._outcomes.decided(self._state.decision())
         while self._state.requests:

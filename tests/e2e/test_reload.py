@@ -267,6 +267,11 @@ def test_a_check_that_is_added_on_failover_refuses_and_one_that_is_corrected_let
     (production.root / "refused").write_text("1", "utf-8")
     pair.wait_for(lambda stream: "the check of domain" in stream["reason"], "the check had refused it")
     assert not (failover.root / "refused").exists()
+    # That a session ended for a new configuration is no failure, nor is the domain suspended because of it.
+    reasons = [event["reason"] for event in production.raised("target.suspended")]
+    assert all("the check of domain" in reason for reason in reasons)
+    errors = [event["error"] for event in production.raised("sync") if not event["success"]]
+    assert all("the check of domain" in error for error in errors)
     edit(failover, 'check = ["false"]', 'check = ["true"]')
     reload(failover)
     reloaded(failover, 3)

@@ -58,11 +58,14 @@ async def test_one_that_fails_ends_the_group() -> None:
     async def fail() -> None:
         raise ValueError("broken")
 
-    with pytest.raises(ExceptionGroup) as caught:
+    async def run() -> None:
         async with asyncio.TaskGroup() as group:
             supervised.open(group)
             supervised.begin("one", works.of("one"))
             supervised.begin("two", fail)
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await run()
     assert caught.group_contains(ValueError, match="broken")
     assert works.ended == ["one"]
 
