@@ -358,7 +358,7 @@ def test_a_storm_of_signals_is_survived_without_loss_or_leak(pair: Pair) -> None
     for node in (production, failover):
         assert not node.status()["configuration"]["error"]
         assert "Traceback" not in node.log.read_text("utf-8")
-    assert max(descriptors) - descriptors[0] < 20, descriptors
+    assert max(descriptors) - descriptors[0] < 10, descriptors
     # Also while it ends.
     pid = production.pid
     os.kill(pid, signal.SIGTERM)
