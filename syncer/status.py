@@ -20,6 +20,7 @@ from syncer.state.verifications import Verification, read_verification
 
 if TYPE_CHECKING:
     from syncer.node.agent import Node
+    from syncer.replicate.sender import Sender
     from syncer.services.domain import DomainServices
 
 GRAVITY = {4: 0, 5: 1, 1: 2, 3: 3, 0: 4}
@@ -46,6 +47,7 @@ def node_status(node: Node) -> dict[str, Any]:
         "term": {"counter": term.counter, "node_id": term.node_id},
         "version": node.failover.identity.software if node.failover else "",
         "listen": node.listen,
+        "configuration": _configuration(node),
         "agent": "running" if node.is_agent else "stopped",
         "pid": os.getpid() if node.is_agent else None,
         "targets": targets,
@@ -56,6 +58,16 @@ def node_status(node: Node) -> dict[str, Any]:
             {"name": peer.name, "node_id": peer.node_id, "fingerprint": peer.fingerprint} for peer in peers(node.store)
         ],
         "exit_code": _exit_code(node, targets, domains, production),
+    }
+
+
+def _configuration(node: Node) -> dict[str, Any]:
+    loaded = node.loaded
+    return {
+        "file": str(node.settings.source),
+        "loaded_at": _moment(loaded.at),
+        "error": loaded.error,
+        "restart_needed": list(loaded.waiting),
     }
 
 
@@ -107,8 +119,9 @@ def _targets(node: Node) -> list[dict[str, Any]]:
         return []
     found = []
     for settings in node.settings.failover:
-        views = [sender.view() for (name, _), sender in node.production.senders.items() if name == settings.name]
-        domains = [_stream(node, view) for view in views]
+        senders = [sender for (name, _), sender in node.production.senders.items() if name == settings.name]
+        views = [sender.view() for sender in senders]
+        domains = [_stream(node, view, sender) for view, sender in zip(views, senders, strict=True)]
         worst = min(views, key=lambda view: _WORST.index(view.decision.phase), default=None)
         timed = [view for view in views if view.round_trip is not None]
         found.append(
@@ -131,7 +144,7 @@ _WORST = [Phase.SUSPENDED, Phase.UNREACHABLE, Phase.CONNECTING, Phase.FULL, Phas
 """A target is shown in the state of its worst stream."""
 
 
-def _stream(node: Node, view: StreamView) -> dict[str, Any]:
+def _stream(node: Node, view: StreamView, sender: Sender) -> dict[str, Any]:
     assert node.production is not None, "only production has streams"
     exposure = node.production.exposure(view)
     cursor = view.progress.cursor
@@ -143,6 +156,7 @@ def _stream(node: Node, view: StreamView) -> dict[str, Any]:
         "changes_behind": exposure.changes,
         "bytes_behind": exposure.bytes,
         "oldest_seconds": exposure.oldest_seconds,
+        "connected_since": _moment(view.connected_since),
         "last_success": _moment(view.last_success),
         "last_full": _moment(view.last_full),
         "cursor_seq": cursor.seq if cursor else None,
@@ -156,7 +170,7 @@ def _stream(node: Node, view: StreamView) -> dict[str, Any]:
         "last_verified": _moment(verified.finished if verified else None),
         "problems": [_problem(problem) for problem in view.problems] + _found_by_verification(verified),
         "suspension": _suspension(node, view),
-        "approval": _approval(node.production.senders[view.target, view.domain].waiting_approval()),
+        "approval": _approval(sender.waiting_approval()),
     }
 
 
@@ -166,10 +180,13 @@ def _domains(node: Node) -> list[dict[str, Any]]:
     assert node.failover is not None, "a node has at least its failover side"
     found = []
     for domain in node.settings.domains:
-        destination = node.failover.destinations[domain.name]
+        destination = node.failover.destinations.get(domain.name)
+        services = node.failover.services.get(domain.name)
+        # RACE: a configuration that is being reloaded may not have come to this domain yet.
+        if destination is None or services is None:
+            continue
         standing = destination.standing()
         trouble = destination.trouble()
-        services = node.failover.services[domain.name]
         found.append(
             {
                 "name": domain.name,
@@ -269,7 +286,8 @@ def _production(node: Node) -> dict[str, Any] | None:
     latest = max(spoken, key=lambda item: item.at)
     domains = []
     for name, item in heard.items():
-        standing = node.failover.destinations[name].standing()
+        destination = node.failover.destinations.get(name)
+        standing = destination.standing() if destination is not None else None
         cursor: Cursor | None = standing.cursor if standing else None
         domains.append(
             {

@@ -61,6 +61,17 @@ async def ask_agent(state: Path, command: str, arguments: dict[str, Any]) -> dic
     raise UnreachableError(f"the agent stopped before it had answered `syncer {command}`; start it again")
 
 
+async def ask_running_agent(state: Path, command: str) -> dict[str, Any] | None:
+    """Run a command without arguments on the agent of this state directory; None where none answers."""
+    if not await asyncio.to_thread(agent_answers, state):
+        return None
+    async with ended(_from_agent(state, command, {})) as events:
+        async for kind, body in events:
+            if kind == "result":
+                return body
+    return None
+
+
 async def wait_for_agent(settings: Settings, seconds: float) -> None:
     """Return once the node's agent serves commands. Raises UnreachableError after `seconds`."""
     deadline = time.monotonic() + seconds

@@ -141,12 +141,12 @@ class Commands:
             _require_target(self._node, target)
         await production.flush()
         heads = production.heads()
-        senders = [
-            sender.wait_acknowledged(heads[domain])
-            for (name, domain), sender in production.senders.items()
-            if target in (None, name)
+        waits = [
+            production.wait_acknowledged(name, domain, heads[domain])
+            for name, domain in production.senders
+            if target in (None, name) and domain in heads
         ]
-        await asyncio.gather(*senders)
+        await asyncio.gather(*waits)
 
     async def _explain(self, arguments: dict[str, Any]) -> Answer:
         yield "result", await asyncio.to_thread(explain.explain, self._node, str(arguments["path"]))

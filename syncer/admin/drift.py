@@ -31,7 +31,10 @@ def drift(node: Node, domain: str | None) -> dict[str, Any]:
         raise ConfigurationError(f"there is no domain {domain!a}")
     domains = []
     for settings in chosen:
-        destination = node.failover.destinations[settings.name]
+        destination = node.failover.destinations.get(settings.name)
+        # RACE: a configuration that is being reloaded may not have come to this domain yet.
+        if destination is None:
+            continue
         monitor = node.failover.monitors.get(settings.name)
         if node.is_agent or settings.drift == "ignore":
             found = drift_of(node.store, settings.name, settings.drift, PATHS_LISTED)

@@ -35,11 +35,12 @@ def explain(node: Node, path: str) -> dict[str, Any]:
         if wanted and pattern is not None:
             why = f"the keep_local pattern {pattern!r} matches it: it is this node's own, whatever arrives"
             answer |= {"synchronized": False, "reason": why}
-        known = node.failover.destinations[domain.name].known(relative) if node.failover else None
-        return answer | {"entry": _entry(known)}
+        destination = node.failover.destinations.get(domain.name) if node.failover else None
+        return answer | {"entry": _entry(destination.known(relative) if destination else None)}
     known = node.production.index.get(domain.name, relative)
     seq = node.production.index.seq_of(domain.name, relative)
-    problems = node.production.states[domain.name].problems if domain.name in node.production.states else ()
+    state = node.production.states.get(domain.name)
+    problems = state.problems if state is not None else ()
     problem = next((item.reason for item in problems if item.path == relative), None)
     return answer | {
         "entry": _entry(known),

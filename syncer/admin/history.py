@@ -41,9 +41,11 @@ async def rollback(node: Node, arguments: dict[str, Any]) -> dict[str, Any]:
     started = time.monotonic()
 
     def plan() -> dict[str, Any]:
+        _require_in_force(node, destination)
         return _planned(destination, way_back.plan(destination, target))
 
     def work() -> dict[str, Any]:
+        _require_in_force(node, destination)
         chosen = way_back.plan(destination, target)
         result = _planned(destination, chosen)
         seen = arguments.get("from")
@@ -67,6 +69,14 @@ async def rollback(node: Node, arguments: dict[str, Any]) -> dict[str, Any]:
     if arguments.get("dry_run"):
         return await node.failover.receiver.on_worker(destination.domain, plan)
     return await node.failover.receiver.alone(destination.domain, work)
+
+
+def _require_in_force(node: Node, destination: Destination) -> None:
+    # RACE: the configuration may have been reloaded while we waited for the worker: this root may be none any more.
+    if node.failover is None or node.failover.destinations.get(destination.domain) is not destination:
+        raise RefusedError(
+            f"the configuration of {destination.domain} was reloaded meanwhile: nothing was done; run it again"
+        )
 
 
 def _event(

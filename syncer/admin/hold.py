@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import secrets
 import time
@@ -126,12 +125,11 @@ async def hold_end(node: Node, production: ProductionSide, arguments: dict[str, 
     """
     failure = str(arguments.get("failure") or "")[:LONGEST_TEXT]
     domain = str(arguments["domain"])
-    capturer = production.capturers.get(domain)
-    if not failure and node.is_agent and capturer is not None:
+    if not failure and node.is_agent:
         # Where the root is gone nothing can be captured, nor sent: its return brings a whole scan, one transaction.
         with contextlib.suppress(UnavailableRootError):
             # RACE: captured first, then let go; the other way round a part of the changes could leave alone.
-            await asyncio.wrap_future(capturer.flush())
+            await production.captures.flush([domain])
     await production.pauses.end_hold(str(arguments["id"]), failure)
     still = [hold for hold in production.pauses.holds if hold.domain == domain]
     return {"held": bool(still), "exit_code": 0}

@@ -1,4 +1,4 @@
-"""`syncer agent`: the node in the foreground, until SIGTERM."""
+"""`syncer agent`: the node in the foreground, until SIGTERM; SIGHUP reloads its configuration."""
 
 from __future__ import annotations
 
@@ -14,10 +14,16 @@ from syncer.cli.invocation import Invocation, json_option, pass_invocation
 def command(invocation: Invocation, *, verbose: bool, as_json: bool) -> int:
     """Run this node in the foreground until SIGTERM, which lets what is under way arrive; logs to stderr.
 
+    SIGHUP has it read the configuration again: what can change in a running agent does, the rest is named.
+
     With --json each line of the log is a JSON object.
     """
     import asyncio
+    import signal
 
+    # RACE: before the file is read, so that a change that the signal tells of is never missed. It waits until the
+    # agent can act on it; until then it would end the process.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     from syncer.cli.logs import log_as_agent
 
     settings = invocation.settings()

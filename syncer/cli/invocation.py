@@ -42,6 +42,16 @@ class Invocation:
         log_as_command()
         return asyncio.run(call(self.settings(), command, arguments, on_progress or _ignore))
 
+    def ask_agent(self, command: str) -> dict[str, Any] | None:
+        """Run a command on the agent of a file that has errors; None where none is found."""
+        import asyncio
+
+        from syncer.admin.client import ask_running_agent
+        from syncer.config.loader import state_directory
+
+        state = state_directory(self.config)
+        return asyncio.run(ask_running_agent(state, command)) if state is not None else None
+
 
 def _ignore(_: dict[str, Any]) -> None:
     """Progress of commands that are done at once is not shown."""

@@ -23,7 +23,7 @@ def render_status(status: dict[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [
         Text(printable(sentence.text), style=f"bold {sentence.severity.value}") for sentence in sentences(status)
     ]
-    parts += [Text(""), _node(status)]
+    parts += [Text(""), _node(status), *_configuration(status["configuration"])]
     if status["targets"]:
         parts += [Text(""), _targets(status["targets"])]
     if status["domains"]:
@@ -47,6 +47,18 @@ def _node(status: dict[str, Any]) -> Text:
     if status["listen"]:
         facts.append(f"listening on {status['listen']}")
     return Text(printable(" · ".join(facts)))
+
+
+def _configuration(configuration: dict[str, Any]) -> list[Text]:
+    """Say where the file is not what is in force."""
+    lines = []
+    if configuration["error"]:
+        since = moment_in_words(configuration["loaded_at"])
+        what = f"the configuration has errors and was not reloaded; that of {since} is in force:"
+        lines = [what, *(f"  {line}" for line in configuration["error"].splitlines())]
+    if configuration["restart_needed"]:
+        lines.append(f"restart the agent for {', '.join(configuration['restart_needed'])} to take effect")
+    return [Text(printable(line), style=Severity.LATE.value) for line in lines]
 
 
 def _table(*columns: str, right: tuple[str, ...] = ()) -> Table:

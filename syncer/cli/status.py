@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import Any
 
 import click
 
 from syncer.cli.invocation import Invocation, json_option, pass_invocation
-from syncer.cli.output import print_json
-from syncer.errors import SyncerError
+from syncer.cli.output import note, print_json, printable
+from syncer.errors import ConfigurationError, SyncerError
 
 REFRESH_SECONDS = 1.0
 
@@ -26,7 +27,7 @@ def command(invocation: Invocation, *, watch: bool, as_json: bool) -> int:
     """
     if watch:
         return _watch(invocation, as_json=as_json)
-    status = invocation.call("status", {})
+    status = _status(invocation)
     if as_json:
         print_json(status)
     else:
@@ -35,6 +36,19 @@ def command(invocation: Invocation, *, watch: bool, as_json: bool) -> int:
 
         console().print(render_status(status))
     return int(status["exit_code"])
+
+
+def _status(invocation: Invocation) -> dict[str, Any]:
+    """Return the status, also of an agent whose file has errors by now: it goes on with what it has read."""
+    try:
+        return invocation.call("status", {})
+    except ConfigurationError as error:
+        status = invocation.ask_agent("status")
+        if status is None:
+            raise
+        for line in error.errors:
+            note(f"warning: {printable(line)}")
+        return status
 
 
 def _watch(invocation: Invocation, *, as_json: bool) -> int:
@@ -53,7 +67,7 @@ def _watch_lines(invocation: Invocation, *, as_json: bool) -> None:
     from syncer.cli.render_status import render_status
 
     while True:
-        status = invocation.call("status", {})
+        status = _status(invocation)
         if as_json:
             print_json(status, one_line=True)
         else:
@@ -72,7 +86,7 @@ def _watch_screen(invocation: Invocation) -> None:
     with Live(console=console(), screen=True, auto_refresh=False) as live:
         while True:
             try:
-                live.update(render_status(invocation.call("status", {})), refresh=True)
+                live.update(render_status(_status(invocation)), refresh=True)
             except SyncerError as error:
                 # An agent that is restarted comes back; until then its last status must not look true.
                 live.update(Text(f"syncer: {error}", style="bold red"), refresh=True)

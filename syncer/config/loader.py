@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 ENVIRONMENT_VARIABLE = "SYNCER_CONFIG"
 DEFAULT_PATH = Path("/etc/syncer/syncer.toml")
+DEFAULT_STATE = Path("/var/lib/syncer")
 _POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
@@ -57,6 +58,33 @@ def load(path: Path | None = None) -> Settings:
         failover=tuple(_failover(table, names) for table in checked.failover),
         source=Path(os.path.abspath(file)),
     )
+
+
+def state_directory(path: Path | None = None) -> Path | None:
+    """Return where the agent of a file that has errors keeps its state; None where the file does not tell."""
+    file = chosen_path(path)
+    try:
+        text = file.read_bytes().decode("utf-8-sig", "replace")
+    except OSError:
+        return None
+    node = _as_far_as_it_goes(text).get("node")
+    state = node.get("state", str(DEFAULT_STATE)) if isinstance(node, dict) else None
+    return Path(state) if isinstance(state, str) and state.startswith("/") else None
+
+
+def _as_far_as_it_goes(text: str) -> dict[str, object]:
+    """Return the tables above the first line that is no TOML, less the last of them, which may not be whole."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        position = _POSITION.search(str(error))
+    lines = text.splitlines(keepends=True)
+    good = lines[: int(position[1]) - 1] if position is not None and position[1] else lines
+    headings = [number for number, line in enumerate(good) if line.startswith("[")]
+    try:
+        return tomllib.loads("".join(good[: headings[-1]])) if headings else {}
+    except tomllib.TOMLDecodeError:
+        return {}
 
 
 def _read(file: Path) -> dict[str, object]:

@@ -190,6 +190,18 @@ CATALOGUE: Mapping[str, Definition] = {
             "seconds": Variable(float, "how long it has been held, in seconds"),
         },
     ),
+    "config.reloaded": Definition(
+        "The configuration was read again, and what could change in the running agent did.",
+        {
+            "node": NODE,
+            "changed": Variable(str, "the keys that changed, with commas between them; empty where none did"),
+            "restart_needed": Variable(str, "the keys that need a restart of the agent to take effect"),
+        },
+    ),
+    "config.refused": Definition(
+        "The configuration was read again and has errors: what was in force before stays in force.",
+        {"node": NODE, "error": Variable(str, "every error, with its key and the cure")},
+    ),
     "events.lost": Definition(
         "More events came than could be written; those in between are missing from the journal.",
         {"node": NODE, "count": Variable(int, "how many are missing")},

@@ -24,6 +24,7 @@ from syncer.model import Mode, Term
 from syncer.node.failover import FailoverSide
 from syncer.node.memory import keep_small
 from syncer.node.production import ProductionSide
+from syncer.node.reload import Loaded, Reloading
 from syncer.replicate.progress import Phase
 from syncer.replicate.reconnect import first_of
 from syncer.state.lock import StateLock
@@ -58,6 +59,7 @@ class Node:
         self.failover: FailoverSide | None = None
         self.listen = ""
         self.started_at = time.monotonic()
+        self.loaded = Loaded(time.time())
         self.is_agent = False
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._server: grpc.aio.Server | None = None
@@ -146,9 +148,10 @@ class Node:
             return
         heads = self.production.heads()
         waits = [
-            sender.wait_acknowledged(heads[domain])
-            for (_, domain), sender in self.production.senders.items()
-            if sender.view().progress.connected
+            self.production.wait_acknowledged(target, domain, heads[domain])
+            for (target, domain), sender in self.production.senders.items()
+            if domain in heads
+            and sender.view().progress.connected
             and sender.stream.automatic
             and sender.view().decision.phase is not Phase.SUSPENDED
         ]
@@ -188,9 +191,14 @@ async def run_agent(settings: Settings) -> None:
     lock, node = await _open(settings)
     node.is_agent = True
     stopping = asyncio.Event()
+    reloading = Reloading(node, notify_systemd)
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stopping.set)
+    # Not the loop's own handler: at its end that one gives way to the default, which would kill a node that closes.
+    signal.signal(signal.SIGHUP, lambda *_: loop.call_soon_threadsafe(reloading.order))
+    # The command line holds it back while the agent starts; one that came meanwhile is delivered here.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     try:
         node.prepare(automatic=True)
         node.start_failover()
@@ -205,9 +213,10 @@ async def run_agent(settings: Settings) -> None:
             notify_systemd("READY=1")
             # What was imported and built so far stays: the collector need not look at it again and again.
             gc.freeze()
-            await _supervise(node, stopping)
+            await _supervise(node, stopping, reloading)
             notify_systemd("STOPPING=1")
     finally:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         await node.close()
         lock.release()
 
@@ -222,7 +231,7 @@ async def keep_state(node: Node) -> None:
             node.fail(error)
 
 
-async def _supervise(node: Node, stopping: asyncio.Event) -> None:
+async def _supervise(node: Node, stopping: asyncio.Event, reloading: Reloading) -> None:
     """Run until told to stop, or until a part fails."""
 
     async def until_told() -> None:
@@ -240,6 +249,7 @@ async def _supervise(node: Node, stopping: asyncio.Event) -> None:
                 tasks.create_task(node.failover.run())
             if node.production is not None:
                 tasks.create_task(node.production.run())
+            tasks.create_task(reloading.run())
     except BaseExceptionGroup as group:
         failure = first_of(group)
         if isinstance(failure, _StopError):

@@ -29,5 +29,12 @@ class CaptureEvents:
         self._degraded = reason
         self._problems.now(state.problems)
 
+    def ended(self, *, for_good: bool) -> None:
+        """The capturer has ended; another one counts anew, and where none follows nothing is a problem any more."""
+        self._overflows = 0
+        self._degraded = ""
+        if for_good:
+            self._problems.now(())
+
     def _raise_degraded(self, reason: str) -> None:
         self._record("watch.degraded", {"domain": self._domain, "reason": reason})

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,11 +15,12 @@ import grpc.aio
 
 from syncer import __version__
 from syncer.capture.watch import Watcher
-from syncer.config import Settings
+from syncer.config import DomainSettings, Settings
 from syncer.drift.monitor import DriftMonitor, forget_what_is_not_watched
 from syncer.errors import SyncerError
 from syncer.model import Mode, RecordEvent, Term
 from syncer.node.protected import protected_paths
+from syncer.node.reload_plan import Plan
 from syncer.replicate.destination import Destination
 from syncer.replicate.receiver import Receiver
 from syncer.replicate.rollback import bring_back
@@ -27,6 +29,7 @@ from syncer.services.command import CommandRunner
 from syncer.services.domain import DomainServices
 from syncer.state.store import StateStore
 from syncer.state.term import observe_term, read_term
+from syncer.substitution.rules import RuleSet
 
 log = logging.getLogger(__name__)
 
@@ -73,35 +76,17 @@ class FailoverSide:
         self._trouble: dict[str, str] = {}
         self._tended: dict[str, float] = {}
         self._runner = CommandRunner()
-        self.services = {
-            domain.name: DomainServices(settings.node.name, domain, self._runner, record, store)
-            for domain in settings.domains
-        }
-        self.destinations = {
-            domain.name: Destination(
-                domain.name,
-                domain.path,
-                domain.patterns,
-                store,
-                protected_paths(settings, domain.path),
-                owners=domain.owners,
-                brake=domain.brake,
-                name=settings.node.name,
-                services=self.services[domain.name],
-                rollback=partial(self._bring_back, domain.name),
-                limits=domain.history,
-                record=record,
-                keep_local=domain.keep_local,
-                verify_rate=domain.verify_rate,
-            )
-            for domain in settings.domains
-        }
-        rules = {target.name: target.rules for target in settings.failover}
-        self.receiver = Receiver(self.identity, self.destinations, settings.node.peer_timeout, rules)
-        self.monitors: dict[str, DriftMonitor] = {}
         self._settings = settings
         self._store = store
+        # These three are replaced as a whole, never changed: other threads read them.
+        self.services = {domain.name: self._services(domain) for domain in settings.domains}
+        self.destinations = {
+            domain.name: self._destination(settings, domain, self.services[domain.name]) for domain in settings.domains
+        }
+        self.monitors: dict[str, DriftMonitor] = {}
+        self.receiver = Receiver(self.identity, self.destinations, settings.node.peer_timeout, _rules_of(settings))
         self._watcher: Watcher | None = None
+        self._on_failure: Callable[[BaseException], None] = _nobody_watches
 
     def handlers(
         self, authorise: Callable[[grpc.aio.ServicerContext[Any, Any]], Awaitable[tuple[str, str]]]
@@ -111,13 +96,19 @@ class FailoverSide:
 
     def watch_for_drift(self, on_failure: Callable[[BaseException], None]) -> None:
         """Begin to notice local edits in the domains that ask for it; `on_failure` may be called on any thread."""
-        self._watcher = Watcher(on_failure)
-        for domain in self._settings.domains:
+        self._watcher, self._on_failure = Watcher(on_failure), on_failure
+        self._watch(self._settings.domains)
+
+    def _watch(self, domains: Sequence[DomainSettings]) -> None:
+        """Begin to notice local edits in these domains, where anything is watched at all."""
+        if self._watcher is None:
+            return
+        for domain in domains:
             destination = self.destinations[domain.name]
             if domain.drift == "ignore":
                 forget_what_is_not_watched(destination, self._store)
                 continue
-            monitor = self.monitors[domain.name] = DriftMonitor(
+            monitor = DriftMonitor(
                 destination,
                 self._store,
                 self._watcher,
@@ -125,8 +116,9 @@ class FailoverSide:
                 policy=domain.drift,
                 rescan=self._settings.node.rescan,
                 record=self._record,
-                on_failure=on_failure,
+                on_failure=self._on_failure,
             )
+            self.monitors = {**self.monitors, domain.name: monitor}
             monitor.start()
 
     def start(self) -> None:
@@ -147,8 +139,86 @@ class FailoverSide:
             for domain, destination in self.destinations.items():
                 now = time.monotonic()
                 if destination.is_quiet(QUIET_SECONDS) or now - self._tended.get(domain, 0.0) >= TEND_AT_LEAST_EVERY:
-                    await self._tend(domain, destination)
+                    await self._tend(domain)
                     self._tended[domain] = now
+
+    async def reload(self, plan: Plan) -> None:
+        """Put a new configuration in force: what the plan does not name goes on undisturbed.
+
+        Sessions of the domains that it names end, each behind the transaction that is being applied; production
+        connects again by itself.
+        """
+        domains = {domain.name: domain for domain in plan.settings.domains}
+        await asyncio.to_thread(self._stop_monitors, plan.monitors.ended)
+        self._settings = plan.settings
+        self.receiver.silence = plan.settings.node.peer_timeout
+        self.receiver.rules = _rules_of(plan.settings)
+        ended, begun = plan.destinations
+        async with contextlib.AsyncExitStack() as held:
+            for name in sorted(ended):
+                await held.enter_async_context(self.receiver.held(name, "the configuration was reloaded there"))
+            # All of them before any begins: two domains may have exchanged their roots.
+            for name in ended:
+                await self._close(name, for_good=name not in domains)
+            for name in sorted(begun):
+                await self._begin(plan.settings, domains[name])
+        self._watch([domain for domain in plan.settings.domains if domain.name in plan.monitors.begun])
+
+    async def _begin(self, settings: Settings, domain: DomainSettings) -> None:
+        services = self._services(domain)
+        make = partial(self._destination, settings, domain, services)
+        is_served = domain.name in self.destinations
+        destination = await (self.receiver.on_worker(domain.name, make) if is_served else asyncio.to_thread(make))
+        self.services = {**self.services, domain.name: services}
+        self.destinations = {**self.destinations, domain.name: destination}
+        self.receiver.place(domain.name, destination)
+        if self.identity.mode() is Mode.FAILOVER:
+            self.receiver.recover(domain.name)
+            services.watch()
+
+    async def _close(self, name: str, *, for_good: bool) -> None:
+        """End a destination with its commands, on its worker, behind everything that was begun there."""
+        destination, services = self.destinations[name], self.services[name]
+
+        def close() -> None:
+            services.close()
+            destination.close()
+
+        await self.receiver.on_worker(name, close)
+        if for_good:
+            self.destinations = {key: item for key, item in self.destinations.items() if key != name}
+            self.services = {key: item for key, item in self.services.items() if key != name}
+            await asyncio.to_thread(self.receiver.remove(name).shutdown)
+
+    def _stop_monitors(self, names: Collection[str]) -> None:
+        stopped = [self.monitors[name] for name in names if name in self.monitors]
+        self.monitors = {name: monitor for name, monitor in self.monitors.items() if name not in names}
+        for monitor in stopped:
+            monitor.stop()
+        for monitor in stopped:
+            # RACE: a domain has one at a time: two would record what each of them knows.
+            monitor.join()
+
+    def _services(self, domain: DomainSettings) -> DomainServices:
+        return DomainServices(self._settings.node.name, domain, self._runner, self._record, self._store)
+
+    def _destination(self, settings: Settings, domain: DomainSettings, services: DomainServices) -> Destination:
+        return Destination(
+            domain.name,
+            domain.path,
+            domain.patterns,
+            self._store,
+            protected_paths(settings, domain.path),
+            owners=domain.owners,
+            brake=domain.brake,
+            name=settings.node.name,
+            services=services,
+            rollback=partial(self._bring_back, domain.name),
+            limits=domain.history,
+            record=self._record,
+            keep_local=domain.keep_local,
+            verify_rate=domain.verify_rate,
+        )
 
     def _bring_back(self, domain: str, generation: int) -> None:
         done = bring_back(self.destinations[domain], generation)
@@ -161,9 +231,14 @@ class FailoverSide:
             }
             self._record("rolled_back", {**made, "by": by})
 
-    async def _tend(self, domain: str, destination: Destination) -> None:
+    async def _tend(self, domain: str) -> None:
+        def tend() -> bool:
+            # RACE: looked up on the worker: a destination that was replaced meanwhile is closed.
+            destination = self.destinations.get(domain)
+            return destination is not None and destination.tend_history()
+
         try:
-            while await self.receiver.on_worker(domain, destination.tend_history):
+            while domain in self.destinations and await self.receiver.on_worker(domain, tend):
                 continue
         except SyncerError as error:
             # What waits stays where it is, and is tried again; it is told once.
@@ -185,3 +260,12 @@ class FailoverSide:
             services.close()
         for destination in self.destinations.values():
             destination.close()
+
+
+def _rules_of(settings: Settings) -> dict[str, RuleSet]:
+    """Return this node's own rules for the other direction, by the name of the peer."""
+    return {target.name: target.rules for target in settings.failover}
+
+
+def _nobody_watches(_: BaseException) -> None:
+    """No domain is watched for local edits."""

@@ -63,6 +63,10 @@ class Pauses:
         # CRASH: a hold whose process died while no agent ran must never be taken for one that ended well.
         self._fail(orphaned(self.holds, identity_of))
 
+    def configured(self, domains_of: Mapping[str, Collection[str]]) -> None:
+        """Take other targets and domains from a new configuration; what is suspended or held stays so."""
+        self._domains_of = domains_of
+
     def pause(self, target: str, domain: str) -> Pause:
         """Return why nothing is sent to `target` of `domain`; cheap."""
         if not self.suspensions and not self.holds:

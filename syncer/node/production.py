@@ -1,4 +1,4 @@
-"""The production side of a node: one capturer a domain, one sender a domain and target."""
+"""The production side of a node: its captures, and one sender a domain and target."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from syncer import __version__
-from syncer.capture.capturer import Capturer, CaptureState
+from syncer.capture.capturer import CaptureState
 from syncer.capture.contents import ContentCache
 from syncer.capture.ignore import Scope, pattern_hash
-from syncer.capture.watch import Watcher
 from syncer.config import DomainSettings, FailoverSettings, Settings
 from syncer.errors import CommandFailure, PeerRejectedError, Reason
 from syncer.index.store import IndexStore
-from syncer.model import Head, RecordEvent, RootShape, Term
-from syncer.node.capture_events import CaptureEvents
+from syncer.model import Head, RecordEvent, Term
+from syncer.node.captures import Captures
 from syncer.node.pauses import Pauses
 from syncer.node.protected import protected_paths
+from syncer.node.reload_plan import Plan
+from syncer.node.supervised import Supervised
 from syncer.procedures.background import BackgroundVerification
 from syncer.procedures.verify import Domain
 from syncer.replicate.link import Link
@@ -76,53 +77,88 @@ class ProductionSide:
         self.software = __version__
         self.record = record
         self.index = IndexStore.open(settings.node.state / "index.db")
-        self.states: dict[str, CaptureState] = {}
-        self.shapes: dict[str, RootShape | None] = {}
         self._settings = settings
         self._store = store
         self._identity = identity
         self._loop = asyncio.get_running_loop()
         self._automatic = automatic
         self._recorded: dict[tuple[str, str], float] = {}
-        self._watcher = Watcher(on_failure=lambda error: self._post(on_failure, error))
-        self._capture_events = {domain.name: CaptureEvents(domain.name, record) for domain in settings.domains}
         self._cache = ContentCache(CONTENT_CACHE_BYTES)
         self._renderings: dict[str, Rendering] = {}
-        self.capturers = {domain.name: self._capturer(domain, on_failure) for domain in settings.domains}
-        domains = {domain.name: domain for domain in settings.domains}
-        domains_of = {target.name: target.domains for target in settings.failover}
-        self.pauses = Pauses(store, domains_of, record, self._pauses_changed)
-        self.senders: dict[tuple[str, str], Sender] = {
-            (target.name, name): self._sender(target, domains[name], automatic=automatic)
-            for target in settings.failover
-            for name in target.domains
-        }
+        self.captures = Captures(
+            settings,
+            self.index,
+            self._cache,
+            record,
+            moved=lambda domain: self._post(self._head_moved, domain),
+            on_failure=lambda error: self._post(on_failure, error),
+        )
+        self.pauses = Pauses(store, _domains_of(settings), record, self._pauses_changed)
+        self._running: Supervised[tuple[str, str]] = Supervised()
+        self._in_force = asyncio.Event()
+        self._in_force.set()
+        self.senders: Mapping[tuple[str, str], Sender] = self._senders(settings, {})
+        """By target and domain; replaced as a whole, never changed: other threads read it."""
+
+    @property
+    def states(self) -> Mapping[str, CaptureState]:
+        """What the capture of each domain last told of itself."""
+        return self.captures.states
 
     def start(self) -> None:
         """Begin to capture."""
-        for capturer in self.capturers.values():
-            capturer.start()
+        self.captures.start()
 
     async def run(self) -> None:
         """Send until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             if self._automatic:
                 tasks.create_task(self._background().run())
-            for sender in self.senders.values():
-                tasks.create_task(sender.run())
+            self._running.open(tasks)
+            for key, sender in self.senders.items():
+                self._running.begin(key, sender.run)
             tasks.create_task(self.pauses.run())
 
     def stop(self) -> None:
         """End the capture threads and close the index; blocking."""
-        for capturer in self.capturers.values():
-            capturer.stop()
-        self._watcher.close()
+        self.captures.stop()
         self.index.close()
 
     async def flush(self) -> None:
         """Return once everything that happened before the call is in the index."""
-        waits = [asyncio.wrap_future(capturer.flush()) for capturer in self.capturers.values()]
-        await asyncio.gather(*waits)
+        await self.captures.flush()
+
+    async def wait_acknowledged(self, target: str, domain: str, head: Head) -> None:
+        """Return once the target is durable at `head` or beyond it, or does not receive the domain any more."""
+        while True:
+            # RACE: a stream that is replaced is replaced by the time of the next look, so that this cannot spin.
+            await self._in_force.wait()
+            sender = self.senders.get((target, domain))
+            if sender is None:
+                return
+            await sender.wait_acknowledged(head)
+            if not sender.ending:
+                return
+
+    async def reload(self, plan: Plan) -> None:
+        """Put a new configuration in force: what the plan does not name goes on undisturbed."""
+        self._in_force.clear()
+        try:
+            before = self.senders
+            for key in plan.streams.ended:
+                before[key].ending = "the stream was restarted with a new configuration: run it again"
+            await self._running.end(plan.streams.ended)
+            await self.captures.reload(plan)
+            self._settings = plan.settings
+            self.pauses.configured(_domains_of(plan.settings))
+            kept = {key: sender for key, sender in before.items() if key not in plan.streams.ended}
+            self.senders = self._senders(plan.settings, kept)
+            for key in plan.streams.begun:
+                if key in before:
+                    self.senders[key].take_over(before[key])
+                self._running.begin(key, self.senders[key].run)
+        finally:
+            self._in_force.set()
 
     def drop(self, target: str) -> None:
         """The target is forgotten: end its session, and do not know it any more."""
@@ -132,7 +168,7 @@ class ProductionSide:
 
     def heads(self) -> Mapping[str, Head]:
         """Return where the index stands, for each domain."""
-        return {name: self.index.head(name) for name in self.capturers}
+        return {name: self.index.head(name) for name in self.captures.capturers}
 
     def hurry(self) -> None:
         """Have every sender try now: a peer was paired, or came back."""
@@ -178,7 +214,7 @@ class ProductionSide:
 
     def content_changed(self, domain: str, path: bytes) -> None:
         """Have the path read again, and given a fresh seq once it is stable."""
-        self.capturers[domain].content_changed(path)
+        self.captures.capturers[domain].content_changed(path)
 
     def succeeded(self, stream: Stream, ack: Ack, *, full: bool) -> None:
         """Record an acknowledgement, at most every RECORD_EVERY seconds for each stream."""
@@ -208,28 +244,24 @@ class ProductionSide:
         return Domain(domain, settings.path, scope, settings.verify_rate if paced else 0)
 
     def _background(self) -> BackgroundVerification:
-        domains = {
-            found.name: (self.to_verify(found.name, paced=True), found.verify) for found in self._settings.domains
-        }
-        senders = list(self.senders.values())
-        return BackgroundVerification(self, self._store, domains, senders, record=self.record)
-
-    def _capturer(self, domain: DomainSettings, on_failure: Callable[[BaseException], None]) -> Capturer:
-        return Capturer(
-            domain.name,
-            domain.path,
-            Scope(domain.patterns, protected_paths(self._settings, domain.path)),
-            settle=domain.settle,
-            settle_max=domain.settle_max,
-            rescan=self._settings.node.rescan,
-            index=self.index,
-            watcher=self._watcher,
-            contents=self._cache,
-            on_head=lambda name, _: self._post(self._head_moved, name),
-            on_state=self._on_state,
-            on_failure=lambda error: self._post(on_failure, error),
-            on_shape=self._on_shape,
+        return BackgroundVerification(
+            self,
+            self._store,
+            lambda: {
+                item.name: (self.to_verify(item.name, paced=True), item.verify) for item in self._settings.domains
+            },
+            lambda: list(self.senders.values()),
+            record=self.record,
         )
+
+    def _senders(self, settings: Settings, kept: Mapping[tuple[str, str], Sender]) -> Mapping[tuple[str, str], Sender]:
+        domains = {domain.name: domain for domain in settings.domains}
+        return {
+            (target.name, name): kept.get((target.name, name))
+            or self._sender(target, domains[name], automatic=self._automatic)
+            for target in settings.failover
+            for name in target.domains
+        }
 
     def _sender(self, target: FailoverSettings, domain: DomainSettings, *, automatic: bool) -> Sender:
         stream = Stream(
@@ -252,7 +284,7 @@ class ProductionSide:
             str(domain.path),
             domain.brake,
             BrakeStore(self._store, domain.name, target.name),
-            lambda: self.shapes.get(domain.name),
+            lambda: self.captures.shapes.get(domain.name),
         )
         rendering = None
         if stream.rules.rules:
@@ -272,17 +304,6 @@ class ProductionSide:
             )
         return Link(open_channel(target.address, self._identity, peer.certificate_pem), target.name)
 
-    def _on_state(self, domain: str, state: CaptureState) -> None:
-        # RACE: called on the capture thread; one assignment, read whole by the loop.
-        self.states[domain] = state
-        self._capture_events[domain].now(state)
-        self._post(self._head_moved, domain)
-
-    def _on_shape(self, domain: str, shape: RootShape | None) -> None:
-        # RACE: called on the capture thread; whoever takes a snapshot of the index after this sees it.
-        self.shapes[domain] = shape
-        self._post(self._head_moved, domain)
-
     def _pauses_changed(self) -> None:
         for sender in self.senders.values():
             sender.head_moved()
@@ -296,3 +317,7 @@ class ProductionSide:
         """Run `call` on the event loop; a loop that has ended needs no news."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(call, *arguments)
+
+
+def _domains_of(settings: Settings) -> Mapping[str, Collection[str]]:
+    return {target.name: target.domains for target in settings.failover}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from syncer.errors import SyncerError
 from syncer.model import EventValue, RecordEvent, shown
@@ -30,35 +30,43 @@ class BackgroundVerification:
         self,
         production: Production,
         store: StateStore,
-        domains: Mapping[str, tuple[Domain, float]],
-        senders: Sequence[Sender],
+        domains: Callable[[], Mapping[str, tuple[Domain, float]]],
+        senders: Callable[[], Sequence[Sender]],
         *,
         record: RecordEvent,
     ) -> None:
-        """Verify each domain every so many seconds; 0: never. `record` takes events."""
+        """Verify each domain every so many seconds; 0: never. `record` takes events.
+
+        What `domains` and `senders` return may be others with another configuration.
+        """
         self._production = production
         self._store = store
-        self._domains = {name: found for name, found in domains.items() if found[1] > 0}
+        self._domains = domains
         self._senders = senders
         self._record = record
+        self._counted: set[tuple[str, str]] = set()
 
     async def run(self) -> None:
         """Verify what is due; ends only by cancellation."""
-        if not self._domains or not self._senders:
-            return
-        wait = min(max(min(every for _, every in self._domains.values()) / 4, SHORTEST_WAIT), LONGEST_WAIT)
-        await asyncio.to_thread(self._begin_counting)
         while True:
-            await asyncio.sleep(wait)
-            for name, (domain, every) in self._domains.items():
-                due = [sender for sender in self._senders if sender.stream.domain == name and _is_quiet(sender)]
+            domains = {name: found for name, found in self._domains().items() if found[1] > 0}
+            await asyncio.to_thread(
+                self._begin_counting, [item for item in self._senders() if item.stream.domain in domains]
+            )
+            shortest = min((every for _, every in domains.values()), default=4 * LONGEST_WAIT)
+            await asyncio.sleep(min(max(shortest / 4, SHORTEST_WAIT), LONGEST_WAIT))
+            for name, (domain, every) in domains.items():
+                due = [sender for sender in self._senders() if sender.stream.domain == name and _is_quiet(sender)]
                 due = await asyncio.to_thread(self._due, due, every)
                 if due:
                     await self._verify(domain, due)
 
-    def _begin_counting(self) -> None:
-        for sender in self._senders:
-            begin_counting(self._store, sender.stream.target, sender.stream.domain, time.time())
+    def _begin_counting(self, senders: list[Sender]) -> None:
+        for sender in senders:
+            key = (sender.stream.target, sender.stream.domain)
+            if key not in self._counted:
+                begin_counting(self._store, *key, time.time())
+                self._counted.add(key)
 
     def _due(self, senders: list[Sender], every: float) -> list[Sender]:
         now = time.time()

@@ -10,14 +10,14 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from syncer.capture.ignore import Scope
 from syncer.errors import PeerRejectedError, SyncerError
 from syncer.index.store import IndexStore
-from syncer.model import Cursor, Head
+from syncer.model import Cursor
 from syncer.procedures.reread import Rereading
 from syncer.replicate import messages as m
 from syncer.replicate.drifted import what_of_action
@@ -47,9 +47,6 @@ class Production(Protocol):
 
     async def flush(self) -> None:
         """Return once everything that happened before the call is in the index."""
-
-    def heads(self) -> Mapping[str, Head]:
-        """Return where the index stands, for each domain."""
 
 
 class Verified(NamedTuple):
@@ -121,7 +118,7 @@ async def _there(production: Production, sender: Sender, *, on_demand: bool) -> 
     """Have one target verify itself; what is above its cursor is on its way, and no finding."""
     domain = sender.stream.domain
     cursor = sender.view().progress.cursor
-    head = Cursor(*production.heads()[domain])
+    head = Cursor(*production.index.head(domain))
     begin = m.Begin(True, None, head, dry_run=True, reread=True, on_demand=on_demand)
     answer = await sender.examination().run(begin)
     if isinstance(answer, m.Reject):

@@ -7,9 +7,10 @@ that died without a word. Messages that need the disk run on the domain's one wo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
@@ -81,6 +82,10 @@ class _Lane:
         )  # fmt: skip  # the fields in the order of the message
 
 
+def _new_lane(domain: str, destination: Destination) -> _Lane:
+    return _Lane(destination, ThreadPoolExecutor(1, f"apply-{domain}"))
+
+
 class Node(Protocol):
     """What the receiver asks of the node it lives in."""
 
@@ -114,24 +119,22 @@ class Receiver:
         `rules` are this node's own for the other direction, by the name of the peer.
         """
         self._node = node
-        self._rules = rules or {}
-        self._silence = silence
-        self._lanes = {
-            name: _Lane(destination, ThreadPoolExecutor(1, f"apply-{name}"))
-            for name, destination in destinations.items()
-        }
+        self.rules = rules or {}
+        self.silence = silence
+        # Replaced as a whole, never changed: other threads read it.
+        self._lanes = {name: _new_lane(name, destination) for name, destination in destinations.items()}
 
     def submit(self, domain: str, work: Callable[[], T]) -> Future[T]:
         """Run `work` on the domain's worker, between the steps of its transactions; RuntimeError after close."""
-        return self._lanes[domain].worker.submit(work)
+        return self._lane(domain).worker.submit(work)
 
     def heard(self) -> dict[str, Heard]:
         """Return for each domain what production last said."""
         return {name: lane.heard for name, lane in self._lanes.items()}
 
-    def recover(self) -> None:
-        """Have every domain do what a crash has left to do; what comes for it waits until then."""
-        for lane in self._lanes.values():
+    def recover(self, domain: str | None = None) -> None:
+        """Have a domain, or every one, do what a crash has left to do; what comes for it waits until then."""
+        for lane in self._lanes.values() if domain is None else (self._lane(domain),):
             lane.worker.submit(lane.destination.begin_agent)
 
     async def on_worker(self, domain: str, work: Callable[[], T]) -> T:
@@ -139,7 +142,7 @@ class Receiver:
 
         Raises what it raises.
         """
-        worker = self._lanes[domain].worker
+        worker = self._lane(domain).worker
         # RACE: the thread cannot be interrupted, so a caller that gives up does not end what was begun.
         return await asyncio.shield(asyncio.get_running_loop().run_in_executor(worker, work))
 
@@ -148,13 +151,22 @@ class Receiver:
 
         Production connects again by itself. Raises what `work` raises.
         """
-        lane = self._lanes[domain]
+        async with self.held(domain, "a rollback has begun there"):
+            return await self.on_worker(domain, work)
+
+    @contextlib.asynccontextmanager
+    async def held(self, domain: str, why: str) -> AsyncIterator[None]:
+        """Let no session have the domain during the block; one that runs is ended, and told `why`.
+
+        Raises RefusedError where the domain is not configured any more.
+        """
+        lane = self._lane(domain)
         ended: asyncio.Task[None] | None = None
         while True:
             # RACE: another session may have waited for the lock before us; it is ended as well, each once.
             if lane.holder is not None and lane.holder is not ended:
                 ended = lane.holder
-                self._end(lane, "a rollback has begun there")
+                self._end(lane, why)
             try:
                 async with asyncio.timeout(LOCK_SECONDS):
                     await lane.lock.acquire()
@@ -162,9 +174,29 @@ class Receiver:
                 continue
             break
         try:
-            return await self.on_worker(domain, work)
+            yield
         finally:
             lane.lock.release()
+
+    def place(self, domain: str, destination: Destination) -> None:
+        """Serve a domain from `destination` from now on; one that is served already is held meanwhile."""
+        lane = self._lanes.get(domain)
+        if lane is None:
+            self._lanes = {**self._lanes, domain: _new_lane(domain, destination)}
+        else:
+            lane.destination, lane.trouble = destination, ""
+
+    def remove(self, domain: str) -> ThreadPoolExecutor:
+        """Serve a domain no more, which is held meanwhile; returns its worker, for the caller to end."""
+        worker = self._lanes[domain].worker
+        self._lanes = {name: lane for name, lane in self._lanes.items() if name != domain}
+        return worker
+
+    def _lane(self, domain: str) -> _Lane:
+        lane = self._lanes.get(domain)
+        if lane is None:
+            raise unknown_domain(domain)
+        return lane
 
     def close(self) -> None:
         """End the workers; a transaction that runs is finished first."""
@@ -181,6 +213,9 @@ class Receiver:
         lane = self._admit(hello, peer_node_id)
         await self._supersede(lane)
         async with lane.lock:
+            # RACE: the configuration may have been reloaded while we waited.
+            if self._lanes.get(hello.domain) is not lane:
+                raise unknown_domain(hello.domain)
             task = lane.holder = asyncio.current_task()
             lane.ending = ""
             try:
@@ -195,7 +230,7 @@ class Receiver:
                 lane.holder = None
 
     async def _first_message(self, stream: ServerStream) -> m.Hello:
-        async with asyncio.timeout(self._silence):
+        async with asyncio.timeout(self.silence):
             message = await stream.receive()
         if not isinstance(message, m.Hello):
             raise PeerProtocolError("the peer did not open the stream with Hello")
@@ -224,9 +259,7 @@ class Receiver:
                 f"{node.term().counter}: another node was promoted since",
                 Reason.STALE_TERM,
             )
-        lane = self._lanes.get(hello.domain)
-        if lane is None:
-            raise unknown_domain(hello.domain)
+        lane = self._lane(hello.domain)
         node.observe_term(hello.term)
         return lane
 
@@ -241,7 +274,7 @@ class Receiver:
         lane.holder.cancel()
 
     async def _session(self, stream: ServerStream, hello: m.Hello, lane: _Lane) -> None:
-        await asyncio.to_thread(take_rules, lane.destination.store, hello, self._rules)
+        await asyncio.to_thread(take_rules, lane.destination.store, hello, self.rules)
         lane.heard = Heard(hello.node_id, hello.node_name, time.monotonic(), hello.head.seq)
         loop = asyncio.get_running_loop()
         welcome = await loop.run_in_executor(lane.worker, self._welcome, lane.destination, hello)
@@ -300,7 +333,7 @@ class Receiver:
         """Answer heartbeats at once, whatever the worker does, and queue the rest."""
         heard = lane.heard
         while True:
-            async with asyncio.timeout(self._silence):
+            async with asyncio.timeout(self.silence):
                 message = await stream.receive()
             heard.at = time.monotonic()
             if isinstance(message, m.Heartbeat):

@@ -96,6 +96,14 @@ class Sender:
         self._spoiled: Counter[bytes] = Counter()
         self._moved = asyncio.Condition()
         self._outcomes = Outcomes(stream.target, stream.domain, production.record)
+        self.ending = ""
+        """Why the stream is about to be cancelled while the agent goes on: it takes nothing new, who waits is told."""
+
+    def take_over(self, before: Sender) -> None:
+        """Go on where `before`, the same stream under an earlier configuration, has ended."""
+        self._outcomes = before._outcomes
+        self._brake.take_over(before._brake)
+        self._state.take_over(before._state)
 
     def view(self) -> StreamView:
         """Return what status shows of this stream."""
@@ -113,6 +121,9 @@ class Sender:
 
     def request(self, request: Request) -> None:
         """Queue a full synchronization; it runs between transactions, never beside one."""
+        if self.ending:
+            request.fail(SyncerError(self.ending))
+            return
         if not request.dry_run and self._state.pause().reason:
             request.fail(RefusedError(self._state.pause().reason))
             return
@@ -138,9 +149,9 @@ class Sender:
             self._running.cancel()
 
     async def wait_acknowledged(self, head: Head) -> None:
-        """Return once the target is durable at `head` or beyond it."""
+        """Return once the target is durable at `head` or beyond it, or the stream is ending."""
         async with self._moved:
-            await self._moved.wait_for(lambda: self._state.has_reached(head))
+            await self._moved.wait_for(lambda: self.ending or self._state.has_reached(head))
 
     def _root_changed(self) -> None:
         """The target says another thing about its root; its first word in a session changes nothing."""
@@ -166,9 +177,11 @@ class Sender:
                 await reconnecting(self._run_session, self._hurry, self.stream.retry_min, self.stream.retry_max)
         finally:
             self._outcomes.end_minute()
-            self._thread.shutdown(wait=False, cancel_futures=True)
             for request in self._state.requests:
-                request.fail(UnreachableError("the agent is stopping"))
+                request.fail(SyncerError(self.ending) if self.ending else UnreachableError("the agent is stopping"))
+            await self._announce()
+            # RACE: nothing of it may go on beside the stream that takes its place.
+            await asyncio.to_thread(self._thread.shutdown, wait=bool(self.ending), cancel_futures=True)
 
     async def _run_session(self) -> None:
         """Run one session to its end; returns (starting the backoff anew) where it had proven itself."""
@@ -190,14 +203,16 @@ class Sender:
             raise
 
     def _lost(self, failure: SyncerError) -> None:
-        refused = isinstance(failure, PeerRejectedError | PeerProtocolError)
+        # The target ended the session on purpose, to be connected to again: a rollback, or a new configuration there.
+        is_over = getattr(failure, "reason", None) is Reason.SUPERSEDED
+        refused = isinstance(failure, PeerRejectedError | PeerProtocolError) and not is_over
         if not self._state.progress.failures:
             log.warning("%s, domain %s: %s", self.stream.target, self.stream.domain, failure)
         self._state.progress = after_loss(
             self._state.progress, str(failure), refused=refused, malformed=isinstance(failure, PeerProtocolError)
         )
         # Who suspends a target may well switch it off: that is no news then.
-        if self._state.pause().cause is not Cause.PERSON:
+        if self._state.pause().cause is not Cause.PERSON and not is_over:
             self._outcomes.lost(failure, self._state.progress.failures, full=not self._state.progress.trusted)
         self._outcomes.decided(self._state.decision())
         while self._state.requests:
@@ -246,7 +261,7 @@ class Sender:
         """Say goodbye, briefly: the target may be gone."""
         try:
             async with asyncio.timeout(1.0):
-                await session.goodbye(Reason.SHUTTING_DOWN, "production's agent is stopping")
+                await session.goodbye(Reason.SHUTTING_DOWN, self.ending or "production's agent is stopping")
         except (TimeoutError, SyncerError) as error:
             log.debug("goodbye to %s was not heard: %s", self.stream.target, error)
 

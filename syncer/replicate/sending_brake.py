@@ -79,6 +79,11 @@ class SendingBrake:
         self._braking: Braking | None = None
         self._engaged = ""
 
+    def take_over(self, before: SendingBrake) -> None:
+        """Go on with what `before`, the same stream's brake under other settings, has added up and offered."""
+        self._marks, self._passed, self._engaged = before._marks, before._passed, before._engaged
+        self._offers = before._offers
+
     def trouble(self) -> str | None:
         """Say which mount came or went, "" where none did, None while the tree is scanned anew because of one."""
         shape = self._shape()

@@ -123,6 +123,8 @@ class StreamView(NamedTuple):
     """What the target cannot hold, as it said in the handshake."""
     service: str = ""
     """How the domain's services are there, and after ": " what is wrong; "" where it has not said."""
+    connected_since: float | None = None
+    """None while it is not connected."""
 
 
 def hello_of(stream: Stream, production: Production, head: Head, names: OwnerNames) -> m.Hello:

@@ -24,6 +24,7 @@ class Told:
         self.last_success = before.last_success if before else None
         self.last_full = before.last_full if before else None
         self.generation = 0
+        self.connected_at: float | None = None
         self.problems: tuple[Problem, ...] = ()
         self.kept_local: tuple[bytes, ...] = ()
         self.welcome: m.Welcome | None = None
@@ -31,6 +32,7 @@ class Told:
     def welcomed(self, welcome: m.Welcome) -> None:
         """Take in the target's first word in a session."""
         self.welcome = welcome
+        self.connected_at = time.time()
         self.problems = welcome.problems
         self.kept_local = welcome.kept_local
 
@@ -71,6 +73,16 @@ class StreamState:
         self._index = index
         self._brake = brake
         self._behind_since = 0.0
+
+    def take_over(self, before: StreamState) -> None:
+        """Remember what `before` knew of the same stream, and a person's word that has not done its work yet."""
+        known = before.progress
+        self.told = before.told
+        # Not what waits for a person: under other patterns that may be another plan, so the target is asked again.
+        self.progress = Progress(
+            cursor=known.cursor, approved=known.approved, approved_empty_seq=known.approved_empty_seq
+        )
+        self._behind_since = before._behind_since
 
     def facts(self) -> Facts:
         """Return what this node knows apart from the target."""
@@ -154,4 +166,5 @@ class StreamState:
             vitals.examined if vitals else 0,
             told.welcome.limits if told.welcome else (),
             vitals.service if vitals else "",
+            told.connected_at if self.progress.connected else None,
         )

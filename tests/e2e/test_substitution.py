@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -132,19 +133,29 @@ def test_a_change_arrives_rendered_and_equal_trees_send_nothing(pair: Pair) -> N
     assert came_home(pair)["both"] == b"old 10.0.1.10 new 10.0.2.10, 10.1.0.1 10.2.0.1"
 
 
-def test_other_rules_render_exactly_the_files_that_change(pair: Pair) -> None:
+def test_other_rules_and_sighup_render_exactly_the_files_that_change(pair: Pair) -> None:
     before = {name: (pair.failover.root / name).stat().st_ino for name in TREE}
-    pair.production.stop()
     pair.rules = RULES + MORE
     pair.production.write_configuration(pair.tables_of(pair.production))
-    pair.production.start()
+    os.kill(pair.production.pid, signal.SIGHUP)
     changed = pair.failover.root / "sub/deep/only.conf"
     wait_until(lambda: changed.read_bytes() == b"172.16.0.2", 20, "the new rule was applied")
     synchronized(pair)
     after = {name: (pair.failover.root / name).stat().st_ino for name in TREE}
     assert [name for name in TREE if before[name] != after[name]] == ["sub/deep/only.conf"]
+    assert pair.production.raised("config.reloaded")
     pair.stop()
     assert came_home(pair) == TREE
+
+
+def test_what_is_edited_on_failover_is_put_back_as_it_was_rendered(tmp_path: Path) -> None:
+    with paired(tmp_path, rules=RULES, domain='drift = "restore"\n', start=False) as pair:
+        fill(pair.production.root, TREE)
+        pair.start()
+        synchronized(pair)
+        edited = pair.failover.root / "nginx.conf"
+        edited.write_bytes(b"listen 10.0.1.10:1;\n")
+        wait_until(lambda: edited.read_bytes() == WANTED["nginx.conf"], 20, "the rendering was put back")
 
 
 def test_rules_of_failover_that_are_not_the_inverse_are_refused(tmp_path: Path) -> None:

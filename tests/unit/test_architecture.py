@@ -65,6 +65,8 @@ PURE = [
     "replicate.shape",
     "services.redaction",
     "services.lifecycle",
+    "config.changes",
+    "node.reload_plan",
     "apply.retention",
     "apply.rollback",
     "doctor.findings",

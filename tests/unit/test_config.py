@@ -21,6 +21,7 @@ from syncer.config import (
     warnings_of,
 )
 from syncer.config.check import check
+from syncer.config.loader import state_directory
 from syncer.config.schema import TABLES, known_keys
 from syncer.errors import ConfigurationError
 from syncer.model import Mode, Patterns
@@ -429,3 +430,28 @@ def test_importing_the_configuration_imports_nothing_heavy() -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "state"),
+    [
+        (NODE, "/var/lib/syncer"),
+        ('[node]\nstate = "/srv/s"\nnmae = 1\n', "/srv/s"),
+        ('[node]\nstate = "/srv/s"\n[domains.x]\npath = \n', "/srv/s"),
+        ('\ufeff[node]\nstate = "/srv/s"\n[domains.x]\n[[failover]\n', "/srv/s"),
+        # What stands below the error in the same table is not known, so nothing is.
+        ('[node]\nname = \nstate = "/srv/s"\n', None),
+        ('[domains.x]\npath = \n[node]\nstate = "/srv/s"\n', None),
+        ('[node]\nstate = "relative"\n', None),
+        ("[node]\nstate = 7\n", None),
+        ("node = 7\n", None),
+        ('[node]\nstate = "/srv/s"\n[domains.x]\npath = "unfinished', "/srv/s"),
+        (b"\xff\xfe", None),
+    ],
+)
+def test_where_the_agent_of_a_file_with_errors_is_found(tmp_path: Path, text: str | bytes, state: str | None) -> None:
+    assert state_directory(write(tmp_path, text)) == (Path(state) if state is not None else None)
+
+
+def test_no_file_leads_to_no_agent(tmp_path: Path) -> None:
+    assert state_directory(tmp_path / "none.toml") is None

@@ -232,3 +232,16 @@ def test_deviations_from_the_documented_shapes_are_found() -> None:
     assert sorted(deviations(documented, {"a": "1", "b": [{"c": "y"}, {}], "e": 1})) == [
         ".a is str, documented as int", ".b[].c is missing", ".d is missing", ".e is not documented"
     ]  # fmt: skip  # a table
+
+
+def test_a_file_that_is_not_in_force_is_shown() -> None:
+    assert "has errors" not in rendered(status())
+    document = status()
+    document["configuration"] |= {"error": "x.toml: one\nx.toml: two", "restart_needed": ["node.listen", "node.name"]}
+    lines = [line.strip() for line in rendered(document).splitlines()]
+    first = next(number for number, line in enumerate(lines) if "has errors and was not reloaded" in line)
+    assert lines[first + 1 : first + 4] == [
+        "x.toml: one",
+        "x.toml: two",
+        "restart the agent for node.listen, node.name to take effect",
+    ]

@@ -1,0 +1,114 @@
+"""Reloads the configuration of a running agent: reads it, checks it wholly, decides what changes, and does that."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from syncer.config import Settings, load, warnings_of
+from syncer.errors import ConfigurationError
+from syncer.node.reload_plan import Plan, plan
+
+if TYPE_CHECKING:
+    from syncer.node.agent import Node
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What became of the configuration file when it was last read; `at` is in Unix seconds."""
+
+    at: float
+    """When what is in force was read."""
+    error: str = ""
+    """Why what was read last is not in force, a line for each error; "" where it is."""
+    waiting: tuple[str, ...] = ()
+    """Keys of the file that need a restart of the agent to take effect."""
+
+
+class Reloading:
+    """Takes a changed configuration file over when it is told to; two orders at once are one."""
+
+    def __init__(self, node: Node, tell: Callable[[str], None]) -> None:
+        """Reload `node`; `tell` takes what systemd is to hear (sd_notify(3))."""
+        self._node = node
+        self._tell = tell
+        self._ordered = asyncio.Event()
+
+    def order(self) -> None:
+        """Have the file read again, now or once the agent serves; for a signal's callback on the event loop."""
+        self._ordered.set()
+
+    async def run(self) -> None:
+        """Do what is ordered; ends only by cancellation, and then never half-way through a reload."""
+        while True:
+            await self._ordered.wait()
+            # RACE: cleared before the file is read, so that what is written later is read again.
+            self._ordered.clear()
+            self._tell(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+            found = await asyncio.to_thread(_read, self._node.settings.source)
+            if isinstance(found, ConfigurationError):
+                self._refuse(found)
+            else:
+                await self._whole(plan(self._node.settings, found))
+            self._tell("READY=1")
+            # What was replaced lies in cycles and holds descriptors; what an idle agent allocates would not bring the
+            # collector for hours. It takes milliseconds, since what was there at the start is frozen.
+            gc.collect()
+
+    def _refuse(self, error: ConfigurationError) -> None:
+        self._node.loaded.error = "\n".join(error.errors)
+        for line in error.errors:
+            log.error("the configuration was not reloaded: %s", line)
+        self._node.events.record("config.refused", error="; ".join(error.errors))
+
+    async def _whole(self, chosen: Plan) -> None:
+        doing = asyncio.create_task(self._do(chosen))
+        try:
+            await asyncio.shield(doing)
+        except asyncio.CancelledError:
+            # What is built half-way could not be closed. A service's reload must not hold up the end of the agent.
+            if self._node.failover is not None:
+                self._node.failover.end_commands()
+            await asyncio.wait({doing})
+            failure = doing.exception()
+            if failure is not None:
+                log.error("the agent ends with its configuration half reloaded: %s", failure)  # noqa: TRY400
+            raise
+
+    async def _do(self, chosen: Plan) -> None:
+        node = self._node
+        if node.production is not None:
+            await node.production.reload(chosen)
+        if node.failover is not None:
+            await node.failover.reload(chosen)
+        node.settings = chosen.settings
+        node.loaded = Loaded(time.time(), waiting=chosen.waiting)
+        what = ", ".join(chosen.changed)
+        log.info("the configuration was reloaded: %s", f"{what} changed" if what else "nothing changed")
+        if chosen.waiting:
+            log.warning("%s", restart_sentence(chosen.waiting))
+        node.events.record("config.reloaded", changed=what, restart_needed=", ".join(chosen.waiting))
+
+
+def restart_sentence(waiting: tuple[str, ...]) -> str:
+    """Say which keys wait for a restart of the agent, and what to do."""
+    return f"restart the agent for {', '.join(waiting)} to take effect"
+
+
+def _read(file: Path) -> Settings | ConfigurationError:
+    """Read the file, log what it leaves to worry about; blocking."""
+    try:
+        settings = load(file)
+    except ConfigurationError as error:
+        return error
+    for warning in warnings_of(settings):
+        log.warning("%s", warning)
+    return settings

@@ -1,0 +1,428 @@
+"""Real agents whose configuration changes under them: SIGHUP takes over what can change, and disturbs nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from syncer.admin.client import agent_answers
+from syncer.demo.node import environment
+from tests.documented import deviations, examples
+from tests.e2e.harness import DOMAIN, RETRY, TARGET, Node, Pair, free_port, paired, wait_until
+
+SECONDS = 20.0
+OTHER = "other"
+
+
+def reload(node: Node) -> None:
+    os.kill(node.pid, signal.SIGHUP)
+
+
+def reloaded(node: Node, count: int = 1) -> list[dict[str, Any]]:
+    """Return the events of the reloads that were done, once there are so many."""
+    wait_until(lambda: len(node.raised("config.reloaded")) >= count, SECONDS, f"{node.name} had reloaded")
+    return node.raised("config.reloaded")
+
+
+def refusals(node: Node) -> int:
+    return node.log.read_text("utf-8").count("the configuration was not reloaded:")
+
+
+def edit(node: Node, before: str, after: str) -> None:
+    text = node.config.read_text("utf-8")
+    assert before in text, text
+    node.config.write_text(text.replace(before, after), "utf-8")
+
+
+def other_root(node: Node) -> Path:
+    return node.folder / "other"
+
+
+def add_domain(pair: Pair) -> None:
+    """Give both nodes a second domain, with its root."""
+    for node in (pair.production, pair.failover):
+        other_root(node).mkdir(exist_ok=True)
+        with node.config.open("a", encoding="utf-8") as writer:
+            writer.write(f'\n[domains.{OTHER}]\npath = "{other_root(node)}"\n')
+
+
+def begin(node: Node, *arguments: str) -> subprocess.Popen[bytes]:
+    """Start a command of syncer on a node, and do not wait for it."""
+    line = [sys.executable, "-m", "syncer", "--config", str(node.config), *arguments]
+    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment())
+
+
+def is_blocked(pid: int, signum: signal.Signals) -> bool:
+    """Tell whether a process holds a signal back (proc_pid_status(5))."""
+    lines = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
+    return bool(int(lines["SigBlk"], 16) >> (signum - 1) & 1)
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[Pair]:
+    with paired(tmp_path, target='timeout = "5s"\n') as found:
+        (found.production.root / "a").write_text("1", "utf-8")
+        found.wait_equal()
+        yield found
+
+
+def test_a_changed_pattern_takes_effect_and_what_changes_meanwhile_arrives(pair: Pair) -> None:
+    production = pair.production
+    (production.root / "b.skip").write_text("1", "utf-8")
+    pair.wait_equal()
+    edit(production, f"[domains.{DOMAIN}]\n", f'[domains.{DOMAIN}]\nexclude = ["*.skip"]\n')
+    reload(production)
+    for number in range(50):
+        (production.root / f"n{number}").write_text(str(number), "utf-8")
+    (production.root / "b.skip").write_text("2", "utf-8")
+    (production.root / "c.skip").write_text("1", "utf-8")
+    [event] = reloaded(production)
+    assert (event["changed"], event["restart_needed"]) == (f"domains.{DOMAIN}.exclude", "")
+    production.cli("wait", "--synced")
+    assert {path.name for path in pair.failover.root.iterdir()} == {"a", "b.skip", *(f"n{n}" for n in range(50))}
+    assert (pair.failover.root / "b.skip").read_text("utf-8") == "1"
+
+
+def test_a_file_with_errors_changes_nothing_and_is_shown_until_a_good_one_was_read(pair: Pair) -> None:
+    production = pair.production
+    good = production.config.read_text("utf-8")
+    since = production.stream()["connected_since"]
+    loaded = production.status()["configuration"]
+    assert loaded["error"] == ""
+    production.config.write_text(f"{good}\n[domains.{OTHER}]\npath = 7\nsettel = 1\n[[failover]\n", "utf-8")
+    reload(production)
+    wait_until(lambda: refusals(production) == 1, SECONDS, "the file was refused")
+    production.config.write_text(f"{good}\n[domains.{OTHER}]\npath = 7\nsettel = 1\n", "utf-8")
+    reload(production)
+    # Every error is a line of the log.
+    wait_until(lambda: refusals(production) == 3, SECONDS, "the file was refused again")
+    # The agent goes on, so its status can be seen.
+    done = production.cli("status", "--json", check=0)
+    status = json.loads(done.stdout)
+    assert deviations(examples()["status"], status) == []
+    assert len(status["configuration"]["error"].splitlines()) == 2
+    assert status["configuration"]["loaded_at"] == loaded["loaded_at"]
+    assert "settel" in done.stderr
+    shown = production.cli("status").stdout
+    assert "has errors and was not reloaded" in shown
+    (production.root / "later").write_text("1", "utf-8")
+    pair.wait_equal()
+    production.config.write_text(good, "utf-8")
+    reload(production)
+    [event] = reloaded(production)
+    assert (event["changed"], event["restart_needed"]) == ("", "")
+    found = production.status()
+    assert found["configuration"]["error"] == ""
+    assert found["configuration"]["loaded_at"] > loaded["loaded_at"]
+    assert production.stream()["connected_since"] == since
+    syntax, keys = (item["error"] for item in production.raised("config.refused"))
+    assert "is not TOML" in syntax
+    assert f"domains.{OTHER}.path" in keys
+    assert f"domains.{OTHER}.settel" in keys
+
+
+def test_status_of_a_file_with_errors_and_no_agent_says_the_errors(pair: Pair) -> None:
+    pair.production.stop()
+    with pair.production.config.open("a", encoding="utf-8") as writer:
+        writer.write("\n[domains.x]\n")
+    assert "domains.x.path" in pair.production.cli("status", check=2).stderr
+
+
+def test_a_new_domain_begins_and_a_removed_one_ends_without_a_word_to_the_others(pair: Pair) -> None:
+    production, failover = pair.production, pair.failover
+    before = production.config.read_text("utf-8")
+    since = production.stream()["connected_since"]
+    add_domain(pair)
+    (other_root(production) / "x").write_text("1", "utf-8")
+    reload(failover)
+    reloaded(failover)
+    reload(production)
+    [event] = reloaded(production)
+    assert event["changed"] == f"domains.{OTHER}, failover[{TARGET}].domains"
+    production.cli("wait", "--synced")
+    assert (other_root(failover) / "x").read_text("utf-8") == "1"
+    (other_root(production) / "y").write_text("2", "utf-8")
+    production.cli("wait", "--synced")
+    assert (other_root(failover) / "y").read_text("utf-8") == "2"
+    assert [domain["name"] for domain in failover.status()["domains"]] == [DOMAIN, OTHER]
+    production.config.write_text(before, "utf-8")
+    reload(production)
+    reloaded(production, 2)
+    (other_root(production) / "z").write_text("3", "utf-8")
+    (production.root / "z").write_text("3", "utf-8")
+    pair.wait_equal()
+    assert not (other_root(failover) / "z").exists()
+    assert [domain["name"] for domain in production.status()["targets"][0]["domains"]] == [DOMAIN]
+    assert production.stream()["connected_since"] == since
+    # It comes back where it left off.
+    add_domain(pair) if OTHER not in production.config.read_text("utf-8") else None
+    reload(production)
+    reloaded(production, 3)
+    production.cli("wait", "--synced")
+    assert (other_root(failover) / "z").read_text("utf-8") == "3"
+
+
+def test_a_removed_target_ends_and_is_remembered_until_it_is_forgotten(pair: Pair) -> None:
+    production = pair.production
+    text = production.config.read_text("utf-8")
+    head, _, _ = text.partition("\n[[failover]]")
+    production.config.write_text(head, "utf-8")
+    reload(production)
+    [event] = reloaded(production)
+    assert event["changed"] == f"failover[{TARGET}]"
+    status = production.status()
+    assert status["targets"] == []
+    assert [peer["name"] for peer in status["peers"]] == [TARGET]
+    (production.root / "unsent").write_text("1", "utf-8")
+    production.cli("wait", "--synced")
+    assert not (pair.failover.root / "unsent").exists()
+    production.config.write_text(text, "utf-8")
+    reload(production)
+    reloaded(production, 2)
+    production.cli("wait", "--synced")
+    assert pair.differences() == []
+    # A stream that resumes where it was, not a full synchronization: pin and cursor were kept.
+    assert all(item["kind"] == "partial" for item in production.raised("sync")[1:])
+    production.config.write_text(head, "utf-8")
+    reload(production)
+    reloaded(production, 3)
+    production.cli("target", "forget", TARGET, "--yes")
+    assert production.status()["peers"] == []
+
+
+def test_one_target_changes_and_the_other_one_is_left_alone(tmp_path: Path) -> None:
+    with paired(tmp_path) as pair:
+        production = pair.production
+        second = Node(tmp_path / "second", "dr-b", "failover", free_port())
+        second.init(f'[domains.{DOMAIN}]\npath = "{second.root}"\n')
+        second.start()
+        try:
+            with production.config.open("a", encoding="utf-8") as writer:
+                writer.write(f'\n[[failover]]\nname = "dr-b"\naddress = "{second.address}"\n{RETRY}')
+            reload(production)
+            reloaded(production)
+            production.cli("join", second.address, "-", stdin=second.json("invite")["token"])
+            (production.root / "a").write_text("1", "utf-8")
+            production.cli("wait", "--synced")
+            since = {name: production.stream(name)["connected_since"] for name in (TARGET, "dr-b")}
+            full = production.stream()["last_full"]
+            edit(production, 'name = "dr-b"\n', 'name = "dr-b"\ntimeout = "3s"\n')
+            reload(production)
+            assert reloaded(production, 2)[-1]["changed"] == "failover[dr-b].timeout"
+            (production.root / "b").write_text("1", "utf-8")
+            production.cli("wait", "--synced")
+            assert (second.root / "b").exists()
+            assert pair.differences() == []
+            assert production.stream()["connected_since"] == since[TARGET]
+            assert production.stream("dr-b")["connected_since"] > since["dr-b"]
+            assert production.stream()["last_full"] == full
+        finally:
+            second.end()
+
+
+def test_what_needs_a_restart_is_named_and_the_rest_is_applied(pair: Pair) -> None:
+    production = pair.production
+    listen = production.status()["listen"]
+    edit(production, f'listen = "{production.address}"', f'listen = "127.0.0.1:{free_port()}"')
+    edit(production, f"[domains.{DOMAIN}]\n", f'[domains.{DOMAIN}]\nsettle = "1ms"\n')
+    since = production.stream()["connected_since"]
+    reload(production)
+    [event] = reloaded(production)
+    assert (event["changed"], event["restart_needed"]) == (f"domains.{DOMAIN}.settle", "node.listen")
+    assert "restart the agent for node.listen to take effect" in production.log.read_text("utf-8")
+    status = production.status()
+    assert (status["listen"], status["configuration"]["restart_needed"]) == (listen, ["node.listen"])
+    assert "restart the agent for node.listen to take effect" in production.cli("status").stdout
+    (production.root / "later").write_text("1", "utf-8")
+    pair.wait_equal()
+    assert production.stream()["connected_since"] == since
+    production.stop()
+    production.start()
+    assert production.status()["configuration"]["restart_needed"] == []
+    assert production.status()["listen"] != listen
+
+
+def test_a_check_that_is_added_on_failover_refuses_and_one_that_is_corrected_lets_pass(pair: Pair) -> None:
+    production, failover = pair.production, pair.failover
+    add_domain(pair)
+    for node in (failover, production):
+        reload(node)
+        reloaded(node)
+    production.cli("wait", "--synced")
+    since = production.stream(domain=OTHER)["connected_since"]
+    edit(failover, f"[domains.{DOMAIN}]\n", f'[domains.{DOMAIN}]\ncheck = ["false"]\n')
+    reload(failover)
+    assert reloaded(failover, 2)[-1]["changed"] == f"domains.{DOMAIN}.check"
+    (production.root / "refused").write_text("1", "utf-8")
+    pair.wait_for(lambda stream: "the check of domain" in stream["reason"], "the check had refused it")
+    assert not (failover.root / "refused").exists()
+    # That a session ended for a new configuration is no failure, nor is the domain suspended because of it.
+    reasons = [event["reason"] for event in production.raised("target.suspended")]
+    assert all("the check of domain" in reason for reason in reasons)
+    errors = [event["error"] for event in production.raised("sync") if not event["success"]]
+    assert all("the check of domain" in error for error in errors)
+    edit(failover, 'check = ["false"]', 'check = ["true"]')
+    reload(failover)
+    reloaded(failover, 3)
+    (production.root / "corrected").write_text("1", "utf-8")
+    pair.wait_equal()
+    assert production.stream(domain=OTHER)["connected_since"] == since
+
+
+def test_two_domains_of_failover_exchange_their_roots(pair: Pair) -> None:
+    failover, production = pair.failover, pair.production
+    add_domain(pair)
+    (other_root(production) / "x").write_text("1", "utf-8")
+    for node in (failover, production):
+        reload(node)
+        reloaded(node)
+    production.cli("wait", "--synced")
+    text = failover.config.read_text("utf-8")
+    one, other = f'path = "{failover.root}"', f'path = "{other_root(failover)}"'
+    failover.config.write_text(text.replace(one, "@").replace(other, one).replace("@", other), "utf-8")
+    reload(failover)
+    reloaded(failover, 2)
+    # Other files stand there than were applied: that waits for a person, and nothing of it is lost by then.
+    pair.wait_for(lambda stream: stream["state"] == "suspended", "the exchange waited for a person")
+    assert (failover.root / "a").exists()
+    assert (other_root(failover) / "x").exists()
+
+
+def test_what_a_person_said_survives(pair: Pair) -> None:
+    production = pair.production
+    production.cli("suspend", TARGET, "--reason", "disks are changed")
+    edit(production, 'timeout = "5s"', 'timeout = "4s"')
+    reload(production)
+    reloaded(production)
+    (production.root / "later").write_text("1", "utf-8")
+    assert production.stream()["suspension"]["reason"] == "disks are changed"
+    assert production.stream()["state"] == "suspended"
+    assert len(production.raised("target.suspended")) == 1
+    production.cli("resume", TARGET)
+    pair.wait_equal()
+    wait_until(lambda: production.raised("target.resumed"), SECONDS, "it was told that it goes on")
+
+
+def test_a_hold_lasts_through_a_reload_of_its_domain(pair: Pair) -> None:
+    production = pair.production
+    go = production.folder / "go"
+    script = f"echo 1 > {production.root}/one; while [ ! -e {go} ]; do sleep 0.02; done; echo 2 > {production.root}/two"
+    held = begin(production, "hold", DOMAIN, "--", "sh", "-c", script)
+    wait_until((production.root / "one").exists, SECONDS, "the command ran")
+    edit(production, f"[domains.{DOMAIN}]\n", f'[domains.{DOMAIN}]\nexclude = ["*.skip"]\n')
+    reload(production)
+    reloaded(production)
+    [hold] = next(item for item in production.status()["domains"] if item["name"] == DOMAIN)["holds"]
+    assert hold["state"] == "active"
+    assert not (pair.failover.root / "one").exists()
+    go.touch()
+    said, _ = held.communicate(timeout=SECONDS)
+    assert held.returncode == 0, said
+    pair.wait_equal()
+    assert (pair.failover.root / "two").exists()
+
+
+def test_a_storm_of_signals_is_survived_without_loss_or_leak(pair: Pair) -> None:
+    production, failover = pair.production, pair.failover
+    text = {node: node.config.read_text("utf-8") for node in (production, failover)}
+    descriptors: list[int] = []
+    for number in range(40):
+        for node in (production, failover):
+            exclude = f'exclude = ["*.{number}"]\n' if number % 2 else ""
+            node.config.write_text(
+                text[node].replace(f"[domains.{DOMAIN}]\n", f"[domains.{DOMAIN}]\n{exclude}"), "utf-8"
+            )
+            for _ in range(3):
+                reload(node)
+        (production.root / f"f{number}").write_text(str(number), "utf-8")
+        if number % 10 == 9:
+            count = len(production.raised("config.reloaded"))
+            reload(production)
+            reloaded(production, count + 1)
+            descriptors.append(len(os.listdir(f"/proc/{production.pid}/fd")))
+    for node in (production, failover):
+        node.config.write_text(text[node], "utf-8")
+        reload(node)
+    pair.wait_equal()
+    for node in (production, failover):
+        assert not node.status()["configuration"]["error"]
+        assert "Traceback" not in node.log.read_text("utf-8")
+    assert max(descriptors) - descriptors[0] < 10, descriptors
+    # Also while it ends.
+    pid = production.pid
+    os.kill(pid, signal.SIGTERM)
+    with contextlib.suppress(ProcessLookupError):
+        for _ in range(20):
+            os.kill(pid, signal.SIGHUP)
+    assert production.stop() == 0
+
+
+def test_a_signal_while_the_agent_starts_is_kept(pair: Pair) -> None:
+    production = pair.production
+    production.stop()
+    process = begin(production, "agent")
+    try:
+        wait_until(lambda: is_blocked(process.pid, signal.SIGHUP), SECONDS, "the agent held signals back")
+        process.send_signal(signal.SIGHUP)
+        wait_until(lambda: agent_answers(production.state), SECONDS, "the agent served")
+        reloaded(production)
+        (production.root / "later").write_text("1", "utf-8")
+        pair.wait_equal()
+    finally:
+        process.terminate()
+        process.communicate(timeout=SECONDS)
+
+
+def test_a_full_synchronization_under_way_ends_with_a_clear_message(pair: Pair) -> None:
+    production = pair.production
+    pair.failover.pause()
+    edit(production, 'timeout = "5s"', 'timeout = "60s"')
+    reload(production)
+    pair.failover.resume()
+    reloaded(production)
+    production.cli("wait", "--synced")
+    pair.failover.pause()
+    snapshot = begin(production, "snapshot", TARGET)
+    try:
+        pair.wait_for(lambda stream: stream["state"] == "full", "it was under way")
+        edit(production, 'timeout = "60s"', 'timeout = "61s"')
+        reload(production)
+        reloaded(production, 2)
+    finally:
+        pair.failover.resume()
+    said, _ = snapshot.communicate(timeout=60)
+    assert snapshot.returncode == 1
+    assert b"restarted with a new configuration" in said
+    pair.wait_equal()
+
+
+def test_systemd_hears_when_a_reload_begins_and_ends(pair: Pair) -> None:
+    production = pair.production
+    production.stop()
+    address = production.folder / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
+        heard.bind(str(address))
+        heard.settimeout(SECONDS)
+        production.start(environ={"NOTIFY_SOCKET": str(address)})
+        assert heard.recv(4096) == b"READY=1"
+        reload(production)
+        begun = heard.recv(4096).decode().splitlines()
+        assert begun[0] == "RELOADING=1"
+        assert 0 < int(begun[1].removeprefix("MONOTONIC_USEC=")) <= time.monotonic_ns() // 1000
+        assert heard.recv(4096) == b"READY=1"
+        production.config.write_text("[", "utf-8")
+        reload(production)
+        assert heard.recv(4096).startswith(b"RELOADING=1")
+        # What was in force goes on: that is ready, too.
+        assert heard.recv(4096) == b"READY=1"
