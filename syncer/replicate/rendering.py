@@ -43,6 +43,7 @@ class Rendering:
         self._known = known
         self._cache = cache
         self._lock = threading.Lock()
+        self._at_work: dict[bytes, threading.Lock] = {}
         self._has_news = False
 
     def of(self, asked: Sequence[Asked], source: ContentSource) -> list[Rendered | Flaw]:
@@ -60,8 +61,10 @@ class Rendering:
 
     def _of(self, mapping: Mapping, entries: dict[bytes, Entry], source: ContentSource) -> dict[bytes, Rendered | Flaw]:
         key = mapping_key(mapping)
-        # RACE: two targets that share the rules would both render; the second one finds what the first made.
         with self._lock:
+            at_work = self._at_work.setdefault(key, threading.Lock())
+        # RACE: two targets that share the rules would both render; the second one finds what the first made.
+        with at_work:
             found: dict[bytes, Rendered | Flaw] = {**self._known.find(key, entries)}
             made: dict[bytes, Rendered] = {}
             for digest, entry in entries.items():

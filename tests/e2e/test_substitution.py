@@ -148,6 +148,16 @@ def test_other_rules_and_sighup_render_exactly_the_files_that_change(pair: Pair)
     assert came_home(pair) == TREE
 
 
+def test_without_rules_failover_gets_productions_own_bytes(pair: Pair) -> None:
+    pair.rules = ""
+    pair.production.write_configuration(pair.tables_of(pair.production))
+    os.kill(pair.production.pid, signal.SIGHUP)
+    pair.wait_equal()
+    synchronized(pair)
+    pair.stop()
+    assert came_home(pair) == TREE
+
+
 def test_what_is_edited_on_failover_is_put_back_as_it_was_rendered(tmp_path: Path) -> None:
     with paired(tmp_path, rules=RULES, domain='drift = "restore"\n', start=False) as pair:
         fill(pair.production.root, TREE)
