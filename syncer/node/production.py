@@ -18,6 +18,9 @@ from syncer.capture.watch import Watcher
 from syncer.config import DomainSettings, FailoverSettings, Settings
 from syncer.errors import CommandFailure, PeerRejectedError, Reason
 from syncer.index.store import IndexStore
+from syncer.leftovers.on_production import Sent
+from syncer.leftovers.own_addresses import own_addresses
+from syncer.leftovers.watch import LeftoverWatch
 from syncer.model import Head, RecordEvent, RootShape, Term
 from syncer.node.capture_events import CaptureEvents
 from syncer.node.pauses import Pauses
@@ -88,6 +91,7 @@ class ProductionSide:
         self._capture_events = {domain.name: CaptureEvents(domain.name, record) for domain in settings.domains}
         self._cache = ContentCache(CONTENT_CACHE_BYTES)
         self._renderings: dict[str, Rendering] = {}
+        self.leftovers = LeftoverWatch(self.index, own_addresses, record)
         self.capturers = {domain.name: self._capturer(domain, on_failure) for domain in settings.domains}
         domains = {domain.name: domain for domain in settings.domains}
         domains_of = {target.name: target.domains for target in settings.failover}
@@ -117,6 +121,7 @@ class ProductionSide:
         for capturer in self.capturers.values():
             capturer.stop()
         self._watcher.close()
+        self.leftovers.close()
         self.index.close()
 
     async def flush(self) -> None:
@@ -154,6 +159,16 @@ class ProductionSide:
             age = max(time.time() - oldest, 0.0) if oldest is not None else 0.0
             return Exposure(snapshot.count_since(since), snapshot.bytes_since(since), age)
 
+    def addresses(self) -> tuple[str, ...]:
+        """Return by what this node is reached."""
+        return own_addresses()
+
+    def sent(self, stream: Stream) -> Sent:
+        """Return what of a stream is searched for what still stands on its target."""
+        root = next(found.path for found in self._settings.domains if found.name == stream.domain)
+        kept = self.senders[stream.target, stream.domain].view().kept_local
+        return Sent(stream.domain, root, stream.rules, frozenset(kept))
+
     def term(self) -> Term:
         """Return this node's term."""
         return read_term(self._store)
@@ -182,6 +197,8 @@ class ProductionSide:
 
     def succeeded(self, stream: Stream, ack: Ack, *, full: bool) -> None:
         """Record an acknowledgement, at most every RECORD_EVERY seconds for each stream."""
+        if full:
+            self.leftovers.after_full(stream.target, self.sent(stream))
         now = time.monotonic()
         key = (stream.target, stream.domain)
         if not full and now - self._recorded.get(key, 0.0) < RECORD_EVERY:

@@ -19,7 +19,7 @@ LEVELS = [
     ["config", "files", "state"],
     ["capture", "index", "apply", "trust", "events"],
     ["replicate", "services"],
-    ["procedures", "status", "drift"],
+    ["procedures", "status", "drift", "leftovers"],
     # admin sits beside node, demo beside cli: both drive a whole node.
     ["node", "admin"],
     ["cli", "demo", "__main__"],
@@ -78,6 +78,14 @@ PURE = [
     "substitution.chains",
     "substitution.rules",
     "substitution.rewrite",
+    "substitution.finder",
+    "substitution.attribution",
+    "substitution.preview",
+    "leftovers.needles",
+    "leftovers.certificates",
+    "leftovers.search",
+    "leftovers.report",
+    "leftovers.findings",
 ]
 IMPURE = {"os", "time", "grpc", "sqlite3", "socket", "subprocess", "threading", "asyncio"}
 
