@@ -27,10 +27,13 @@ def read_whole(path: bytes) -> bytes:
     try:
         # Never waits for whoever would write into a FIFO.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
+        try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise PreviewError("is no file: only the bytes of files are substituted")
-            data = file.read(LARGEST + 1)
+            with open(descriptor, "rb", closefd=False) as file:
+                data = file.read(LARGEST + 1)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise PreviewError(f"cannot be read: {error.strerror}") from error
     if len(data) > LARGEST:

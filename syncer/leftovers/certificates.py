@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 LARGEST_BLOCK = 256 * 1024
-"""Bytes; what opens a block and does not end it within so many is none."""
+"""Bytes that are held; of what opens a larger block, or one without end, the inside comes in parts."""
 
 _BEGIN = re.compile(rb"-----BEGIN [A-Z0-9 ]{1,64}-----")
-_END = re.compile(rb"-----END [^\r\n-]{0,64}-{0,5}")
+# As `substitution/scanner.py` has it, but decided only when the byte behind it is there.
+_END = re.compile(rb"-----END [^\r\n-]{0,64}+(?:-{5}|-{0,4}+(?=[^-]))")
+_END_OF_ALL = re.compile(rb"-----END [^\r\n-]{0,64}+-{0,5}")
 _LONGEST_MARKER = 96
 
 
@@ -22,8 +24,9 @@ class Block(NamedTuple):
     label: str
     """"CERTIFICATE", "PRIVATE KEY", …"""
     inside: bytes
-    """What lies between its first and its last line."""
+    """What lies between its first and its last line, or a part of that."""
     whole: bytes
+    """All of it; empty where it came in parts."""
 
 
 class Blocks:
@@ -32,22 +35,38 @@ class Blocks:
     def __init__(self) -> None:
         self._held = b""
         self._line = 1
+        self._open = ""
+        """The label of a block of which a part was told."""
 
     def feed(self, piece: bytes) -> Iterator[Block]:
         """Take a piece; yield the blocks that end in it."""
-        text = self._held + piece
+        return self._read(self._held + piece, final=False)
+
+    def finish(self) -> Iterator[Block]:
+        """Yield what was opened and never ended: the rewriting leaves all that follows alone."""
+        return self._read(self._held, final=True)
+
+    def _read(self, text: bytes, *, final: bool) -> Iterator[Block]:
         at = 0
-        while (begin := _BEGIN.search(text, at)) is not None:
-            end = _END.search(text, begin.end())
-            if end is None:
+        while True:
+            begin = None if self._open else _BEGIN.search(text, at)
+            if begin is None and not self._open:
+                keep = max(at, len(text) - _LONGEST_MARKER)
                 break
-            line = self._line + text.count(b"\n", 0, begin.start())
-            label = begin[0][len(b"-----BEGIN ") : -5].decode("ascii")
-            yield Block(line, label, text[begin.end() : end.start()], text[begin.start() : end.end()])
-            at = end.end()
-        keep = begin.start() if begin is not None else max(at, len(text) - _LONGEST_MARKER)
-        if len(text) - keep > LARGEST_BLOCK:
-            keep = len(text) - _LONGEST_MARKER
+            first, start = (at, at) if begin is None else (begin.start(), begin.end())
+            label = self._open if begin is None else begin[0][len(b"-----BEGIN ") : -5].decode("ascii")
+            line = self._line + text.count(b"\n", 0, first)
+            end = (_END_OF_ALL if final else _END).search(text, start)
+            if end is not None:
+                yield Block(line, label, text[start : end.start()], text[first : end.end()] if begin else b"")
+                self._open, at = "", end.end()
+                continue
+            keep = first
+            if final or len(text) - first > LARGEST_BLOCK:
+                keep = len(text) if final else text.rfind(b"\n", start) + 1 or len(text)
+                yield Block(line, label, text[start:keep], b"")
+                self._open = label
+            break
         self._line += text.count(b"\n", 0, keep)
         self._held = text[keep:]
 

@@ -15,7 +15,7 @@ UNREAD_LISTED = 100
 
 _LEFT_ALONE = {
     "binary": "the file is binary, which is left alone",
-    "certificate": "it stands in a certificate or key, which is left alone",
+    "certificate": "it stands in what begins as a certificate or key, which is left alone",
     "name": "it is the name of a file, and names are not substituted",
     "link": "it is where a link leads, and that is not substituted",
 }

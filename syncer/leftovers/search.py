@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from syncer.leftovers.certificates import Blocks, names_in
+from syncer.leftovers.certificates import Block, Blocks, names_in
 from syncer.leftovers.needles import Needles
 from syncer.substitution.finder import Finder, Found
 from syncer.substitution.mapping import Mapping
@@ -79,10 +79,11 @@ class _Search:
         if self._renderer is not None:
             yield from self._seen(self._renderer.finish()[0])
         yield from self._standing(self._finder.finish())
+        yield from self._enclosed(self._blocks.finish())
 
     def _seen(self, ready: bytes) -> Iterator[Hit]:
         yield from self._standing(self._finder.feed(ready))
-        yield from self._enclosed(ready)
+        yield from self._enclosed(self._blocks.feed(ready))
         self._size += len(ready)
         # What was made long ago cannot be found any more: a file full of addresses must not fill the memory.
         while self._made and self._made[0][1] <= self._size - UNDECIDED:
@@ -99,8 +100,8 @@ class _Search:
             if not (self._made and self._made[0][0] <= item.offset):
                 yield Hit(item.line, item.text, item.address, "text" if item.line else "binary")
 
-    def _enclosed(self, piece: bytes) -> Iterator[Hit]:
-        for block in self._blocks.feed(piece):
+    def _enclosed(self, blocks: Iterable[Block]) -> Iterator[Hit]:
+        for block in blocks:
             finder = self._needles.finder()
             for item in (*finder.feed(block.inside), *finder.finish()):
                 yield Hit(block.line + max(item.line - 1, 0), item.text, item.address, "certificate")
