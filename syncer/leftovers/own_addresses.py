@@ -34,7 +34,7 @@ def own_addresses() -> tuple[str, ...]:
     """Return the addresses of the interfaces, without loopback and link-local ones, and the host name.
 
     A host name of letters alone is left out: it would be found in texts that do not mean it. Where the kernel does
-    not tell the addresses, that is logged, and there are none.
+    not tell the addresses, that is logged, and there are none. A machine with more than MOST is searched for these.
     """
     found = {str(address) for address in _asked_of_the_kernel()}
     name = socket.gethostname()

@@ -12,6 +12,8 @@ from syncer.substitution.rule import Rule
 LISTED = 10_000
 """Places that one report carries; the total is always told."""
 UNREAD_LISTED = 100
+SUGGESTED = 100
+"""Rules that one report suggests."""
 
 _LEFT_ALONE = {
     "binary": "the file is binary, which is left alone",
@@ -27,8 +29,8 @@ class Leftover(NamedTuple):
     place: Place
     hit: Hit
     why: str
-    missing: Rule | None
-    """The rule that would replace it; its target is "" where a person must choose it."""
+    is_unnamed: bool
+    """No rule names it anywhere: one is missing."""
 
 
 class Report:
@@ -45,7 +47,7 @@ class Report:
         self.unread: list[tuple[Place, str]] = []
         self.unread_total = 0
         self._attribution = attribution
-        self._missing: dict[str, Rule | None] = {}
+        self._unnamed: set[str] = set()
 
     def add(self, place: Place, hit: Hit, why: str = "") -> None:
         """Add what stands at `place`; `why` "" finds the reason among the rules."""
@@ -53,8 +55,8 @@ class Report:
         self.addresses.add(hit.address.lower())
         self.files.add((place.domain, place.path))
         if len(self.found) < LISTED:
-            found, missing = (why, None) if why else self._reason(place, hit)
-            self.found.append(Leftover(place, hit, found, missing))
+            found, is_unnamed = (why, False) if why else self._reason(place, hit)
+            self.found.append(Leftover(place, hit, found, is_unnamed))
 
     def add_unread(self, place: Place, why: str) -> None:
         """Add a file of which nobody knows what stands in it."""
@@ -63,25 +65,22 @@ class Report:
             self.unread.append((place, why))
 
     def missing(self) -> list[Rule]:
-        """Return the rules that would replace what no rule names."""
-        return [rule for _, rule in sorted(self._missing.items()) if rule is not None]
+        """Return the rules that would replace what no rule names, SUGGESTED at most; proving them takes a while."""
+        rules = self._attribution.rules
+        found = (suggestion(rules, address) for address in sorted(self._unnamed)[:SUGGESTED])
+        return [rule for rule in found if rule is not None]
 
-    def _reason(self, place: Place, hit: Hit) -> tuple[str, Rule | None]:
+    def _reason(self, place: Place, hit: Hit) -> tuple[str, bool]:
         if hit.where in _LEFT_ALONE:
-            return _LEFT_ALONE[hit.where], None
+            return _LEFT_ALONE[hit.where], False
         limit = self._attribution.limit(place, hit.address)
         if limit:
-            return limit, None
+            return limit, False
         rule = self._attribution.applying(place, hit.address)
         if rule is not None:
-            return f"the rule {rule} has not reached it", None
-        missing = self._suggested(hit.address.lower())
-        return "no rule names it", missing
-
-    def _suggested(self, address: str) -> Rule | None:
-        if address not in self._missing:
-            self._missing[address] = suggestion(self._attribution.rules, address)
-        return self._missing[address]
+            return f"the rule {rule} has not reached it", False
+        self._unnamed.add(hit.address.lower())
+        return "no rule names it", True
 
 
 def table_of(rule: Rule, target: str) -> str:
@@ -114,5 +113,5 @@ def _leftover(item: Leftover) -> dict[str, Any]:
         "address": item.hit.address,
         "where": item.hit.where,
         "why": item.why,
-        "missing_rule": item.missing is not None,
+        "missing_rule": item.is_unnamed,
     }

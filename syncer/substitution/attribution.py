@@ -30,19 +30,23 @@ class Attribution:
         """Take rules in their normal form, as a RuleSet has them."""
         self.rules = tuple(rules)
         self._directions = [one for number, rule in enumerate(self.rules) for one in directions_of(number, rule)]
+        # The same few addresses are asked for again and again, by thousands of places.
+        self._known: dict[str, list[Direction]] = {}
+        self._made: dict[str, bool] = {}
 
     def applying(self, place: Place, address: str) -> Rule | None:
         """Return the rule that replaces `address` (in any spelling) at `place`; None where none does."""
         covering = [one for one in self._covering(address) if applies(one.scope, place)]
         return self._most_specific(covering)
 
-    def naming(self, address: str) -> Rule | None:
-        """Return the most specific rule that replaces `address` anywhere; None where none does."""
-        return self._most_specific(self._covering(address))
-
     def makes(self, address: str) -> bool:
         """Tell whether `address` is what a rule makes of another one, so that it may be meant to stand."""
-        return any(_covers(_turned(one.pair), address) for one in self._directions)
+        found = self._made.get(address)
+        if found is None:
+            number = numbered(address)
+            found = any(_covers(_turned(one.pair), address, number) for one in self._directions)
+            self._made[address] = found
+        return found
 
     def limit(self, place: Place, address: str) -> str:
         """Say why the rules that name `address` do not apply at `place`; "" where one does, or none names it."""
@@ -56,7 +60,11 @@ class Attribution:
         return f"the rule {rule} is limited to other paths"
 
     def _covering(self, address: str) -> list[Direction]:
-        return [one for one in self._directions if _covers(one.pair, address)]
+        found = self._known.get(address)
+        if found is None:
+            number = numbered(address)
+            found = self._known[address] = [one for one in self._directions if _covers(one.pair, address, number)]
+        return found
 
     def _most_specific(self, covering: list[Direction]) -> Rule | None:
         found = max(covering, key=_length, default=None)
@@ -106,10 +114,9 @@ def _counterparts(address: str) -> tuple[str, ...]:
     return ("100::1:1", "2001:db8:ffff::1:1") if number[0] == 6 else ("203.0.113.253", "198.51.100.253", "192.0.2.253")
 
 
-def _covers(pair: NetworkPair | HostPair, address: str) -> bool:
+def _covers(pair: NetworkPair | HostPair, address: str, number: tuple[int, int] | None) -> bool:
     if isinstance(pair, HostPair):
         return pair.source == address.lower().encode("ascii", "replace")
-    number = numbered(address)
     if number is None or number[0] != pair.version:
         return False
     shift = bits_of(pair.version) - pair.length
