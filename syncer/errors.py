@@ -154,5 +154,9 @@ class UndoTooLargeError(SyncerError):
     """A rendering could not be undone within the space that an undo record may take."""
 
 
+class PreviewError(SyncerError):
+    """A file cannot be previewed; a clause that reads on after its name."""
+
+
 class InvariantError(SyncerError):
     """syncer's own rules are broken; the node stops rather than go on."""

@@ -7,11 +7,13 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from syncer.admin import drift, explain
+from syncer.admin import drift, explain, substitute
 from syncer.admin import history as admin_history
 from syncer.admin.events import show_events
 from syncer.admin.hold import hold_begin, hold_end, resume, suspend
+from syncer.admin.leftovers import leftovers
 from syncer.admin.pairing import invite, join, target_forget
+from syncer.admin.rendered_diff import with_renderings
 from syncer.admin.services import service
 from syncer.admin.snapshot import synchronize
 from syncer.admin.verify import run_verification
@@ -31,6 +33,8 @@ class Commands:
 
     NEEDS_SENDERS: ClassVar[frozenset[str]] = frozenset({"snapshot", "diff", "verify", "verify_repair"})
     """Commands that talk to targets, so that without an agent the senders must be started for them."""
+    NEEDS_CAPTURE: ClassVar[frozenset[str]] = frozenset({"leftovers"})
+    """Commands that read what production has now, so that without an agent it must be scanned for them."""
 
     def __init__(self, node: Node) -> None:
         """Work on `node`."""
@@ -42,6 +46,8 @@ class Commands:
             "approve": self._approve,
             "wait": self._wait,
             "explain": self._explain,
+            "leftovers": self._leftovers,
+            "substitute": self._substitute,
             "drift": self._drift,
             "verify": self._verify,
             "verify_repair": self._verify_repair,
@@ -78,8 +84,10 @@ class Commands:
 
     async def _diff(self, arguments: dict[str, Any]) -> Answer:
         production = self._production("diff")
-        async for event in synchronize(self._node, production, arguments, dry_run=True, against_base=True):
-            yield event
+        async for kind, body in synchronize(self._node, production, arguments, dry_run=True, against_base=True):
+            if kind == "result" and arguments.get("rendered"):
+                await with_renderings(self._node, production, arguments, body)
+            yield kind, body
 
     async def _approve(self, arguments: dict[str, Any]) -> Answer:
         production = self._production("approve")
@@ -150,6 +158,13 @@ class Commands:
 
     async def _explain(self, arguments: dict[str, Any]) -> Answer:
         yield "result", await asyncio.to_thread(explain.explain, self._node, str(arguments["path"]))
+
+    async def _leftovers(self, arguments: dict[str, Any]) -> Answer:
+        async for event in leftovers(self._node, arguments):
+            yield event
+
+    async def _substitute(self, arguments: dict[str, Any]) -> Answer:
+        yield "result", await asyncio.to_thread(substitute.homeward, self._node, arguments)
 
     async def _drift(self, arguments: dict[str, Any]) -> Answer:
         yield "result", await asyncio.to_thread(drift.drift, self._node, arguments.get("domain"))

@@ -6,6 +6,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from syncer.admin.documents import entry_document
+from syncer.admin.places import domain_of
+from syncer.admin.rendering import origin_document, rendering_document
 from syncer.capture.ignore import Scope
 from syncer.capture.keep_local import KeepLocal
 from syncer.config import DomainSettings
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 def explain(node: Node, path: str) -> dict[str, Any]:
     """Return what is known of an absolute path, as docs/json.md describes it; blocking."""
     absolute = os.path.abspath(os.fsencode(path))
-    domain = _domain_of(node, absolute)
+    domain = domain_of(node.settings, absolute)
     if domain is None:
         roots = ", ".join(str(item.path) for item in node.settings.domains)
         return _answer(path, None, False, f"lies in none of the configured domains ({roots})")
@@ -36,7 +38,8 @@ def explain(node: Node, path: str) -> dict[str, Any]:
             why = f"the keep_local pattern {pattern!r} matches it: it is this node's own, whatever arrives"
             answer |= {"synchronized": False, "reason": why}
         destination = node.failover.destinations.get(domain.name) if node.failover else None
-        return answer | {"entry": _entry(destination.known(relative) if destination else None)}
+        known = destination.known(relative) if destination else None
+        return answer | {"entry": _entry(known), "origin": origin_document(known)}
     known = node.production.index.get(domain.name, relative)
     seq = node.production.index.seq_of(domain.name, relative)
     state = node.production.states.get(domain.name)
@@ -47,16 +50,11 @@ def explain(node: Node, path: str) -> dict[str, Any]:
         "problem": problem,
         "last_change_seq": seq,
         "targets": [
-            _on_the_way(sender, seq) for (_, name), sender in node.production.senders.items() if name == domain.name
+            _on_the_way(sender, seq) | {"rendering": rendering_document(sender.stream, absolute, relative, known)}
+            for (_, name), sender in node.production.senders.items()
+            if name == domain.name
         ],
     }
-
-
-def _domain_of(node: Node, absolute: bytes) -> DomainSettings | None:
-    for domain in node.settings.domains:
-        if absolute == os.fsencode(domain.path) or absolute.startswith(os.fsencode(domain.path).rstrip(b"/") + b"/"):
-            return domain
-    return None
 
 
 def _relative(absolute: bytes, domain: DomainSettings) -> bytes:
@@ -73,6 +71,7 @@ def _answer(path: str, domain: str | None, wanted: bool, reason: str) -> dict[st
         "synchronized": wanted,
         "reason": reason,
         "entry": None,
+        "origin": None,
         "problem": None,
         "targets": [],
         "last_change_seq": None,

@@ -62,7 +62,19 @@ async def synchronize(
     async with aclosing(while_working(working, events)) as said:
         async for event in said:
             yield event
-    yield "result", by_target(chosen, working.result())
+    result = by_target(chosen, working.result())
+    for target in result["targets"]:
+        target["leftovers"] = None if dry_run else await _leftovers(production, chosen, target)
+    yield "result", result
+
+
+async def _leftovers(production: ProductionSide, chosen: list[Sender], target: dict[str, Any]) -> dict[str, int] | None:
+    """Return what of production's addresses still stands on a target that was synchronized; None where not all was."""
+    if any(domain["exit_code"] for domain in target["domains"]):
+        return None
+    name = target["name"]
+    sent = [production.sent(sender.stream) for sender in chosen if sender.stream.target == name]
+    return await production.leftovers.count(name, sent)
 
 
 def choose(node: Node, production: ProductionSide, arguments: dict[str, Any]) -> list[Sender]:

@@ -44,7 +44,7 @@ def command(invocation: Invocation, *, domains: tuple[str, ...], as_json: bool) 
         subject = Subject(
             settings,
             chosen,
-            agent=_agent(settings),
+            agent=_agent(settings, list(domains)),
             protected=lambda root: protected_paths(settings, root),
             report=show,
         )
@@ -67,7 +67,7 @@ def _chosen(settings: Settings, names: tuple[str, ...]) -> tuple[DomainSettings,
     return tuple(known[name] for name in dict.fromkeys(names)) if names else settings.domains
 
 
-def _agent(settings: Settings) -> Agent:
+def _agent(settings: Settings, names: list[str]) -> Agent:
     """Ask the agent for its status; where none runs, nothing is done in its place."""
     from syncer.admin.client import agent_answers, ask_agent
     from syncer.doctor.subject import Agent
@@ -75,7 +75,9 @@ def _agent(settings: Settings) -> Agent:
     try:
         if not agent_answers(settings.node.state):
             return Agent()
-        return Agent(asyncio.run(ask_agent(settings.node.state, "status", {})))
+        status = asyncio.run(ask_agent(settings.node.state, "status", {}))
+        asked = {"target": None, "addresses": [], "domains": names}
+        return Agent(status, leftovers=asyncio.run(ask_agent(settings.node.state, "leftovers", asked)))
     except SyncerError as error:
         return Agent(trouble=str(error))
 

@@ -10,7 +10,7 @@ import click
 
 from syncer.cli.invocation import Invocation, json_option, pass_invocation
 from syncer.cli.output import print_json, printable, say
-from syncer.cli.wording import bytes_in_words
+from syncer.cli.wording import bytes_in_words, counted
 
 
 @click.command("explain")
@@ -41,6 +41,10 @@ def lines_of(result: dict[str, Any]) -> Iterator[str]:
         size = f", {bytes_in_words(entry['size'])}" if entry["kind"] == "file" else ""
         link = f" → {entry['link_target']}" if entry.get("link_target") else ""
         yield printable(f"known as {entry['kind']}{link}, {entry['mode']} {entry['owner']}:{entry['group']}{size}")
+        if result["origin"]:
+            undo = "; an undo record leads back" if result["origin"]["undo_record"] else ""
+            size = bytes_in_words(result["origin"]["size"])
+            yield f"rendered by production's substitution rules from other bytes ({size} there){undo}"
     elif result["synchronized"]:
         yield "nothing is known of it: there is nothing at this path, or it has not been scanned yet"
     if result["last_change_seq"] is not None:
@@ -49,3 +53,17 @@ def lines_of(result: dict[str, Any]) -> Iterator[str]:
         at = "" if target["cursor_seq"] is None else f" (target at seq {target['cursor_seq']})"
         reason = f": {target['reason']}" if target.get("reason") else ""
         yield printable(f"{target['name']}: {target['state']}{at}{reason}")
+        if target["rendering"] is not None:
+            yield printable(f"  {_rendering(target['name'], target['rendering'])}")
+
+
+def _rendering(target: str, found: dict[str, Any]) -> str:
+    if found["left_alone"]:
+        why = {"binary": "it is binary", "certificate or key": "it is a certificate or key"}
+        return f"left alone for {target}, because {why.get(found['left_alone'], found['left_alone'])}"
+    if not found["replacements"]:
+        said = f"nothing in it is replaced for {target}"
+    else:
+        count = counted(found["replacements"], "replacement")
+        said = f"rendered for {target} by {counted(len(found['rules']), 'rule')} ({count})"
+    return said + ("; an undo record leads back" if found["undo_record"] else "")

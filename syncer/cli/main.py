@@ -30,6 +30,8 @@ COMMANDS = {
     "drift": Deferred("syncer.cli.drift", "On failover: show what was edited there, and who wins."),
     "wait": Deferred("syncer.cli.wait", "Return when the agent serves, or all has arrived."),
     "explain": Deferred("syncer.cli.explain", "Say whether and why a path is synchronized, and where it is."),
+    "substitute": Deferred("syncer.cli.substitute", "Preview what the substitution rules make of files."),
+    "leftovers": Deferred("syncer.cli.leftovers", "Say where production's addresses still stand on failover."),
     "approve": Deferred("syncer.cli.approve", "Let a synchronization pass that waits for a person."),
     "history": Deferred("syncer.cli.history", "On failover: show the states that can be gone back to."),
     "rollback": Deferred("syncer.cli.rollback", "On failover: go back to an earlier state."),

@@ -9,6 +9,7 @@ import click
 from syncer.cli.invocation import Invocation, json_option, pass_invocation, yes_option
 from syncer.cli.output import confirm, is_interactive, note, print_json, say
 from syncer.cli.progress import progress_display
+from syncer.cli.render_leftovers import standing_sentence
 from syncer.cli.render_synchronization import approval_lines, lines_of, waiting_approvals
 
 
@@ -46,6 +47,10 @@ def command(
         return int(result["exit_code"])
     for line in lines_of(result):
         say(line)
+    for item in result["targets"]:
+        standing = standing_sentence(item["name"], item.get("leftovers"))
+        if standing:
+            say(standing)
     for line in approval_lines(waiting):
         note(line)
     if waiting:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from syncer.doctor.accounts import accounts
+from syncer.doctor.addresses import addresses
 from syncer.doctor.agent import agent
 from syncer.doctor.commands import commands
 from syncer.doctor.configuration import configuration
@@ -38,6 +39,7 @@ CHECKS: tuple[Check, ...] = (
     Check("accounts", accounts),
     Check("peers", peers),
     Check("files that nobody synchronizes", outside_files),
+    Check("addresses", addresses),
 )
 """Whoever has another check adds it here."""
 

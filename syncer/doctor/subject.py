@@ -30,6 +30,8 @@ class Agent:
     """What `syncer status --json` has; None where no agent runs."""
     trouble: str = ""
     """Why it cannot be asked; "" where it can, or none runs."""
+    leftovers: Mapping[str, Any] | None = None
+    """What `syncer leftovers --json` has; None where no agent runs."""
 
 
 def _nothing(_: dict[str, Any]) -> None:

@@ -88,6 +88,15 @@ CATALOGUE: Mapping[str, Definition] = {
         "A verification found bytes that differ from what both nodes have recorded.",
         {**_STREAM, "paths": PATHS, "sample": SAMPLE},
     ),
+    "leftovers.found": Definition(
+        "After a full synchronization some of production's addresses still stand on a target that has substitution "
+        "rules; `syncer leftovers` says where.",
+        {
+            **_STREAM,
+            "addresses": Variable(int, "how many different addresses and host names"),
+            "files": Variable(int, "how many files they stand in"),
+        },
+    ),
     "check.failed": Definition(
         "A domain's check refused a transaction; the last good generation stands.",
         {**_STREAM, "command": COMMAND, "exit": EXIT, "seconds": SECONDS, "output": OUTPUT},

@@ -277,7 +277,9 @@ async def run_without_agent(
         node.prepare(automatic=False)
         commands = Commands(node)
         sending: asyncio.Task[None] | None = None
-        if node.production is not None and command in commands.NEEDS_SENDERS:
+        if node.production is not None and command in commands.NEEDS_CAPTURE:
+            node.production.start()
+        elif node.production is not None and command in commands.NEEDS_SENDERS:
             node.production.start()
             sending = asyncio.create_task(node.production.run())
         try:

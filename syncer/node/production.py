@@ -17,6 +17,9 @@ from syncer.capture.ignore import Scope, pattern_hash
 from syncer.config import DomainSettings, FailoverSettings, Settings
 from syncer.errors import CommandFailure, PeerRejectedError, Reason
 from syncer.index.store import IndexStore
+from syncer.leftovers.on_production import Sent
+from syncer.leftovers.own_addresses import own_addresses
+from syncer.leftovers.watch import LeftoverWatch
 from syncer.model import Head, RecordEvent, Term
 from syncer.node.captures import Captures
 from syncer.node.pauses import Pauses
@@ -85,6 +88,7 @@ class ProductionSide:
         self._recorded: dict[tuple[str, str], float] = {}
         self._cache = ContentCache(CONTENT_CACHE_BYTES)
         self._renderings: dict[str, Rendering] = {}
+        self.leftovers = LeftoverWatch(self.index, own_addresses, record)
         self.captures = Captures(
             settings,
             self.index,
@@ -121,6 +125,7 @@ class ProductionSide:
 
     def stop(self) -> None:
         """End the capture threads and close the index; blocking."""
+        self.leftovers.close()
         self.captures.stop()
         self.index.close()
 
@@ -190,6 +195,16 @@ class ProductionSide:
             age = max(time.time() - oldest, 0.0) if oldest is not None else 0.0
             return Exposure(snapshot.count_since(since), snapshot.bytes_since(since), age)
 
+    def addresses(self) -> tuple[str, ...]:
+        """Return by what this node is reached."""
+        return own_addresses()
+
+    def sent(self, stream: Stream) -> Sent:
+        """Return what of a stream is searched for what still stands on its target."""
+        root = next(found.path for found in self._settings.domains if found.name == stream.domain)
+        kept = self.senders[stream.target, stream.domain].view().kept_local
+        return Sent(stream.domain, root, stream.rules, frozenset(kept))
+
     def term(self) -> Term:
         """Return this node's term."""
         return read_term(self._store)
@@ -218,6 +233,8 @@ class ProductionSide:
 
     def succeeded(self, stream: Stream, ack: Ack, *, full: bool) -> None:
         """Record an acknowledgement, at most every RECORD_EVERY seconds for each stream."""
+        if full:
+            self.leftovers.after_full(stream.target, self.sent(stream))
         now = time.monotonic()
         key = (stream.target, stream.domain)
         if not full and now - self._recorded.get(key, 0.0) < RECORD_EVERY:

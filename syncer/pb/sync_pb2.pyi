@@ -416,6 +416,7 @@ class Hello(_message.Message):
     GROUPS_FIELD_NUMBER: _builtins.int
     START_SERVICES_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
+    ADDRESSES_FIELD_NUMBER: _builtins.int
     protocol: _builtins.int
     """version of this protocol: 1"""
     software: _builtins.str
@@ -454,6 +455,10 @@ class Hello(_message.Message):
 
     @_builtins.property
     def groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def addresses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """by what the sender is reached: of its interfaces, and its host name; at most 256"""
+
     def __init__(
         self,
         *,
@@ -473,10 +478,11 @@ class Hello(_message.Message):
         groups: _abc.Iterable[_builtins.str] | None = ...,
         start_services: _builtins.bool = ...,
         rules: _builtins.bytes = ...,
+        addresses: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "term", b"term"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "exclude", b"exclude", "groups", b"groups", "head", b"head", "include", b"include", "node_id", b"node_id", "node_name", b"node_name", "path_of_nodes", b"path_of_nodes", "pattern_hash", b"pattern_hash", "protocol", b"protocol", "rule_hash", b"rule_hash", "rules", b"rules", "software", b"software", "start_services", b"start_services", "term", b"term", "users", b"users"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "domain", b"domain", "exclude", b"exclude", "groups", b"groups", "head", b"head", "include", b"include", "node_id", b"node_id", "node_name", b"node_name", "path_of_nodes", b"path_of_nodes", "pattern_hash", b"pattern_hash", "protocol", b"protocol", "rule_hash", b"rule_hash", "rules", b"rules", "software", b"software", "start_services", b"start_services", "term", b"term", "users", b"users"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from syncer.attributes import flaw_of
 from syncer.errors import PeerProtocolError
 from syncer.model import DIGEST_SIZE, Change, Cursor, Entry, Kind, path_flaw, shown
 from syncer.origin import flaw_of as flaw_of_origin
+from syncer.substitution.parse import Name, bits_of, parse_side
 
 MAXIMUM_NUMBER = 2**63 - 1
 """SQLite's largest integer; a greater size, seq or time cannot be stored and is refused."""
 MAXIMUM_NAME = 256
 """Characters of a node, user or group name."""
+MAXIMUM_ADDRESSES = 256
+"""Addresses and host names of a node."""
 MAXIMUM_LINK = 4095
 """Bytes of a symlink's target (PATH_MAX less the NUL)."""
 
@@ -25,6 +30,22 @@ def checked_name(name: str, what: str) -> str:
     """Return `name` if it is short and printable, so that it is safe in logs and on terminals."""
     require(len(name) <= MAXIMUM_NAME and name.isprintable(), f"{what} is too long or not printable")
     return name
+
+
+def checked_addresses(addresses: Sequence[str]) -> tuple[str, ...]:
+    """Return `addresses` if they are few, and each is one that a rule could name: no network, and no loopback."""
+    require(len(addresses) <= MAXIMUM_ADDRESSES, "more addresses than a node has")
+    for text in addresses:
+        require(len(text) <= MAXIMUM_NAME and _is_address(text), "an address is neither one nor a host name")
+    return tuple(addresses)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        side = parse_side(text)
+    except ValueError:
+        return False
+    return isinstance(side, Name) or side.length == bits_of(side.version)
 
 
 def checked_cursor(cursor: Cursor) -> Cursor:

@@ -36,6 +36,8 @@ class Hello(NamedTuple):
     start_services: bool = False
     rules: bytes = b""
     """The substitution rules of the domain, encoded; b"": none."""
+    addresses: tuple[str, ...] = ()
+    """By what production is reached: addresses of its interfaces, and its host name."""
 
 
 class Welcome(NamedTuple):

@@ -44,6 +44,9 @@ class Production(Protocol):
     record: RecordEvent
     """Raises an event; blocks nobody."""
 
+    def addresses(self) -> tuple[str, ...]:
+        """Return by what this node is reached."""
+
     def term(self) -> Term:
         """Return this node's term."""
 
@@ -145,6 +148,7 @@ def hello_of(stream: Stream, production: Production, head: Head, names: OwnerNam
         names.groups,
         start_services=stream.start_services,
         rules=stream.rules.encode() if stream.rules.rules else b"",
+        addresses=production.addresses(),
     )
 
 

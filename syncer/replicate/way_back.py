@@ -42,12 +42,20 @@ class WayBack:
         StateError at its end where it is not. What was edited is rewritten by the inverse rules.
         """
         if edited:
-            return Home(self._rewritten(applied.path, pieces), bool(applied.origin and self._origin(applied).undo))
+            return Home(self._rewritten(applied.path, pieces), self.has_undo(applied))
         return Home(self._restored(applied, pieces) if applied.origin else iter(pieces), needs_person=False)
 
     def of_new(self, path: bytes, pieces: Iterable[bytes]) -> Home:
         """Return how a file goes home that production never had."""
         return Home(self._rewritten(path, pieces), needs_person=False)
+
+    def mapping(self, applied: Entry) -> Mapping:
+        """Return by what a file was rendered that has an origin; raises StateError."""
+        return self._mapping(self._set(self._origin(applied).rules), applied.path)
+
+    def has_undo(self, applied: Entry) -> bool:
+        """Tell whether the inverse rules alone would not bring production's text back; raises StateError."""
+        return bool(applied.origin and self._origin(applied).undo)
 
     def rules(self) -> RuleSet:
         """Return the rules by which what stands here was rendered last."""

@@ -25,7 +25,7 @@ class Selection:
             paths = (direction.scope.paths, direction.scope.except_paths)
             pairs = self._always if paths == (EVERYWHERE, ()) else limited.setdefault(paths, [])
             pairs.append(direction.pair)
-        self._limited = [(*_compiled(*paths), pairs) for paths, pairs in limited.items()]
+        self._limited = [(*compiled_patterns(*paths), pairs) for paths, pairs in limited.items()]
         self._mappings: dict[int, Mapping | None] = {0: mapping_of(self._always)}
         self.constant = self._mappings[0]
         """The mapping of every path, where none of the rules is limited to paths."""
@@ -63,7 +63,10 @@ def _most_specific_first(pair: NetworkPair) -> tuple[int, ...]:
     return (pair.version, -pair.length, pair.source, pair.target)
 
 
-def _compiled(paths: tuple[str, ...], excepted: tuple[str, ...]) -> tuple[PatternLines | None, PatternLines | None]:
+def compiled_patterns(
+    paths: tuple[str, ...], excepted: tuple[str, ...]
+) -> tuple[PatternLines | None, PatternLines | None]:
+    """Return the patterns of a scope, ready to be asked; None for those that say nothing."""
     # Imported late: most rules are for every file, and pathspec takes its time.
     from syncer.patterns import PatternLines
 

@@ -19,7 +19,7 @@ LEVELS = [
     ["config", "files", "state"],
     ["capture", "index", "apply", "trust", "events"],
     ["replicate", "services"],
-    ["procedures", "status", "drift", "doctor"],
+    ["procedures", "status", "drift", "doctor", "leftovers"],
     # admin sits beside node, demo beside cli: both drive a whole node.
     ["node", "admin"],
     ["cli", "demo", "__main__"],
@@ -32,6 +32,7 @@ SIBLINGS = {
     ("patterns", "errors"): "a pattern that cannot be understood is an error",
     ("attributes", "access_list"): "access lists are attributes",
     ("origin", "model"): "it holds digests",
+    ("doctor", "leftovers"): "the doctor tells what still stands",
     ("status", "procedures"): "a status shows the procedure that runs",
     ("node", "admin"): "the composition root starts the admin service",
     ("status", "drift"): "a status shows the drift",
@@ -98,6 +99,13 @@ PURE = [
     "substitution.undo",
     "substitution.rewrite",
     "substitution.finder",
+    "substitution.attribution",
+    "substitution.preview",
+    "leftovers.needles",
+    "leftovers.certificates",
+    "leftovers.search",
+    "leftovers.report",
+    "leftovers.findings",
 ]
 IMPURE = {"os", "time", "grpc", "sqlite3", "socket", "subprocess", "threading", "asyncio"}
 

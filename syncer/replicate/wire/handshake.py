@@ -5,7 +5,7 @@ from __future__ import annotations
 from syncer.model import Patterns
 from syncer.pb import sync_pb2 as pb
 from syncer.replicate import messages as m
-from syncer.replicate.checks import checked_name, checked_path
+from syncer.replicate.checks import checked_addresses, checked_name, checked_path
 from syncer.replicate.wire.values import cursor_in, cursor_out, problems_in, sentence, term_in
 
 
@@ -28,6 +28,7 @@ def hello_out(hello: m.Hello) -> pb.Hello:
         groups=hello.groups,
         start_services=hello.start_services,
         rules=hello.rules,
+        addresses=hello.addresses,
     )
 
 
@@ -49,6 +50,7 @@ def hello_in(hello: pb.Hello) -> m.Hello:
         tuple(checked_name(group, "a group name") for group in hello.groups),
         hello.start_services,
         hello.rules,
+        checked_addresses(hello.addresses),
     )
 
 

@@ -111,6 +111,8 @@ def agent(config: Path) -> Iterator[FakeAgent]:
     for command in ("history", "rollback"):
         fake.answer(command, documented[command])
     fake.answer("diff", documented["snapshot"])
+    fake.answer("leftovers", documented["leftovers"])
+    fake.answer("substitute", documented["substitute"] | {"mode": "failover"})
     fake.answer("verify", documented["verify"])
     fake.answer("verify_repair", documented["verify"])
     fake.answer("drift", documented["drift"])

@@ -46,6 +46,9 @@ class FakeProduction:
     def holds_begun(self, _: str) -> int:
         return self.begun
 
+    def addresses(self) -> tuple[str, ...]:
+        return ()
+
     def term(self) -> Term:
         return Term(1, "id")
 

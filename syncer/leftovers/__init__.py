@@ -1,0 +1,1 @@
+"""What of production's addresses still stands on failover, where, and why."""

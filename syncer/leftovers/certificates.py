@@ -1,0 +1,93 @@
+"""Reads what lies between the lines around a certificate or key, where the rewriting leaves everything alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+LARGEST_BLOCK = 256 * 1024
+"""Bytes that are held; of what opens a larger block, or one without end, the inside comes in parts."""
+
+_BEGIN = re.compile(rb"-----BEGIN [A-Z0-9 ]{1,64}-----")
+# As `substitution/scanner.py` has it, but decided only when the byte behind it is there.
+_END = re.compile(rb"-----END [^\r\n-]{0,64}+(?:-{5}|-{0,4}+(?=[^-]))")
+_END_OF_ALL = re.compile(rb"-----END [^\r\n-]{0,64}+-{0,5}")
+_LONGEST_MARKER = 96
+
+
+class Block(NamedTuple):
+    """One certificate or key."""
+
+    line: int
+    """Of its first line, from 1."""
+    label: str
+    """"CERTIFICATE", "PRIVATE KEY", …"""
+    inside: bytes
+    """What lies between its first and its last line, or a part of that."""
+    whole: bytes
+    """All of it; empty where it came in parts."""
+
+
+class Blocks:
+    """Finds the blocks of one file piece by piece."""
+
+    def __init__(self) -> None:
+        self._held = b""
+        self._line = 1
+        self._open = ""
+        """The label of a block of which a part was told."""
+
+    def feed(self, piece: bytes) -> Iterator[Block]:
+        """Take a piece; yield the blocks that end in it."""
+        return self._read(self._held + piece, final=False)
+
+    def finish(self) -> Iterator[Block]:
+        """Yield what was opened and never ended: the rewriting leaves all that follows alone."""
+        return self._read(self._held, final=True)
+
+    def _read(self, text: bytes, *, final: bool) -> Iterator[Block]:
+        at = 0
+        while True:
+            begin = None if self._open else _BEGIN.search(text, at)
+            if begin is None and not self._open:
+                keep = max(at, len(text) - _LONGEST_MARKER)
+                break
+            first, start = (at, at) if begin is None else (begin.start(), begin.end())
+            label = self._open if begin is None else begin[0][len(b"-----BEGIN ") : -5].decode("ascii")
+            line = self._line + text.count(b"\n", 0, first)
+            end = (_END_OF_ALL if final else _END).search(text, start)
+            if end is not None:
+                yield Block(line, label, text[start : end.start()], text[first : end.end()] if begin else b"")
+                self._open, at = "", end.end()
+                continue
+            keep = first
+            if final or len(text) - first > LARGEST_BLOCK:
+                keep = len(text) if final else text.rfind(b"\n", start) + 1 or len(text)
+                yield Block(line, label, text[start:keep], b"")
+                self._open = label
+            break
+        self._line += text.count(b"\n", 0, keep)
+        self._held = text[keep:]
+
+
+def names_in(block: Block) -> list[str]:
+    """Return the addresses and host names that a certificate was issued for; [] for anything else."""
+    if "CERTIFICATE" not in block.label:
+        return []
+    # Late: only few files hold any.
+    from cryptography import x509
+    from cryptography.x509.oid import ExtensionOID, NameOID
+
+    try:
+        certificate = x509.load_pem_x509_certificate(block.whole)
+        common = [str(item.value) for item in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+        found = certificate.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME).value
+    except x509.ExtensionNotFound:
+        return common
+    except ValueError:
+        # No certificate, or one that only lies about being one: no name can be read from it.
+        return []
+    assert isinstance(found, x509.SubjectAlternativeName), "asked for by its number"
+    names = [str(item.value) for item in found if isinstance(item, x509.DNSName | x509.IPAddress)]
+    return list(dict.fromkeys([*common, *names]))
