@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -28,6 +29,10 @@ _STATUS = {
 }
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
+
+ABORT_TRIES = 20
+ABORT_PAUSE = 0.1
+"""Seconds between two attempts to end a call that a message is still being written to."""
 
 
 class _CallStream:
@@ -87,4 +92,10 @@ async def _refuse(context: Context, failure: BaseException, name: str) -> None:
     log.warning("session of %s ended: %s", name, message)
     status = _STATUS.get(reason, grpc.StatusCode.FAILED_PRECONDITION)
     trailer = ((wire.REFUSAL_TRAILER, wire.refusal_bytes(reason, message)),)
-    await context.abort(status, ascii(message[:512]), trailer)
+    for _ in range(ABORT_TRIES):
+        try:
+            await context.abort(status, ascii(message[:512]), trailer)
+        except grpc.aio.InternalError:
+            # RACE: a message that was being written as the session ended is still under way; gRPC takes one at a time.
+            await asyncio.sleep(ABORT_PAUSE)
+    log.warning("%s could not be told why its session ended: it takes no more messages", name)

@@ -91,7 +91,7 @@ def test_guarantee_10_failovers_copies_are_accepted_and_come_home(tmp_path: Path
         before = {name: files_of(pair.root_of(pair.production, name)) for name in MAKERS}
         pair.pair()
         pair.start()
-        pair.production.cli("wait", "--synced", "--timeout", "30s")
+        pair.production.cli("wait", "--synced", "--timeout", "60s")
         assert_arrived(pair, expected)
         assert {name: files_of(pair.root_of(pair.production, name)) for name in MAKERS} == before
         with ThreadPoolExecutor(2) as pool:
@@ -109,7 +109,7 @@ def test_guarantee_10_failovers_copies_are_accepted_and_come_home(tmp_path: Path
         assert not say("nginx", copy).startswith(REFUSED)
 
         # Every byte is read again on both sides: what was rendered is what is compared.
-        pair.production.cli("wait", "--synced", "--timeout", "30s")
+        pair.production.cli("wait", "--synced", "--timeout", "60s")
         pair.production.cli("verify")
         before["nginx"]["sites-available/shop.conf"] = shop.read_bytes()
         pair.stop()
