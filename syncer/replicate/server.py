@@ -30,9 +30,8 @@ _STATUS = {
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
 
-ABORT_TRIES = 20
-ABORT_PAUSE = 0.1
-"""Seconds between two attempts to end a call that a message is still being written to."""
+SETTLE_SECONDS = 2.0
+"""How long a call that ends waits for a message that is still being written; a frozen peer takes none."""
 
 
 class _CallStream:
@@ -40,6 +39,7 @@ class _CallStream:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._writing: asyncio.Future[None] | None = None
 
     async def receive(self) -> m.FromProduction | None:
         """Return the next message; None when the peer has ended or lost the call."""
@@ -49,8 +49,26 @@ class _CallStream:
         return wire.decode_from_production(data)
 
     async def send(self, message: m.FromFailover) -> None:
-        """Send one message."""
-        await self._context.write(wire.encode_from_failover(message))
+        """Send one message; whoever gives up waiting for it does not end the writing."""
+        self._writing = asyncio.ensure_future(self._write(wire.encode_from_failover(message)))
+        self._writing.add_done_callback(_heard)
+        await asyncio.shield(self._writing)
+
+    async def _write(self, data: bytes) -> None:
+        await self._context.write(data)
+
+    async def settle(self) -> bool:
+        """Wait for what is being written, so that the call can be ended; tell whether it was."""
+        if self._writing is None:
+            return True
+        done, _ = await asyncio.wait({self._writing}, timeout=SETTLE_SECONDS)
+        return bool(done)
+
+
+def _heard(writing: asyncio.Future[None]) -> None:
+    """Take note of how a write ended: where nobody waits any more, the session has ended for a reason of its own."""
+    if not writing.cancelled():
+        writing.exception()
 
 
 def sync_handlers(
@@ -60,8 +78,9 @@ def sync_handlers(
 
     async def replicate(_: object, context: Context) -> None:
         node_id, name = await authorise(context)
+        stream = _CallStream(context)
         try:
-            await receiver.serve(_CallStream(context), node_id)
+            await receiver.serve(stream, node_id)
             return
         except BaseExceptionGroup as group:
             failure = first_of(group)
@@ -69,7 +88,7 @@ def sync_handlers(
             failure = error
         if getattr(failure, "reason", None) is Reason.STALE_TERM:
             record("term.refused", {"peer": name, "reason": str(failure)})
-        await _refuse(context, failure, name)
+        await _refuse(context, stream, failure, name)
 
     return grpc.method_handlers_generic_handler(
         wire.SERVICE,
@@ -77,7 +96,7 @@ def sync_handlers(
     )
 
 
-async def _refuse(context: Context, failure: BaseException, name: str) -> None:
+async def _refuse(context: Context, stream: _CallStream, failure: BaseException, name: str) -> None:
     """End the call with a typed refusal that says why; what is no SyncerError is a fault of ours."""
     if isinstance(failure, TimeoutError):
         reason, message = Reason.UNSPECIFIED, f"nothing was heard of {name} for too long"
@@ -92,10 +111,8 @@ async def _refuse(context: Context, failure: BaseException, name: str) -> None:
     log.warning("session of %s ended: %s", name, message)
     status = _STATUS.get(reason, grpc.StatusCode.FAILED_PRECONDITION)
     trailer = ((wire.REFUSAL_TRAILER, wire.refusal_bytes(reason, message)),)
-    for _ in range(ABORT_TRIES):
-        try:
-            await context.abort(status, ascii(message[:512]), trailer)
-        except grpc.aio.InternalError:
-            # RACE: a message that was being written as the session ended is still under way; gRPC takes one at a time.
-            await asyncio.sleep(ABORT_PAUSE)
-    log.warning("%s could not be told why its session ended: it takes no more messages", name)
+    # RACE: a message that was being written as the session ended is still under way, and gRPC takes one at a time.
+    if not await stream.settle():
+        log.warning("%s cannot be told why its session ended: it takes no more messages", name)
+        raise asyncio.CancelledError
+    await context.abort(status, ascii(message[:512]), trailer)
