@@ -87,6 +87,9 @@ def _on_the_way(sender: Sender, seq: int | None) -> dict[str, Any]:
     cursor = view.progress.cursor
     if seq is None or cursor is None:
         state = "not sent"
+    elif cursor.seq >= seq and not view.progress.trusted:
+        # Under other rules or patterns, say: whether this path differs is known once all of them are compared.
+        state = "not compared"
     elif cursor.seq >= seq:
         state = "acknowledged"
     else:

@@ -12,6 +12,9 @@ from syncer.replicate.stream import Stream
 from syncer.substitution.attribution import Place
 from syncer.substitution.preview import preview
 
+NOT_SENT = "not sent: "
+"""How the reason begins where the target does not get the file at all."""
+
 
 def rendering_document(stream: Stream, absolute: bytes, relative: bytes, known: Known | None) -> dict[str, Any] | None:
     """Return how production's file at `relative` is rendered for the target of `stream`; reads it, blocking.
@@ -29,7 +32,7 @@ def rendering_document(stream: Stream, absolute: bytes, relative: bytes, known: 
     except PreviewError as error:
         return document | {"left_alone": f"it {error}"}
     except UndoTooLargeError as error:
-        return document | {"left_alone": f"it is not sent: {error}"}
+        return document | {"left_alone": f"{NOT_SENT}{error}"}
     replaced = replacements_of(made.replaced, Place(stream.domain, relative), stream.rules.rules)
     return {
         "rules": sorted({item["rule"] for item in replaced}),

@@ -17,6 +17,7 @@ from syncer.replicate.progress import first_lines
 from syncer.replicate.sender import Sender
 from syncer.replicate.session import Outcome, Planned, Report
 from syncer.replicate.stream import Request
+from syncer.status import gravest
 
 if TYPE_CHECKING:
     from syncer.node.agent import Node
@@ -124,7 +125,10 @@ async def _one(
     except SyncerError as error:
         return _failed(sender, error, time.monotonic() - started)
     report(Report("done", 1, 1, outcome.bytes if isinstance(outcome, m.Ack) else 0))
-    return outcome_of(sender, outcome, time.monotonic() - started)
+    found = outcome_of(sender, outcome, time.monotonic() - started)
+    unsent = [{"path": shown(problem.path), "reason": problem.reason} for problem in sender.unsent()]
+    # What is left out for this target is not equal there, though nothing would be done.
+    return found | {"unsent": unsent, "exit_code": gravest([found["exit_code"], 3 if unsent else 0])}
 
 
 def _empty(sender: Sender, seconds: float) -> dict[str, Any]:
@@ -139,6 +143,7 @@ def _empty(sender: Sender, seconds: float) -> dict[str, Any]:
         "approval": None,
         "plan": [],
         "plan_total": 0,
+        "unsent": [],
     }
 
 

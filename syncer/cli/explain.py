@@ -58,6 +58,8 @@ def lines_of(result: dict[str, Any]) -> Iterator[str]:
 
 
 def _rendering(target: str, found: dict[str, Any]) -> str:
+    if found["left_alone"].startswith("not sent: "):
+        return f"{target} does not get it: {found['left_alone'].removeprefix('not sent: ')}"
     if found["left_alone"]:
         why = {"binary": "it is binary", "certificate or key": "it is a certificate or key"}
         return f"left alone for {target}, because {why.get(found['left_alone'], found['left_alone'])}"

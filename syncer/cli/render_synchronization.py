@@ -15,11 +15,15 @@ def lines_of(result: dict[str, Any]) -> Iterator[str]:
         for domain in target["domains"]:
             yield printable(f"{target['name']} {domain['name']}: ") + _outcome(domain)
             yield from _plan(domain)
+            for item in domain["unsent"]:
+                yield f"  not sent {printable(item['path'])}: {printable(item['reason'])}"
 
 
 def _outcome(domain: dict[str, Any]) -> str:
     took = f"in {seconds_in_words(domain['seconds'])}"
     match domain["outcome"]:
+        case "equal" if domain["unsent"]:
+            return f"equal but for {counted(len(domain['unsent']), 'file')} that cannot be sent ({took[3:]})"
         case "equal":
             return f"equal, nothing to do ({took[3:]})"
         case "applied":

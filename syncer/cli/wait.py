@@ -62,7 +62,7 @@ def _behind(targets: list[dict[str, Any]]) -> list[str]:
     lines = []
     for target in targets:
         for domain in target["domains"]:
-            if domain["changes_behind"] == 0:
+            if domain["changes_behind"] == 0 and domain["state"] == "streaming" and not domain["reason"]:
                 continue
             behind = domain["changes_behind"]
             what = "unknown" if behind is None else counted(behind, "change") + " behind"

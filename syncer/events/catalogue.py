@@ -163,6 +163,10 @@ CATALOGUE: Mapping[str, Definition] = {
         "Scans find them instead.",
         {"node": NODE, "domain": DOMAIN, "reason": Variable(str, "what is missing, and what to do")},
     ),
+    "rules.refused": Definition(
+        "Production renders by substitution rules that are not the inverse of those that are configured here.",
+        {"node": NODE, "peer": _PEER, "reason": Variable(str, "the first difference, and what to do")},
+    ),
     "term.refused": Definition(
         "A node came with a lower term than was seen before, and was refused. Raised on both nodes.",
         {"node": NODE, "peer": _PEER, "reason": Variable(str, "both terms, and what that means")},

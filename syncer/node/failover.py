@@ -152,7 +152,10 @@ class FailoverSide:
         await asyncio.to_thread(self._stop_monitors, plan.monitors.ended)
         self._settings = plan.settings
         self.receiver.silence = plan.settings.node.peer_timeout
-        self.receiver.rules = _rules_of(plan.settings)
+        rules = _rules_of(plan.settings)
+        if rules != self.receiver.rules:
+            self.receiver.rules = rules
+            self.receiver.end_sessions("the substitution rules there were changed")
         ended, begun = plan.destinations
         async with contextlib.AsyncExitStack() as held:
             for name in sorted(ended):

@@ -184,7 +184,8 @@ class ProductionSide:
         """Return what failing over now would lose of one stream; a few reads of the index, blocking."""
         cursor = view.progress.cursor
         head = self.index.head(view.domain)
-        if cursor is not None and self.index.is_resumable(view.domain, cursor):
+        # What must be compared as a whole, under other rules for example, may differ in every path.
+        if cursor is not None and view.progress.trusted and self.index.is_resumable(view.domain, cursor):
             if cursor.seq >= head.seq:
                 return Exposure(0, 0, 0.0)
             since = cursor.seq
@@ -241,7 +242,9 @@ class ProductionSide:
             return
         self._recorded[key] = now
         view = self.senders[key].view()
-        progress = TargetProgress(stream.target, stream.domain, ack.cursor, view.last_success, "", view.last_full)
+        progress = TargetProgress(
+            stream.target, stream.domain, ack.cursor, view.last_success, "", view.last_full, stream.rules.hash
+        )
         self._loop.run_in_executor(None, record_progress, self._store, progress)
 
     def reached(self, stream: Stream) -> None:

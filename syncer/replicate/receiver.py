@@ -268,6 +268,12 @@ class Receiver:
         if lane.holder is not None:
             self._end(lane, "a newer connection has taken its place")
 
+    def end_sessions(self, why: str) -> None:
+        """End every session, each behind what is being applied; production connects again and is asked anew."""
+        for lane in self._lanes.values():
+            if lane.holder is not None:
+                self._end(lane, why)
+
     def _end(self, lane: _Lane, why: str) -> None:
         assert lane.holder is not None, "somebody holds the lane"
         lane.ending = f"the connection for domain {lane.destination.domain} was ended: {why}"

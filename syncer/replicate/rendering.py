@@ -21,6 +21,8 @@ from syncer.substitution.mapping import Mapping
 from syncer.substitution.rewrite import Renderer, concerns, rewrite
 from syncer.substitution.rules import RuleSet, mapping_key
 
+MOST_HOPELESS = 1000
+
 
 class Flaw(NamedTuple):
     """Why a file cannot be rendered."""
@@ -44,6 +46,7 @@ class Rendering:
         self._cache = cache
         self._lock = threading.Lock()
         self._at_work: dict[bytes, threading.Lock] = {}
+        self._hopeless: dict[tuple[bytes, bytes], Flaw] = {}
         self._has_news = False
 
     def of(self, asked: Sequence[Asked], source: ContentSource) -> list[Rendered | Flaw]:
@@ -68,15 +71,26 @@ class Rendering:
             found: dict[bytes, Rendered | Flaw] = {**self._known.find(key, entries)}
             made: dict[bytes, Rendered] = {}
             for digest, entry in entries.items():
-                if digest not in found:
-                    try:
-                        found[digest] = made[digest] = self._render(entry, mapping, source)
-                    except UndoTooLargeError as error:
-                        found[digest] = Flaw(str(error))
+                if digest in found:
+                    continue
+                if (key, digest) in self._hopeless:
+                    found[digest] = self._hopeless[key, digest]
+                    continue
+                try:
+                    found[digest] = made[digest] = self._render(entry, mapping, source)
+                except UndoTooLargeError as error:
+                    found[digest] = self._gave_up(key, digest, str(error))
             if made:
                 self._known.record(key, made)
                 self._has_news = True
         return found
+
+    def _gave_up(self, key: bytes, digest: bytes, reason: str) -> Flaw:
+        """Remember it while the agent runs: finding it out again would cost as much as the first time."""
+        if len(self._hopeless) >= MOST_HOPELESS:
+            self._hopeless.clear()
+        flaw = self._hopeless[key, digest] = Flaw(reason)
+        return flaw
 
     def tidy(self) -> None:
         """Forget what no file has any more; after a walk through all of a domain."""

@@ -19,7 +19,7 @@ from syncer.errors import (
     UnreachableError,
 )
 from syncer.index.store import IndexStore
-from syncer.model import Head
+from syncer.model import Head, Problem
 from syncer.replicate import messages as m
 from syncer.replicate.content import ContentChangedError, ContentSource
 from syncer.replicate.examination import Examination
@@ -108,7 +108,11 @@ class Sender:
     def view(self) -> StreamView:
         """Return what status shows of this stream."""
         view = self._state.view()
-        return view._replace(problems=(*view.problems, *self._preparation.problems()))
+        return view._replace(problems=(*view.problems, *self.unsent()))
+
+    def unsent(self) -> tuple[Problem, ...]:
+        """Return the files that this target is not sent, since they could not come home."""
+        return self._preparation.problems()
 
     def head_moved(self) -> None:
         """Look again: the index has news, or the root came or went."""

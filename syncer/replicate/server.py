@@ -75,6 +75,7 @@ def sync_handlers(
     receiver: Receiver, authorise: Callable[[Context], Awaitable[tuple[str, str]]], record: RecordEvent
 ) -> grpc.GenericRpcHandler:
     """Return the handlers of the Sync service; `authorise` returns the paired peer's node id and name or aborts."""
+    told: dict[str, str] = {}
 
     async def replicate(_: object, context: Context) -> None:
         node_id, name = await authorise(context)
@@ -88,6 +89,10 @@ def sync_handlers(
             failure = error
         if getattr(failure, "reason", None) is Reason.STALE_TERM:
             record("term.refused", {"peer": name, "reason": str(failure)})
+        # Production tries again and again: it is an event once.
+        if getattr(failure, "reason", None) is Reason.RULES_DISAGREE and told.get(name) != str(failure):
+            told[name] = str(failure)
+            record("rules.refused", {"peer": name, "reason": told[name]})
         await _refuse(context, stream, failure, name)
 
     return grpc.method_handlers_generic_handler(

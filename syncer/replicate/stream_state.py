@@ -63,7 +63,8 @@ class StreamState:
     ) -> None:
         """Know `stream` of this node; `before` is what the target told in an earlier life."""
         # Only for display until the target answers: then its own word counts.
-        self.progress = Progress(cursor=before.cursor if before else None, trusted=before is not None)
+        trusted = before is not None and before.rule_hash == stream.rules.hash
+        self.progress = Progress(cursor=before.cursor if before else None, trusted=trusted)
         self.told = Told(before)
         self.requests: deque[Request] = deque()
         self.vitals: Vitals | None = None
@@ -79,8 +80,13 @@ class StreamState:
         known = before.progress
         self.told = before.told
         # Not what waits for a person: under other patterns that may be another plan, so the target is asked again.
+        theirs, ours = before._stream, self._stream
+        same = (theirs.rules.hash, theirs.pattern_hash) == (ours.rules.hash, ours.pattern_hash)
         self.progress = Progress(
-            cursor=known.cursor, approved=known.approved, approved_empty_seq=known.approved_empty_seq
+            cursor=known.cursor,
+            trusted=known.trusted and same,
+            approved=known.approved,
+            approved_empty_seq=known.approved_empty_seq,
         )
         self._behind_since = before._behind_since
 

@@ -40,6 +40,8 @@ class TargetProgress(NamedTuple):
     last_success: float | None
     last_error: str
     last_full: float | None
+    rule_hash: bytes = b""
+    """Of the substitution rules under which it reached its cursor; b"": none."""
 
 
 def read_standing(store: StateStore, domain: str) -> Standing | None:
@@ -102,7 +104,7 @@ def record_progress(store: StateStore, progress: TargetProgress) -> None:
     with store.transaction() as writer:
         writer.execute(
             "INSERT OR REPLACE INTO target_progress (target, domain, index_id, run, seq, last_success,"
-            " last_error, last_full) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            " last_error, last_full, rule_hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 progress.target,
                 progress.domain,
@@ -110,6 +112,7 @@ def record_progress(store: StateStore, progress: TargetProgress) -> None:
                 progress.last_success,
                 storable(progress.last_error),
                 progress.last_full,
+                progress.rule_hash,
             ),
         )
 
@@ -118,11 +121,8 @@ def read_progress(store: StateStore, target: str) -> list[TargetProgress]:
     """Return what `target` last told, one item a domain, ordered by domain."""
     with store.read() as reader:
         rows = reader.execute(
-            "SELECT domain, index_id, run, seq, last_success, last_error, last_full"
+            "SELECT domain, index_id, run, seq, last_success, last_error, last_full, rule_hash"
             " FROM target_progress WHERE target = ? ORDER BY domain",
             (target,),
         ).fetchall()
-    return [
-        TargetProgress(target, row[0], None if row[1] is None else Cursor(*row[1:4]), row[4], row[5], row[6])
-        for row in rows
-    ]
+    return [TargetProgress(target, row[0], None if row[1] is None else Cursor(*row[1:4]), *row[4:]) for row in rows]

@@ -179,3 +179,56 @@ def test_rules_of_failover_that_are_not_the_inverse_are_refused(tmp_path: Path) 
         pair.wait_for(lambda stream: "disagree" in stream["reason"], "production heard why")
         assert "10.0.1.10 → 10.0.2.10" in pair.production.stream()["reason"]
         assert list(failover.root.iterdir()) == []
+        wait_until(lambda: failover.raised("rules.refused"), 20, "it was an event")
+        refused = len(pair.production.raised("sync"))
+        wait_until(lambda: len(pair.production.raised("sync")) > refused + 1, 20, "production tried again")
+        assert [found["peer"] for found in failover.raised("rules.refused")] == ["prod-a"]
+
+
+def test_rules_of_failover_are_compared_as_soon_as_they_are_loaded(pair: Pair) -> None:
+    wrong = '\n[[failover]]\nname = "prod-a"\naddress = "127.0.0.1:1"\n[[failover.substitute]]\nfrom = "10.0.2.10"\n'
+    failover = pair.failover
+    failover.write_configuration(f'{pair.tables_of(failover)}{wrong}to = "10.0.9.9"\n')
+    os.kill(failover.pid, signal.SIGHUP)
+    pair.wait_for(lambda stream: "disagree" in stream["reason"], "production heard why")
+
+
+def test_a_target_that_has_not_got_the_new_rendering_is_not_called_level(pair: Pair) -> None:
+    production = pair.production
+    production.cli("suspend", TARGET)
+    pair.rules = RULES + MORE
+    production.write_configuration(pair.tables_of(production))
+    os.kill(production.pid, signal.SIGHUP)
+    wait_until(lambda: production.raised("config.reloaded"), 20, "the rules were loaded")
+    only = str(production.root / "sub/deep/only.conf")
+    assert production.stream()["changes_behind"] > 0
+    assert "would lose nothing" not in production.cli("status", check=False).stdout
+    assert [target["state"] for target in production.json("explain", only)["targets"]] == ["not compared"]
+    # Neither does a restart make it level.
+    production.stop()
+    production.start()
+    assert production.stream()["changes_behind"] > 0
+    production.cli("resume", TARGET)
+    synchronized(pair)
+    assert production.stream()["changes_behind"] == 0
+    assert (pair.failover.root / "sub/deep/only.conf").read_bytes() == b"172.16.0.2"
+
+
+def test_a_file_that_could_not_come_home_is_not_called_equal(pair: Pair) -> None:
+    # Spellings that no inverse could guess, in no pattern that could be kept in short.
+    lines = (f"2001:DB8:1:0:0:{os.urandom(2).hex().upper()}:{os.urandom(2).hex()}:%X\n" % n for n in range(1, 65_000))
+    wide = RULES + '[[failover.substitute]]\nfrom = "2001:db8:1::/48"\nto = "2001:db8:2::/48"\n'
+    pair.rules = wide.replace('from = "2001:db8:1::10"\nto = "2001:db8:2::10"', 'from = "10.7.7.7"\nto = "10.7.7.8"')
+    pair.production.write_configuration(pair.tables_of(pair.production))
+    os.kill(pair.production.pid, signal.SIGHUP)
+    (pair.production.root / "hopeless").write_text("".join(lines))
+    pair.wait_for(lambda stream: stream["problems"], "the file was named")
+    synchronized(pair)
+    found = pair.production.json("diff", TARGET, expected=None)
+    [domain] = found["targets"][0]["domains"]
+    assert [item["path"] for item in domain["unsent"]] == ["hopeless"]
+    assert found["exit_code"] == 3
+    assert "that cannot be sent" in pair.production.cli("diff", TARGET, check=3).stdout
+    (pair.production.root / "hopeless").unlink()
+    synchronized(pair)
+    assert pair.production.json("diff", TARGET)["exit_code"] == 0

@@ -19,7 +19,7 @@ Run = Callable[..., tuple[int, str, str]]
 RunJson = Callable[..., tuple[int, dict[str, Any]]]
 EQUAL = {
     "name": "nginx", "outcome": "equal", "changes": 0, "bytes": 0, "seconds": 0.03, "error": "",
-    "exit_code": 0, "approval": None, "plan": [], "plan_total": 0,
+    "exit_code": 0, "approval": None, "plan": [], "plan_total": 0, "unsent": [],
 }  # fmt: skip  # a table
 
 

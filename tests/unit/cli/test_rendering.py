@@ -177,7 +177,7 @@ def result_of(**domain: Any) -> str:
 
 
 def test_outcomes_in_words() -> None:
-    nothing: dict[str, Any] = {"plan": [], "plan_total": 0, "approval": None}
+    nothing: dict[str, Any] = {"plan": [], "plan_total": 0, "unsent": [], "approval": None}
     assert result_of(outcome="equal", **nothing) == "dr-a nginx: equal, nothing to do (210 ms)"
     applied = result_of(outcome="applied", changes=1, bytes=2048, **nothing)
     assert applied == "dr-a nginx: applied 1 change, sent 2.0 KiB, in 210 ms"
@@ -186,6 +186,12 @@ def test_outcomes_in_words() -> None:
         "dr-a nginx: 3 paths would change; a synchronization would ask for your approval",
         "  update   file      nginx.conf (1.4 KiB)",
         "  and 2 more paths",
+        "  not sent hosts.map: more than 256 KiB would be needed to restore this file after its rendering: …",
+    ]
+    unsent = nothing | {"unsent": [{"path": "x", "reason": "why"}]}
+    assert result_of(outcome="equal", **unsent).splitlines() == [
+        "dr-a nginx: equal but for 1 file that cannot be sent (210 ms)",
+        "  not sent x: why",
     ]
 
 
