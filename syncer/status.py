@@ -198,7 +198,7 @@ def _domains(node: Node) -> list[dict[str, Any]]:
                 "state": _received_state(trouble, destination.refusal(), received=standing is not None),
                 "reason": trouble
                 or destination.refusal()
-                or _service_trouble(services)
+                or service_trouble(services)
                 or ("" if standing else "nothing was received yet"),
                 "entries": destination.count(),
                 "generation": standing.generation if standing else 0,
@@ -221,7 +221,7 @@ def _received_state(trouble: str, failure: str, *, received: bool) -> str:
     return "receiving" if received else "waiting"
 
 
-def _service_trouble(services: DomainServices) -> str:
+def service_trouble(services: DomainServices) -> str:
     """Say which of the domain's commands failed last."""
     for what, failure in (("check", services.check_failure), ("reload", services.reload_failure)):
         if failure is not None:

@@ -108,6 +108,7 @@ def test_a_changed_pattern_takes_effect_and_what_changes_meanwhile_arrives(pair:
     (production.root / "c.skip").write_text("1", "utf-8")
     [event] = reloaded(production)
     assert (event["changed"], event["restart_needed"]) == (f"domains.{DOMAIN}.exclude", "")
+    assert f"domain {DOMAIN} is synchronized fully with {TARGET}" in production.log.read_text("utf-8")
     production.cli("wait", "--synced")
     assert {path.name for path in pair.failover.root.iterdir()} == {"a", "b.skip", *(f"n{n}" for n in range(50))}
     assert (pair.failover.root / "b.skip").read_text("utf-8") == "1"
