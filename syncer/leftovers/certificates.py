@@ -73,14 +73,16 @@ class Blocks:
 
 def names_in(block: Block) -> list[str]:
     """Return the addresses and host names that a certificate was issued for; [] for anything else."""
-    if "CERTIFICATE" not in block.label:
+    # What begins the block may be a mention in a comment: the last beginning is the certificate's own.
+    pem = block.whole[max(block.whole.rfind(b"-----BEGIN "), 0) :]
+    if b"CERTIFICATE" not in pem[:_LONGEST_MARKER]:
         return []
     # Late: only few files hold any.
     from cryptography import x509
     from cryptography.x509.oid import ExtensionOID, NameOID
 
     try:
-        certificate = x509.load_pem_x509_certificate(block.whole)
+        certificate = x509.load_pem_x509_certificate(pem)
         common = [str(item.value) for item in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
         found = certificate.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME).value
     except x509.ExtensionNotFound:
