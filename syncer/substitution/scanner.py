@@ -21,6 +21,17 @@ LEAST_PASSED = REACH_BEFORE + HELD_BEHIND
 """Units that must be known to go on behind them."""
 
 
+def unended_begin(text: bytes) -> int | None:
+    """Return where a certificate or key begins in `text` that never ends, so that all behind is taken for it."""
+    start = None
+    for marker in _MARKER.finditer(text):
+        if not marker["begin"]:
+            start = None
+        elif start is None:
+            start = marker.start()
+    return start
+
+
 class Span(NamedTuple):
     """A token that becomes something else; `start` counts units from the start of the text."""
 
