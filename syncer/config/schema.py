@@ -206,9 +206,3 @@ TABLES: dict[str, type[Table]] = {
     "failover.on_failure": OnFailureTable,
 }
 """The tables by the keys that lead to them, without the names that the operator chooses."""
-
-
-def known_keys() -> list[str]:
-    """Return every key as "table.key", sorted; for suggestions and for the test of the documentation."""
-    keys = {f"{table}.{key}" for table, model in TABLES.items() for key in model.model_fields}
-    return sorted(keys - TABLES.keys())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from syncer.config.secret import SecretError, read_secret
 from syncer.config.settings import DomainSettings, Settings
 from syncer.model import Mode
 
@@ -19,11 +20,21 @@ def _warnings(settings: Settings) -> Iterator[str]:
         yield f"{file}: domains: there is none, so nothing is synchronized: add a table as [domains.nginx]"
     for domain in settings.domains:
         yield from _root_warnings(settings, domain)
+    yield from _secret_warnings(settings)
     if settings.node.mode is Mode.PRODUCTION and not settings.failover:
         yield (
             f"{file}: failover: there is none, so production sends to nobody: "
             "add a table [[failover]] for each failover server"
         )
+
+
+def _secret_warnings(settings: Settings) -> Iterator[str]:
+    # No error: replication must not stop because a mail cannot be sent.
+    for path in settings.secret_files:
+        try:
+            read_secret(path)
+        except SecretError as error:
+            yield f"{settings.source}: {error}; what needs it fails until then"
 
 
 def _root_warnings(settings: Settings, domain: DomainSettings) -> Iterator[str]:

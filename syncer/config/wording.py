@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, cast
 
-from syncer.config.schema import TABLES, Table, known_keys
+from syncer.config.schema import Table
+from syncer.config.tables import TABLES, keys_of, known_keys
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+|failover\[[^\]]*\]", re.ASCII)
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+|(?:failover|triggers)\[[^\]]*\]", re.ASCII)
 _EXPECTED = {
     "string_type": "text in quotes",
     "bool_type": "true or false, without quotes",
@@ -22,6 +23,7 @@ _EXPECTED = {
     "model_type": "a table",
     "model_attributes_type": "a table",
 }
+_SECRET = {"url", "notify"}
 _LONGEST = 60
 """Characters of a value that are repeated in an error."""
 
@@ -72,10 +74,11 @@ def _sentence(details: ErrorDetails, table: str) -> str:
     inner = ".".join((table, *(part for part in location[:-1] if isinstance(part, str))))
     key = str(location[-1])
     if kind == "extra_forbidden":
-        return f"is an unknown key{_elsewhere(key, inner) or nearest(key, TABLES[inner].model_fields)}"
+        return f"is an unknown key{_elsewhere(key, inner) or nearest(key, keys_of(TABLES[inner]))}"
     if kind == "missing":
         return f"is missing: add a line such as {key} = {said(_example(TABLES[inner], key))}"
-    value = said(details["input"])
+    # What may hold a secret is not repeated.
+    value = "the value" if _SECRET & set(location) else said(details["input"])
     if kind == "value_error":
         return f"{value} {details['ctx']['error']}"
     if kind == "literal_error":
@@ -92,11 +95,15 @@ def _elsewhere(key: str, table: str) -> str:
     titles = {
         "domains": "[domains.NAME]",
         "failover": "[[failover]]",
+        "triggers": "[[triggers]]",
+        "triggers.email": "email = { … } of [[triggers]]",
+        "triggers.webhook": "webhook = { … } of [[triggers]]",
         "failover.on_failure": "on_failure = { … } of [[failover]]",
     }
     return f" here: it belongs into {titles.get(homes[0], f'[{homes[0]}]')}"
 
 
 def _example(table: type[Table], key: str) -> object:
-    examples = cast("list[object] | None", table.model_fields[key].examples)
+    [found] = [field for name, field in table.model_fields.items() if key in (name, field.alias)]
+    examples = cast("list[object] | None", found.examples)
     return examples[0] if examples else "…"

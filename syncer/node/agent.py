@@ -21,6 +21,7 @@ from syncer.config import Settings
 from syncer.errors import StateError, SyncerError
 from syncer.events.journal import EventJournal
 from syncer.model import Mode, Term
+from syncer.node.alarms import NodeAlarms
 from syncer.node.failover import FailoverSide
 from syncer.node.memory import keep_small
 from syncer.node.production import ProductionSide
@@ -54,6 +55,7 @@ class Node:
         self.store = store
         self.identity = identity
         self.events = EventJournal(store, settings.node.name)
+        self.alarms = NodeAlarms(settings, store, self.events)
         self.production: ProductionSide | None = None
         self.failover: FailoverSide | None = None
         self.listen = ""
@@ -168,6 +170,7 @@ class Node:
             await asyncio.to_thread(self.production.stop)
         if self.failover is not None:
             await asyncio.to_thread(self.failover.close)
+        await asyncio.to_thread(self.alarms.close)
         await asyncio.to_thread(self.events.close)
         self.store.close()
 
@@ -193,6 +196,7 @@ async def run_agent(settings: Settings) -> None:
         loop.add_signal_handler(signum, stopping.set)
     try:
         node.prepare(automatic=True)
+        node.alarms.start()
         node.start_failover()
         await node.listen_for_peers()
         commands = Commands(node)

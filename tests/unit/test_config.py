@@ -21,7 +21,7 @@ from syncer.config import (
     warnings_of,
 )
 from syncer.config.check import check
-from syncer.config.schema import TABLES, known_keys
+from syncer.config.tables import TABLES, known_keys
 from syncer.errors import ConfigurationError
 from syncer.model import Mode, Patterns
 
@@ -348,8 +348,10 @@ def test_the_example_loads_with_its_comments_taken_away_and_shows_every_key(tmp_
     head, _, tables = text.partition("# [domains.nginx]")
     keys = [line.removeprefix("# ") for line in head.splitlines() if line.startswith("# ") and " = " in line]
     uncommented = "\n".join(
-        line.removeprefix("# ") for line in tables.splitlines() if line.startswith("# ") and line[2].islower()
-    ).replace('name = "dr-a"', '[[failover]]\nname = "dr-a"')
+        line.removeprefix("# ")
+        for line in tables.splitlines()
+        if line.startswith("# [") or (line.startswith("# ") and line[2].islower())
+    )
     document = head + "\n".join(keys) + "\n[domains.nginx]\n" + uncommented
     settings = load(write(tmp_path, document))
     assert [domain.name for domain in settings.domains] == ["nginx"]

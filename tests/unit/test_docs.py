@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from syncer.config.schema import TABLES, known_keys
+from syncer.config.tables import TABLES, known_keys
 from syncer.events.catalogue import CATALOGUE
 
 if TYPE_CHECKING:
