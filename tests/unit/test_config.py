@@ -136,10 +136,10 @@ def test_every_error_is_said_at_once(tmp_path: Path) -> None:
     name = "dr"
     address = "10.0.2.11:7443"
     automatic = "yes"
-    [smtp]
+    [mails]
     """
     beginnings = [
-        "smtp: is an unknown table: ",
+        "mails: is an unknown table: ",
         'node.name: "a b" is not a name',
         'node.mode: is "fenced": write one of "production" or "failover"',
         'node.listen: "7443" does not start with a host name',

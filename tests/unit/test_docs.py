@@ -69,7 +69,7 @@ def undocumented_commands(root: click.Command, text: str) -> list[str]:
 
 def undocumented_keys(text: str) -> list[str]:
     """Return the configuration keys that have no row or line of their own in their table's section."""
-    headings = {table: f"[[{table}]]" if table == "failover" else f"[{table}" for table in TABLES}
+    headings = {table: f"[[{table}]]" if table in ("failover", "triggers") else f"[{table}" for table in TABLES}
     missing = []
     for key in known_keys():
         table, _, name = key.rpartition(".")
