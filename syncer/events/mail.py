@@ -16,7 +16,7 @@ from pathlib import Path
 from syncer.config.alarm_settings import EmailSettings, SmtpSettings
 from syncer.config.secret import SecretError, read_secret
 from syncer.events.delivery import Answer, Outcome, Parcel
-from syncer.events.texts import Text, Words, rendered
+from syncer.events.texts import Text, Words, one_line, rendered
 from syncer.events.time_limit import TimeLimit, time_limit
 from syncer.model import EventValue
 
@@ -81,7 +81,7 @@ def composed(parcel: Parcel, text: Text, sender: str, to: tuple[str, ...]) -> by
     message["Message-ID"] = f"<{parcel.key}@{sender.partition('@')[2]}>"
     # RFC 3834: no out-of-office answers to an alarm.
     message["Auto-Submitted"] = "auto-generated"
-    message["X-Syncer-Trigger"] = parcel.notice.trigger
+    message["X-Syncer-Trigger"] = one_line(parcel.notice.trigger)
     message["X-Syncer-Event"] = parcel.notice.event
     message["X-Syncer-Kind"] = parcel.notice.kind
     message.set_content(text.body, cte="quoted-printable")

@@ -79,7 +79,7 @@ def default_text(notice: Notice) -> Text:
 def _written(notice: Notice, words: Words, values: dict[str, Any]) -> Text:
     full = {**values, "rows": _rows(notice), "sentence": _sentence(notice, values)}
     subject = Template(words.subject if words.subject is not None else _SUBJECT)
-    line = _one_line(subject.render(full))
+    line = one_line(subject.render(full))
     # Who wrote a template without these cases in mind must still be able to tell them apart.
     if notice.kind == RECOVERY and "recovered" not in subject.names:
         line = f"Over: {line}"
@@ -132,6 +132,6 @@ def _short(value: Any) -> Any:  # noqa: ANN401  # texts are cut, other values st
     return value
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """Return `text` as the value of a header can hold it: no line breaks, no control characters."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())

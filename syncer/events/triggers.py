@@ -63,7 +63,7 @@ def speak(rule: Rule, memory: Memory, node: str, now: float) -> list[Notice]:
     """Return the notices that are due at `now`; call it after the events of a batch, and when `due` says."""
     _not_from_the_future(memory, now)
     for subject, state in memory.lasting.items():
-        if not state.ripe and now - state.since >= rule.after:
+        if not state.ripe and now >= state.since + rule.after:
             memory.lasting[subject] = state._replace(ripe=True)
             _hold(memory, state.times, state.since, state.variables, subject)
     said = []
