@@ -9,6 +9,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
@@ -17,7 +18,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -128,34 +128,44 @@ class MailBox:
         return AuthResult(handled=False, success=data == LoginPassword(USER.encode(), PASSWORD.encode()))
 
 
-class _Controller(Controller):
-    """A controller of aiosmtpd whose server breaks off connections without a word."""
-
-    def __init__(self, box: MailBox, port: int, context: ssl.SSLContext | None, **options: Any) -> None:
-        super().__init__(
-            box,
-            hostname="127.0.0.1",
-            port=port,
-            server_hostname="localhost",
-            tls_context=context,
-            require_starttls=context is not None,
-            authenticator=box.authenticate,
-            auth_required=context is not None,
-            **options,
-        )
-
-
 @contextlib.contextmanager
-def mail_server(box: MailBox, port: int, certificate: Certificate | None = None) -> Iterator[None]:
-    """Run a mail server: with a certificate it demands STARTTLS and the password above."""
+def mail_server(
+    box: MailBox, port: int, certificate: Certificate | None = None, *, tls: bool = False
+) -> Iterator[None]:
+    """Run a mail server: with a certificate it demands STARTTLS (or with `tls`, TLS at once) and the password above."""
     context = certificate.server_context() if certificate is not None else None
-    # It warns where a password could go unencrypted; here nobody logs in then.
-    controller = _Controller(box, port, context, loop=asyncio.new_event_loop())
-    controller.start()
+    options: dict[str, Any] = {"hostname": "localhost"}
+    if context is not None and not tls:
+        options |= {"tls_context": context, "require_starttls": True, "auth_required": True}
+    started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+
+    async def serve() -> None:
+        loop, stop = asyncio.get_running_loop(), asyncio.Event()
+        sessions: list[SMTP] = []
+
+        def session() -> SMTP:
+            sessions.append(SMTP(box, authenticator=box.authenticate, loop=loop, **options))
+            return sessions[-1]
+
+        server = await loop.create_server(session, "127.0.0.1", port, ssl=context if tls else None)
+        started.set_result((loop, stop))
+        await stop.wait()
+        server.close()
+        for found in sessions:
+            if isinstance(found.transport, asyncio.WriteTransport):
+                found.transport.abort()
+        # What was aborted is closed in the next rounds of the loop.
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    loop, stop = started.result(10)
     try:
         yield
     finally:
-        controller.stop()
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(10)
 
 
 def smtp_table(port: int, folder: Path, certificate: Certificate | None = None) -> str:

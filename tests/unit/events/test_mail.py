@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -122,8 +124,6 @@ def test_a_server_that_is_down_is_tried_again(settings: SmtpSettings) -> None:
 
 @pytest.mark.parametrize("words", [b"2" * 100, b"220 hello\r\n250-" + b"x" * 100])
 def test_a_server_that_drips_is_left_when_the_time_is_over(settings: SmtpSettings, words: bytes) -> None:
-    import time
-
     with dripping_server(words, 0.05) as port:
         slow = SmtpSettings("127.0.0.1", port, False, False, "", None, "s@example.com", 0.5, None)
         started = time.monotonic()
@@ -138,8 +138,6 @@ def test_a_server_that_drips_is_left_when_the_time_is_over(settings: SmtpSetting
 def test_nothing_is_sent_without_verified_tls(
     settings: SmtpSettings, box: MailBox, certificate: Certificate, free_port: Callable[[], int]
 ) -> None:
-    import dataclasses
-
     untrusted = mailer(dataclasses.replace(settings, ca_file=None)).deliver(parcel(A))
     assert (untrusted.outcome, "certificate" in untrusted.said) == (Outcome.LATER, True)
     other_name = mailer(dataclasses.replace(settings, host="127.0.0.2")).deliver(parcel(A))
@@ -156,27 +154,10 @@ def test_nothing_is_sent_without_verified_tls(
 def test_tls_from_the_first_byte(
     settings: SmtpSettings, certificate: Certificate, free_port: Callable[[], int]
 ) -> None:
-    import asyncio
-    import dataclasses
-
-    from aiosmtpd.controller import Controller
-
-    received = MailBox()
-    controller = Controller(
-        received,
-        hostname="127.0.0.1",
-        port=free_port(),
-        ssl_context=certificate.server_context(),
-        loop=asyncio.new_event_loop(),
-    )
-    controller.start()
-    try:
-        tls = dataclasses.replace(
-            settings, port=controller.port, starttls=False, tls=True, username="", password_file=None
-        )
+    received, port = MailBox(), free_port()
+    tls = dataclasses.replace(settings, port=port, starttls=False, tls=True, username="", password_file=None)
+    with mail_server(received, port, certificate, tls=True):
         assert mailer(tls).deliver(parcel(A)).outcome is Outcome.DONE
-    finally:
-        controller.stop()
     assert len(received.mails) == 1
 
 
