@@ -6,7 +6,7 @@ import importlib.util
 import keyword
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from syncer.config.alarm_schema import EmailTable, SmtpTable, TriggerTable
@@ -44,8 +44,8 @@ def check_alarms(document: Mapping[str, object], errors: list[str]) -> CheckedAl
         checked.smtp = checked_table(SmtpTable, document["smtp"], ("smtp",), "smtp", errors)
         if checked.smtp is not None:
             errors.extend(_smtp_contradictions(checked.smtp))
-    _check_variables(document.get("variables", {}), checked.variables, errors)
     tables = document.get("triggers", [])
+    _check_variables(document.get("variables", {}), _taken(tables), checked.variables, errors)
     if not isinstance(tables, list):
         cure = "write [[triggers]], with two brackets on each side, above each trigger"
         errors.append(f"triggers: is {said(tables)}: {cure}")
@@ -61,6 +61,16 @@ def check_alarms(document: Mapping[str, object], errors: list[str]) -> CheckedAl
     return checked
 
 
+def _taken(tables: object) -> set[str]:
+    """Return the names that templates and the events of these triggers have; those of other events are free."""
+    found = {*TEMPLATE_VARIABLES, "node"}
+    for table in tables if isinstance(tables, list) else ():
+        event = table.get("event") if isinstance(table, dict) else None
+        if isinstance(event, str) and event in CATALOGUE:
+            found |= CATALOGUE[event].variables.keys()
+    return found
+
+
 def _smtp_contradictions(table: SmtpTable) -> Iterator[str]:
     if table.tls and table.starttls and "starttls" in table.model_fields_set:
         yield "smtp.starttls: is true, and so is tls: choose one; starttls begins unencrypted, usually at port 587"
@@ -71,11 +81,10 @@ def _smtp_contradictions(table: SmtpTable) -> Iterator[str]:
         yield "smtp.username: the password would be sent unencrypted: write starttls = true or tls = true"
 
 
-def _check_variables(raw: object, found: dict[str, EventValue], errors: list[str]) -> None:
+def _check_variables(raw: object, taken: Collection[str], found: dict[str, EventValue], errors: list[str]) -> None:
     if not isinstance(raw, dict):
         errors.append(f"variables: is {said(raw)}: write it as a table, with a line for each variable")
         return
-    taken = {name for definition in CATALOGUE.values() for name in definition.variables} | TEMPLATE_VARIABLES.keys()
     for name, value in raw.items():
         key = shown_key("variables", name)
         if _VARIABLE.fullmatch(name) is None or name in _RESERVED:
@@ -84,7 +93,7 @@ def _check_variables(raw: object, found: dict[str, EventValue], errors: list[str
                 "and no word of CEL or Jinja"
             )
         elif name in taken:
-            errors.append(f"{key}: is the name of a variable of events or templates: choose another")
+            errors.append(f"{key}: is the name of a variable that conditions or templates have already: choose another")
         elif not isinstance(value, str | int | float | bool) or (isinstance(value, int) and abs(value) >= 1 << 63):
             errors.append(f"{key}: is {said(value)}: write text in quotes, a number, true or false")
         else:

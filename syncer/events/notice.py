@@ -97,7 +97,7 @@ def readable(value: Any) -> Any:  # noqa: ANN401  # texts are made readable, oth
     """Return a text as UTF-8 can hold it, without control characters but line breaks; other values as they are."""
     if not isinstance(value, str):
         return value
-    plain = value.encode("utf-8", "backslashreplace").decode("utf-8")
+    plain = value.encode("utf-8", "backslashreplace").decode("utf-8").replace("\r\n", "\n").replace("\t", " ")
     return "".join(
         letter if letter.isprintable() or letter == "\n" else "\N{REPLACEMENT CHARACTER}" for letter in plain
     )

@@ -17,7 +17,8 @@ _FIRST = ("node", "target", "domain", "peer", "error", "reason", "exposure")
 _LONGEST_VALUE = 4000
 
 _SUBJECT = (
-    "{% if recovered %}Over: {% endif %}{% if test %}Test: {% endif %}{{ headline }} on {{ node }}{% if target is defined and target %} → {{ target }}{% endif %}"
+    "{% if recovered %}Over: {% endif %}{% if test %}Test: {% endif %}{{ headline }} on {{ node }}"
+    "{% if target is defined and target %} → {{ target }}{% endif %}"
     "{% if domain is defined and domain %} ({{ domain }}){% endif %}"
     "{% if count > 1 and not recovered %}, {{ count }} times{% endif %}"
 )

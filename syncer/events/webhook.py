@@ -83,13 +83,18 @@ class Webhook:
             connection.request("POST", path, body, headers)
             response = connection.getresponse()
             response.read(READ_BYTES)
+            if limit.is_over:
+                return self._too_slow()
             return _judged(self.shown, response, self._clock())
         except (http.client.HTTPException, OSError, ValueError) as error:
             if limit.is_over:
-                return Answer(Outcome.LATER, f"{self.shown} did not answer within {self._settings.timeout:g} s")
+                return self._too_slow()
             return Answer(Outcome.LATER, f"{self.shown}: {_reason(error)}")
         finally:
             connection.close()
+
+    def _too_slow(self) -> Answer:
+        return Answer(Outcome.LATER, f"{self.shown} did not answer within {self._settings.timeout:g} s")
 
     def _connection(self) -> http.client.HTTPConnection:
         host, port = self._url.hostname or "", self._url.port

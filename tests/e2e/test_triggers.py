@@ -128,7 +128,14 @@ def test_an_event_that_was_not_matched_before_a_kill_is_matched_after_it(pair: P
     pair.production.kill()
     with StateStore.open(pair.production.state) as store:
         journal = EventJournal(store, "prod-a")
-        failed = {"kind": "full", "target": TARGET, "domain": DOMAIN, "changes": 0, "bytes": 0, "seconds": 0.0}
+        failed: dict[str, Any] = {
+            "kind": "full",
+            "target": TARGET,
+            "domain": DOMAIN,
+            "changes": 0,
+            "bytes": 0,
+            "seconds": 0.0,
+        }
         for number in range(3):
             journal.record("sync", success=False, error=f"made up {number}", consecutive_failures=number, **failed)
         journal.close()

@@ -342,7 +342,7 @@ def test_a_trigger_on_another_event_forgets_what_it_remembered(store: StateStore
         receiver.wait_for(1)
     with alarmed(store, receiver, rule(event="service.failed", throttle=3600.0)) as journal:
         journal.raise_event("sync", sync(True))
-        words = {"domain": "d", "command": "x", "exit": "1", "seconds": 0.0, "output": ""}
+        words: dict[str, Any] = {"domain": "d", "command": "x", "exit": "1", "seconds": 0.0, "output": ""}
         journal.raise_event("service.failed", words)
         receiver.wait_for(2)
     assert [parcel.notice.event for parcel in receiver.parcels] == ["sync", "service.failed"]
