@@ -66,6 +66,17 @@ CATALOGUE: Mapping[str, Definition] = {
         "A target that was suspended is sent to again.",
         {**_STREAM, "reason": Variable(str, "why it had been suspended")},
     ),
+    "target.behind": Definition(
+        "The oldest change that a target has not acknowledged is older than `behind_after`, "
+        "and no person keeps it back.",
+        {
+            **_STREAM,
+            "changes": Variable(int, "paths that it lacks"),
+            "bytes": Variable(int, "their content, in bytes"),
+            "seconds": Variable(float, "age of the oldest change, in seconds"),
+        },
+    ),
+    "target.caught_up": Definition("A target that was behind has everything again.", _STREAM),
     "brake.engaged": Definition(
         "More deletions wait than may pass without a person's word, or what is mounted at or below the root changed.",
         {
@@ -133,6 +144,14 @@ CATALOGUE: Mapping[str, Definition] = {
     "watch.restored": Definition(
         "Changes are seen as they happen again.",
         {"node": NODE, "domain": DOMAIN, "reason": Variable(str, "what had been missing")},
+    ),
+    "peer.silent": Definition(
+        "Production has said nothing for `peer_timeout`; raised on failover, also where it never came since the start.",
+        {"node": NODE, "peer": _PEER, "seconds": Variable(float, "how long it has said nothing, in seconds")},
+    ),
+    "peer.heard": Definition(
+        "Production is heard, for the first time since the start or after it was silent; raised on failover.",
+        {"node": NODE, "peer": _PEER, "seconds": Variable(float, "how long it had said nothing, in seconds")},
     ),
     "term.refused": Definition(
         "A node came with a lower term than was seen before, and was refused. Raised on both nodes.",

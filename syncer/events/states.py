@@ -39,12 +39,12 @@ STATES: Mapping[str, State] = {
     "sync": State(_STREAM, (_ARRIVED,), {"success": False}),
     # Whoever is sent to again is not suspended: the agent may have been restarted in between.
     "target.suspended": State(_STREAM, (Ending("target.resumed"), _ARRIVED)),
-    "target.behind": State(_STREAM, (Ending("target.caught_up"),)),
+    "target.behind": State(_STREAM, (Ending("target.caught_up"), Ending("sync", {"success": True, "changes": 0}))),
     "brake.engaged": State(_STREAM, (Ending("target.resumed"), _ARRIVED)),
     "check.failed": State(_STREAM, (_ARRIVED,)),
     "problem": State((*_STREAM, "path"), (Ending("problem.cleared"),)),
     "watch.degraded": State(("domain",), (Ending("watch.restored"),)),
-    "peer.silent": State(("peer",), (Ending("peer.heard"),)),
+    "peer.silent": State((), (Ending("peer.heard"),)),
 }
 
 

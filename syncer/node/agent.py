@@ -23,6 +23,7 @@ from syncer.events.journal import EventJournal
 from syncer.model import Mode, Term
 from syncer.node.alarms import NodeAlarms
 from syncer.node.failover import FailoverSide
+from syncer.node.lateness import watch_lateness
 from syncer.node.memory import keep_small
 from syncer.node.production import ProductionSide
 from syncer.replicate.progress import Phase
@@ -240,6 +241,7 @@ async def _supervise(node: Node, stopping: asyncio.Event) -> None:
             tasks.create_task(node.failed())
             tasks.create_task(keep_small())
             tasks.create_task(keep_state(node))
+            tasks.create_task(watch_lateness(node))
             if node.failover is not None:
                 tasks.create_task(node.failover.run())
             if node.production is not None:

@@ -214,3 +214,37 @@ def test_secrets_are_in_no_log_event_list_or_database(pair: Pair, tmp_path: Path
         assert secret not in said
         assert secret.encode() not in data
     assert os.stat(inside).st_mode & 0o777 == 0o600
+
+
+def test_a_silent_production_is_mailed_by_failover_and_its_return_too(pair: Pair, tmp_path: Path) -> None:
+    box, port = MailBox(), free_port()
+    silent = '\n[[triggers]]\nname = "silent"\nevent = "peer.silent"\nemail = { to = ["ops@example.com"] }\n'
+    pair.failover.stop()
+    configure(pair.failover, smtp_table(port, tmp_path) + silent)
+    text = pair.failover.config.read_text().replace("[node]\n", '[node]\npeer_timeout = "2s"\n', 1)
+    pair.failover.config.write_text(text)
+    with mail_server(box, port):
+        # Production never came since failover was started.
+        pair.failover.start()
+        wait_until(lambda: box.mails, 20, "the silence had been mailed")
+        pair.start()
+        wait_until(lambda: len(box.mails) >= 2, 20, "its end had been mailed")
+        pair.stop()
+    headline = f"production is silent on {TARGET}"
+    assert box.subjects == [headline, f"Over: {headline}"]
+
+
+def test_blocked_actions_hold_up_no_change(pair: Pair, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    blocked = '\n[[triggers]]\nname = "blocked {}"\nevent = "sync"\nthrottle = 0\nexec_timeout = "10m"\nexec = {}\n'
+    command = json.dumps([shutil.which("sh"), "-c", f"echo >> {begun}; sleep 600"])
+    run_pair(pair, "".join(blocked.format(number, command) for number in range(5)))
+    wait_until(lambda: begun.exists() and len(begun.read_text()) >= 4, 20, "as many as may be done at once hang")
+    for number in range(20):
+        (pair.production.root / "file").write_text(str(number))
+        pair.wait_equal(5)
+    shown = pair.production.json("outbox")["waiting"]
+    assert len(shown) >= 5
+    # And the end of the agent ends what hangs: stop() fails where it takes long, or leaves with an error.
+    pair.stop()
+    assert [row["answer"] for row in pair.production.json("outbox")["waiting"]].count("") < len(shown)
