@@ -14,6 +14,7 @@ from syncer.replicate.messages import Approval
 from syncer.replicate.progress import Phase
 from syncer.replicate.stream import StreamView
 from syncer.state.holds import Hold
+from syncer.state.outbox import count_actions
 from syncer.state.peers import peers
 from syncer.state.term import read_term
 from syncer.state.verifications import Verification, read_verification
@@ -52,11 +53,17 @@ def node_status(node: Node) -> dict[str, Any]:
         "domains": domains,
         "production": production,
         "problems_count": problems,
+        "actions": _actions(node),
         "peers": [
             {"name": peer.name, "node_id": peer.node_id, "fingerprint": peer.fingerprint} for peer in peers(node.store)
         ],
         "exit_code": _exit_code(node, targets, domains, production),
     }
+
+
+def _actions(node: Node) -> dict[str, int]:
+    waiting, given_up = count_actions(node.store)
+    return {"waiting": waiting, "given_up": given_up}
 
 
 def _exit_code(

@@ -32,6 +32,7 @@ def render_status(status: dict[str, Any]) -> RenderableType:
     problems = list(_problems(status))
     drift = list(_local_edits(status))
     limits = list(_limits(status["targets"]))
+    parts += list(_actions(status["actions"]))
     for lines in (list(_holds(status["domains"])), approvals, problems, limits, drift):
         if lines:
             parts += [Text(""), *lines]
@@ -46,6 +47,15 @@ def _node(status: dict[str, Any]) -> Text:
     if status["listen"]:
         facts.append(f"listening on {status['listen']}")
     return Text(printable(" · ".join(facts)))
+
+
+def _actions(actions: dict[str, int]) -> Iterator[Text]:
+    """Yield what could not be mailed, posted or run for a trigger."""
+    if actions["given_up"]:
+        what = f"{counted(actions['given_up'], 'action')} of triggers given up: `syncer outbox` shows why"
+        yield Text(what, style=Severity.BAD.value)
+    if actions["waiting"]:
+        yield Text(f"{counted(actions['waiting'], 'action')} of triggers waiting: `syncer outbox` shows for what")
 
 
 def _table(*columns: str, right: tuple[str, ...] = ()) -> Table:

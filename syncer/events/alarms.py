@@ -47,9 +47,10 @@ class Alarms:
         self._closing = False
         self._is_stale = False
         self._matcher = Matcher(store, journal, rules, node)
+        self._matcher.start(clock())
         self._outbox = Outbox(store, journal, duties, self.wake)
         self._thread = threading.Thread(target=self._run, name="alarms", daemon=True)
-        journal.listen(self.wake)
+        self._stop_listening = journal.listen(self.wake)
 
     def start(self) -> None:
         """Begin, with what was left undone before."""
@@ -63,6 +64,7 @@ class Alarms:
 
     def close(self) -> None:
         """End within about a second; what is not done by then is done at the next start."""
+        self._stop_listening()
         with self._news:
             self._closing = True
             self._news.notify()

@@ -84,10 +84,19 @@ class EventJournal:
         for tell in followers:
             tell()
 
-    def listen(self, tell: Callable[[], None]) -> None:
-        """Have `tell` called, on any thread, whenever events were written; it must not block."""
+    def listen(self, tell: Callable[[], None]) -> Callable[[], None]:
+        """Have `tell` called, on any thread, whenever events were written; returns what ends that.
+
+        It must not block.
+        """
+
+        def stop() -> None:
+            with self._news:
+                self._followers.remove(tell)
+
         with self._news:
             self._followers.append(tell)
+        return stop
 
     def after(self, event: int, limit: int) -> list[EventRow]:
         """Return the oldest `limit` events behind the one with this id."""

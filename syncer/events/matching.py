@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from syncer.events.journal import EventJournal
 from syncer.events.memory import Lasting, Memory
 from syncer.events.notice import Notice
-from syncer.events.triggers import Happened, Rule, due, speak, take
+from syncer.events.triggers import Happened, Rule, due, speak, start, take
 from syncer.state.store import StateStore
 from syncer.state.triggers import (
     ENDED,
@@ -62,6 +62,12 @@ class Matcher:
         self._memories = {name: _memory(row) for name, row in self._rows.items()}
         for rule in self._rules:
             self._memories.setdefault(rule.name, Memory())
+
+    def start(self, now: float) -> None:
+        """The agent starts: doubt what may have ended while none ran. Raises StateError."""
+        changed = {rule.name for rule in self._rules if start(rule, self._memories[rule.name], now)}
+        if changed:
+            self._record(changed, [], lambda _: None)
 
     def match(self, now: float, keep: Callable[[list[Notice]], None]) -> bool:
         """Take in the next events, and speak; `keep` writes the notices in the same transaction.

@@ -25,6 +25,8 @@ class Lasting(NamedTuple):
     told: bool = False
     """A notice has gone out while it lasted: its end is told, too."""
     ended: float = 0.0
+    doubted: float = 0.0
+    """When it counts as ended unless it is told again; 0: never."""
 
     def dumped(self) -> str:
         """Return it as JSON in ASCII."""

@@ -17,7 +17,7 @@ from syncer.state.outbox import (
     Delivered,
     add_actions,
     change_action,
-    count_waiting,
+    count_actions,
     drop_actions,
     next_actions,
     write_delivered,
@@ -78,7 +78,7 @@ class Outbox:
                 rows.append(
                     ActionRow(0, key, notice.trigger, action, act.receivers, notice.dumped(), now, 0, now, None, "")
                 )
-        room = max(0, MOST_WAITING - count_waiting(self._store))
+        room = max(0, MOST_WAITING - count_actions(self._store)[0])
         lost = [row for row in rows[room:] if Notice.loaded(row.notice).event not in OWN_EVENTS]
         self._overflowed += len(lost)
         add_actions(self._store, rows[:room])

@@ -30,6 +30,8 @@ class State(NamedTuple):
     ends: tuple[Ending, ...]
     having: Variables = _NOTHING
     """What the beginning event's variables must have."""
+    is_told_again: bool = False
+    """After a start of the agent it is told again where it lasts; its end is not, where no agent saw it."""
 
 
 _ARRIVED = Ending("sync", {"success": True})
@@ -42,8 +44,8 @@ STATES: Mapping[str, State] = {
     "target.behind": State(_STREAM, (Ending("target.caught_up"), Ending("sync", {"success": True, "changes": 0}))),
     "brake.engaged": State(_STREAM, (Ending("target.resumed"), _ARRIVED)),
     "check.failed": State(_STREAM, (_ARRIVED,)),
-    "problem": State((*_STREAM, "path"), (Ending("problem.cleared"),)),
-    "watch.degraded": State(("domain",), (Ending("watch.restored"),)),
+    "problem": State((*_STREAM, "path"), (Ending("problem.cleared"),), is_told_again=True),
+    "watch.degraded": State(("domain",), (Ending("watch.restored"),), is_told_again=True),
     "peer.silent": State((), (Ending("peer.heard"),)),
 }
 

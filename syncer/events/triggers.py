@@ -14,10 +14,14 @@ from typing import NamedTuple
 
 from syncer.events.memory import Held, Lasting, Memory, Variables
 from syncer.events.notice import ALARM, RECOVERY, SUBJECTS_LISTED, Notice
-from syncer.events.states import begun, ended, subject_in_words
+from syncer.events.states import STATES, begun, ended, subject_in_words
 
 MOST_STATES = 1000
 """States that one trigger follows at once; what comes beyond them counts, but its end is not told."""
+
+
+DOUBT_SECONDS = 3600.0
+"""What was told to last before a start, and is not told again in this time, is over: the first scan was long ago."""
 
 
 class Rule(NamedTuple):
@@ -40,6 +44,16 @@ class Happened(NamedTuple):
     variables: Variables
 
 
+def start(rule: Rule, memory: Memory, now: float) -> bool:
+    """The agent starts: doubt what may have ended while none ran; tells whether that changed anything."""
+    state = STATES.get(rule.event)
+    if state is None or not state.is_told_again or not memory.lasting:
+        return False
+    for subject, lasting in memory.lasting.items():
+        memory.lasting[subject] = lasting._replace(doubted=now + DOUBT_SECONDS)
+    return True
+
+
 def take(rule: Rule, memory: Memory, event: Happened, now: float) -> bool:
     """Fold one event in at `now`; tells whether it changed anything."""
     changed = False
@@ -51,19 +65,19 @@ def take(rule: Rule, memory: Memory, event: Happened, now: float) -> bool:
             _go_on(rule, memory, subject, event, now)
         changed = True
     for name, subject in ended(event.name, event.variables):
-        if name == rule.event:
-            state = memory.lasting.pop(subject, None)
-            changed = changed or state is not None
-            if state is not None and state.told and rule.notify_recovery:
-                memory.ended[subject] = state._replace(ended=now)
+        if name == rule.event and subject in memory.lasting:
+            _end(rule, memory, subject, now)
+            changed = True
     return changed
 
 
 def speak(rule: Rule, memory: Memory, node: str, now: float) -> list[Notice]:
     """Return the notices that are due at `now`; call it after the events of a batch, and when `due` says."""
     _not_from_the_future(memory, now)
-    for subject, state in memory.lasting.items():
-        if not state.ripe and now >= state.since + rule.after:
+    for subject, state in list(memory.lasting.items()):
+        if state.doubted and now >= state.doubted:
+            _end(rule, memory, subject, now)
+        elif not state.ripe and now >= state.since + rule.after:
             memory.lasting[subject] = state._replace(ripe=True)
             _hold(memory, state.times, state.since, state.variables, subject)
     said = []
@@ -84,6 +98,7 @@ def speak(rule: Rule, memory: Memory, node: str, now: float) -> list[Notice]:
 def due(rule: Rule, memory: Memory, now: float) -> float | None:
     """Return when `speak` has something to do without another event; None where it never has."""
     times = [state.since + rule.after for state in memory.lasting.values() if not state.ripe]
+    times += [state.doubted for state in memory.lasting.values() if state.doubted]
     if memory.held is not None:
         times.append(_alarm_due(rule, memory, now))
     if memory.ended:
@@ -99,10 +114,16 @@ def _go_on(rule: Rule, memory: Memory, subject: str, event: Happened, now: float
         back = memory.ended.pop(subject, None)
         since = min(event.at, now)
         state = back._replace(ended=0.0) if back else Lasting(since, 0, event.variables, ripe=rule.after <= 0)
-    state = state._replace(times=state.times + 1, variables=event.variables)
+    state = state._replace(times=state.times + 1, variables=event.variables, doubted=0.0)
     memory.lasting[subject] = state
     if state.ripe:
         _hold(memory, 1, min(event.at, now), event.variables, subject)
+
+
+def _end(rule: Rule, memory: Memory, subject: str, now: float) -> None:
+    state = memory.lasting.pop(subject)
+    if state.told and rule.notify_recovery:
+        memory.ended[subject] = state._replace(ended=now, doubted=0.0)
 
 
 def _hold(memory: Memory, count: int, since: float, variables: Variables, subject: str | None) -> None:

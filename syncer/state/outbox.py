@@ -66,10 +66,11 @@ def next_actions(store: StateStore, limit: int) -> list[ActionRow]:
     return [_row(row) for row in rows]
 
 
-def count_waiting(store: StateStore) -> int:
-    """Return how many actions wait."""
+def count_actions(store: StateStore) -> tuple[int, int]:
+    """Return how many actions wait, and how many were given up."""
     with store.read() as reader:
-        return int(reader.execute("SELECT count(*) FROM outbox WHERE given_up IS NULL").fetchone()[0])
+        found = reader.execute("SELECT count(*), count(given_up) FROM outbox").fetchone()
+    return int(found[0]) - int(found[1]), int(found[1])
 
 
 def add_actions(store: StateStore, rows: Sequence[ActionRow]) -> None:

@@ -219,3 +219,12 @@ def test_deviations_from_the_documented_shapes_are_found() -> None:
     assert sorted(deviations(documented, {"a": "1", "b": [{"c": "y"}, {}], "e": 1})) == [
         ".a is str, documented as int", ".b[].c is missing", ".d is missing", ".e is not documented"
     ]  # fmt: skip  # a table
+
+
+def test_actions_of_triggers_that_were_not_done_are_shown() -> None:
+    status = examples()["status"]
+    assert "of triggers" not in rendered(status)
+    status["actions"] = {"waiting": 2, "given_up": 1}
+    shown = rendered(status)
+    assert "2 actions of triggers waiting: `syncer outbox`" in shown
+    assert "1 action of triggers given up: `syncer outbox`" in shown

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from syncer.events.memory import Lasting, Memory
 from syncer.events.notice import ALARM, RECOVERY, SUBJECTS_LISTED, Notice
 from syncer.events.states import STATES, begun, ended, subject_in_words
-from syncer.events.triggers import MOST_STATES, Happened, Rule, due, speak, take
+from syncer.events.triggers import DOUBT_SECONDS, MOST_STATES, Happened, Rule, due, speak, start, take
 
 YES: Callable[..., bool] = lambda _: True  # noqa: E731  # a condition
 
@@ -174,6 +174,23 @@ def test_a_clock_that_was_set_back_silences_nothing_for_longer_than_the_throttle
     assert len(trigger.of(RECOVERY)) == 1
 
 
+def test_what_is_not_told_again_after_a_start_is_over() -> None:
+    trigger = Trigger(rule(event="problem", holds=YES))
+    one, two = ({"target": "", "domain": "d", "path": path, "reason": "x"} for path in "ab")
+    trigger.happen(one, two, name="problem")
+    trigger.restart()
+    assert start(trigger.rule, trigger.memory, trigger.now)
+    trigger.advance(60)
+    trigger.happen(two, name="problem")
+    trigger.advance(DOUBT_SECONDS)
+    [recovery] = trigger.of(RECOVERY)
+    assert (recovery.subjects, list(trigger.memory.lasting)) == (("d, a",), [begun("problem", two)])
+    # Of an outage the end is told after a start, so nothing of it is doubted.
+    outage = Trigger(rule())
+    outage.happen(sync(False))
+    assert not start(outage.rule, outage.memory, outage.now)
+
+
 def test_what_begins_ends_somewhere_and_only_what_has_the_same_subject() -> None:
     stream = {"target": "a", "domain": "d", "path": "p", "peer": "x"}
     for name, state in STATES.items():
@@ -181,6 +198,8 @@ def test_what_begins_ends_somewhere_and_only_what_has_the_same_subject() -> None
         assert subject is not None
         for ending in state.ends:
             assert (name, subject) in list(ended(ending.event, {**stream, **ending.having}))
+            if not state.subject:
+                continue
             other = dict.fromkeys(stream, "other")
             assert (name, subject) not in list(ended(ending.event, {**other, **ending.having}))
     assert begun("sync", sync(True)) is None
