@@ -45,6 +45,7 @@ class Alarms:
         self._news = threading.Condition()
         self._is_new = True
         self._closing = False
+        self._changed: tuple[Sequence[Rule], Mapping[str, Duty]] | None = None
         self._is_stale = False
         self._matcher = Matcher(store, journal, rules, node)
         self._matcher.start(clock())
@@ -55,6 +56,13 @@ class Alarms:
     def start(self) -> None:
         """Begin, with what was left undone before."""
         self._thread.start()
+
+    def change(self, rules: Sequence[Rule], duties: Mapping[str, Duty]) -> None:
+        """Go on with other triggers soon; for any thread. What is under way goes on, and is not done twice."""
+        with self._news:
+            self._changed = (rules, duties)
+            self._is_new = True
+            self._news.notify()
 
     def wake(self) -> None:
         """Look for something to do; for any thread, never blocks."""
@@ -93,10 +101,13 @@ class Alarms:
         # RACE: taken before the look, so that what comes during it leads to another look.
         with self._news:
             self._is_new = False
+            changed = self._changed
         now = self._clock()
         if self._is_stale:
             self._matcher.reload()
             self._is_stale = False
+        if changed is not None:
+            self._take_over(*changed)
         self._outbox.settle(now)
         while self._matcher.match(now, lambda notices: self._outbox.add(notices, now)):
             if self._closing:
@@ -104,6 +115,16 @@ class Alarms:
         self._outbox.begin(now)
         due = [at for at in (self._matcher.due(now), self._outbox.due(now)) if at is not None]
         self._sleep(min([*(max(0.0, at - self._clock()) for at in due), LONGEST_SLEEP]))
+
+    def _take_over(self, rules: Sequence[Rule], duties: Mapping[str, Duty]) -> None:
+        self._matcher.change(rules)
+        self._outbox.change(duties)
+        with self._news:
+            # RACE: another change may have come meanwhile.
+            if self._changed == (rules, duties):
+                self._changed = None
+            else:
+                self._is_new = True
 
     def _sleep(self, seconds: float) -> None:
         with self._news:

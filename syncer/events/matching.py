@@ -69,6 +69,13 @@ class Matcher:
         if changed:
             self._record(changed, [], lambda _: None)
 
+    def change(self, rules: Sequence[Rule]) -> None:
+        """Go on with other triggers; those that stay as they are keep what they remember. Raises StateError."""
+        # What the old ones have seen is no news for the new ones.
+        write_cursor(self._store, self._cursor)
+        self._rules = rules
+        self.reload()
+
     def match(self, now: float, keep: Callable[[list[Notice]], None]) -> bool:
         """Take in the next events, and speak; `keep` writes the notices in the same transaction.
 

@@ -69,6 +69,10 @@ class Outbox:
         self._overflowed = 0
         self._overflow_told = float("-inf")
 
+    def change(self, duties: Mapping[str, Duty]) -> None:
+        """Do the actions of other triggers from now on; what is under way goes on."""
+        self._duties = duties
+
     def add(self, notices: list[Notice], now: float) -> None:
         """Make what these notices ask for durable; within the caller's transaction."""
         rows = []

@@ -43,16 +43,30 @@ class NodeAlarms:
         self._journal = journal
         self._runner = CommandRunner()
         self._alarms: Alarms | None = None
-        self.duties = {trigger.name: Duty(self._acts(trigger), trigger.give_up) for trigger in settings.alarms.triggers}
+        self.duties = self._duties()
 
     def start(self) -> None:
         """Match and act from now on, beginning with what was left undone. Raises StateError."""
         if not self._settings.triggers:
             forget_triggers(self._store)
             return
-        rules = [rule_of(trigger, self._settings, self._journal.raise_event) for trigger in self._settings.triggers]
-        self._alarms = Alarms(self._store, self._journal, rules, self.duties, self._node)
+        self._alarms = Alarms(self._store, self._journal, self._rules(), self.duties, self._node)
         self._alarms.start()
+
+    def change(self, settings: Settings) -> None:
+        """Go on with the triggers of a configuration that was reloaded; blocking. Raises StateError."""
+        if settings.alarms == self._settings:
+            return
+        self._settings = settings.alarms
+        self.duties = self._duties()
+        if self._alarms is None:
+            self.start()
+        elif self._settings.triggers:
+            self._alarms.change(self._rules(), self.duties)
+        else:
+            self._alarms.close()
+            self._alarms = None
+            forget_triggers(self._store)
 
     def wake(self) -> None:
         """The outbox was changed by a command."""
@@ -72,6 +86,13 @@ class NodeAlarms:
         notice = sample_notice(name, trigger.event, self._node, now)
         acts = self.duties[name].acts
         return {action: act.deliver(Parcel(f"test-{now:.6f}", notice, act.receivers)) for action, act in acts.items()}
+
+    def _rules(self) -> list[Rule]:
+        record = self._journal.raise_event
+        return [rule_of(trigger, self._settings, record) for trigger in self._settings.triggers]
+
+    def _duties(self) -> Mapping[str, Duty]:
+        return {trigger.name: Duty(self._acts(trigger), trigger.give_up) for trigger in self._settings.triggers}
 
     def _acts(self, trigger: TriggerSettings) -> Mapping[str, Act]:
         constants = dict(self._settings.variables)

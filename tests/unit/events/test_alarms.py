@@ -346,3 +346,32 @@ def test_a_trigger_on_another_event_forgets_what_it_remembered(store: StateStore
         journal.raise_event("service.failed", words)
         receiver.wait_for(2)
     assert [parcel.notice.event for parcel in receiver.parcels] == ["sync", "service.failed"]
+
+
+def test_other_triggers_are_taken_over_while_actions_are_under_way(store: StateStore) -> None:
+    receiver, free = Receiver(), threading.Event()
+
+    def slow(parcel: Parcel) -> Answer:
+        answer = receiver(parcel)
+        free.wait(10)
+        return answer
+
+    journal = EventJournal(store, "n")
+    duties = {name: Duty({"email": Act(slow, (), "")}, 3600.0) for name in ("old", "new")}
+    alarms = Alarms(store, journal, [rule("old")], duties, "n")
+    alarms.start()
+    try:
+        journal.raise_event("sync", sync(False, "before"))
+        receiver.wait_for(1)
+        alarms.change([rule("new"), rule("old", throttle=3600.0)], duties)
+        until(lambda: alarms._changed is None, "it was taken over")
+        free.set()
+        journal.raise_event("sync", sync(False, "after"))
+        until(lambda: len(receiver.parcels) == 2 and not read_outbox(store), "all was done")
+        # The old one remembers that it has spoken; the new one has not seen what was before it.
+        found = [(parcel.notice.trigger, parcel.notice.subjects) for parcel in receiver.parcels]
+        assert found == [("old", ("before, d",)), ("new", ("after, d",))]
+    finally:
+        free.set()
+        alarms.close()
+        journal.close()
