@@ -30,6 +30,12 @@ def _warnings(settings: Settings) -> Iterator[str]:
 
 def _secret_warnings(settings: Settings) -> Iterator[str]:
     # No error: replication must not stop because a mail cannot be sent.
+    mode = settings.source.stat().st_mode if settings.source.exists() else 0
+    if mode & 0o077 and any(trigger.notify or trigger.webhook for trigger in settings.alarms.triggers):
+        yield (
+            f"{settings.source}: can be read by other users, and the addresses of notify and webhook may be secrets: "
+            f"run `chmod 600 {settings.source}`"
+        )
     for path in settings.secret_files:
         try:
             read_secret(path)

@@ -40,6 +40,8 @@ class Outcomes:
         self._suspended = ""
         self._failed = False
         self._unsettled = True
+        self._failures = 0
+        self._forgiven = 0
         self._problems = ProblemChanges(target, domain, record)
 
     def lost(self, failure: SyncerError, failures: int, *, full: bool) -> None:
@@ -50,7 +52,11 @@ class Outcomes:
 
     def failed(self, error: str, failures: int, *, full: bool) -> None:
         """An attempt failed; `failures` in a row with this one."""
-        self._synchronized(_Sum(), full=full, error=error, failures=failures)
+        # They are counted since the last acknowledgement; but a target that had everything was in order, too.
+        if failures < self._failures or failures <= self._forgiven:
+            self._forgiven = 0
+        self._failures = failures
+        self._synchronized(_Sum(), full=full, error=error, failures=failures - self._forgiven)
 
     def arrived(self, ack: Ack, *, full: bool) -> None:
         """A transaction was acknowledged."""
@@ -93,6 +99,7 @@ class Outcomes:
 
     def _settled(self) -> None:
         """The target has everything, for the first time since the start or a failure: nothing need have been sent."""
+        self._forgiven = self._failures
         if self._sum is not None:
             self.end_minute()
         else:

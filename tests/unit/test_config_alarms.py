@@ -189,6 +189,10 @@ def test_an_address_that_may_hold_a_secret_is_not_repeated(tmp_path: Path, table
 
 def test_secrets_that_cannot_be_used_are_warnings(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
+    open_to_others = warnings_of(load(write(tmp_path, f'{TRIGGER}notify = ["json://x"]\n')))
+    assert any("can be read by other users" in warning for warning in open_to_others)
+    (tmp_path / "syncer.toml").chmod(0o600)
+    assert not any("other users" in warning for warning in warnings_of(load(tmp_path / "syncer.toml")))
     hook = f'webhook = {{ url = "https://h/", secret_file = "{secret}" }}\n'
     settings = load(write(tmp_path, TRIGGER + hook))
     assert any("No such file" in warning for warning in warnings_of(settings))

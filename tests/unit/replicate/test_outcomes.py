@@ -126,3 +126,16 @@ def test_a_target_that_is_reached_again_with_nothing_to_send_is_a_success_once()
     asyncio.run(run())
     expected = [(True, 0), (False, 0), (True, 0), (False, 0), (True, 2)]
     assert recorder.of("sync", "success", "changes") == expected
+
+
+def test_failures_in_a_row_are_counted_since_the_target_had_everything() -> None:
+    recorder = Recorder()
+    outcomes = Outcomes("dr-a", "nginx", recorder)
+    settled = Decision(Step.WAIT, Phase.STREAMING)
+    # What is counted outside begins anew with each acknowledgement only.
+    for failures in (1, 2, 0, 3, 4, 0, 5, 1, 2, 0, 1):
+        if failures:
+            outcomes.failed("cut", failures, full=False)
+        else:
+            outcomes.decided(settled)
+    assert [count for (count,) in recorder.of("sync", "consecutive_failures")] == [1, 2, 0, 1, 2, 0, 1, 1, 2, 0, 1]
