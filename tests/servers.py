@@ -170,7 +170,7 @@ def mail_server(
 
 def smtp_table(port: int, folder: Path, certificate: Certificate | None = None) -> str:
     """Return [smtp] for such a server; writes the file with the password."""
-    table = f'[smtp]\nhost = "localhost"\nport = {port}\nfrom = "syncer@example.com"\ntimeout = "5s"\n'
+    table = f'[smtp]\nhost = "localhost"\nport = {port}\nfrom = "syncer@example.com"\ntimeout = "20s"\n'
     if certificate is None:
         return f"{table}starttls = false\n"
     secret = folder / "smtp.secret"

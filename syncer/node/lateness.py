@@ -79,8 +79,10 @@ async def _watch_targets(node: Node) -> None:
     lags = {key: Lag(*key, limit, node.events.raise_event) for key in node.production.senders}
     while True:
         await asyncio.sleep(LOOK_EVERY)
+        # One visit to a thread for all: an idle agent is to cost nothing.
+        found = await asyncio.to_thread(lambda: {key: _exposure(node, key) for key in lags})
         for key, lag in lags.items():
-            lag.look(await asyncio.to_thread(_exposure, node, key))
+            lag.look(found[key])
 
 
 def _exposure(node: Node, key: tuple[str, str]) -> Exposure | None:
