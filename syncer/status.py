@@ -14,6 +14,7 @@ from syncer.replicate.messages import Approval
 from syncer.replicate.progress import Phase
 from syncer.replicate.stream import StreamView
 from syncer.state.holds import Hold
+from syncer.state.outbox import count_actions
 from syncer.state.peers import peers
 from syncer.state.term import read_term
 from syncer.state.verifications import Verification, read_verification
@@ -54,6 +55,7 @@ def node_status(node: Node) -> dict[str, Any]:
         "domains": domains,
         "production": production,
         "problems_count": problems,
+        "actions": _actions(node),
         "peers": [
             {"name": peer.name, "node_id": peer.node_id, "fingerprint": peer.fingerprint} for peer in peers(node.store)
         ],
@@ -69,6 +71,11 @@ def _configuration(node: Node) -> dict[str, Any]:
         "error": loaded.error,
         "restart_needed": list(loaded.waiting),
     }
+
+
+def _actions(node: Node) -> dict[str, int]:
+    waiting, given_up = count_actions(node.store)
+    return {"waiting": waiting, "given_up": given_up}
 
 
 def _exit_code(

@@ -24,6 +24,7 @@ def render_status(status: dict[str, Any]) -> RenderableType:
         Text(printable(sentence.text), style=f"bold {sentence.severity.value}") for sentence in sentences(status)
     ]
     parts += [Text(""), _node(status), *_configuration(status["configuration"])]
+    parts += list(_actions(status["actions"]))
     if status["targets"]:
         parts += [Text(""), _targets(status["targets"])]
     if status["domains"]:
@@ -59,6 +60,15 @@ def _configuration(configuration: dict[str, Any]) -> list[Text]:
     if configuration["restart_needed"]:
         lines.append(f"restart the agent for {', '.join(configuration['restart_needed'])} to take effect")
     return [Text(printable(line), style=Severity.LATE.value) for line in lines]
+
+
+def _actions(actions: dict[str, int]) -> Iterator[Text]:
+    """Yield what could not be mailed, posted or run for a trigger."""
+    if actions["given_up"]:
+        what = f"{counted(actions['given_up'], 'action')} of triggers given up: `syncer outbox` shows why"
+        yield Text(what, style=Severity.BAD.value)
+    if actions["waiting"]:
+        yield Text(f"{counted(actions['waiting'], 'action')} of triggers waiting: `syncer outbox` shows for what")
 
 
 def _table(*columns: str, right: tuple[str, ...] = ()) -> Table:

@@ -63,6 +63,36 @@ listen = {listen}      # where other nodes reach this one; port 0: any, shown in
 # except_domains = []
 # paths = ["**"]                # gitignore syntax, from the root of the domain
 # except_paths = []
+
+# What is done when something happens (docs/events.md). Mail goes through one server:
+#
+# [smtp]
+# host = "mail.example.com"
+# port = 587                    # with tls = true: 465
+# starttls = true
+# tls = false                   # from the first byte, in place of starttls
+# username = "syncer"
+# password_file = "/etc/syncer/smtp.secret"   # mode 0600; its first line
+# from = "syncer@example.com"
+# timeout = "30s"               # for the whole mail
+# ca_file = "/etc/ssl/certs/mail-ca.pem"      # trusted in place of the system's
+#
+# [variables]                   # for conditions and templates
+# site = "north"
+#
+# [[triggers]]
+# name = "sync failed"
+# event = "sync"
+# when = "!success"             # CEL over the event's variables; without: always
+# throttle = "15m"              # at most one notice in this time, which says how many it stands for
+# after = "0s"                  # only when the state lasts so long
+# notify_recovery = true        # tell its end, too
+# give_up = "24h"               # what could not be delivered until then is given up, with an event
+# email = {{ to = ["ops@example.com"] }}        # subject, body, html: templates
+# exec = ["/usr/local/bin/on-failure"]        # no shell; SYNCER_… in its environment
+# exec_timeout = "30s"
+# webhook = {{ url = "https://example.com/hook", secret_file = "/etc/syncer/hook.secret" }}
+# notify = ["slack://…"]        # through Apprise: pip install "syncer-failover[notify]"
 """
 
 

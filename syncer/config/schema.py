@@ -8,7 +8,6 @@ from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic.fields import FieldInfo
 
 from syncer.config.address import parse_address
 from syncer.config.amount import parse_share, parse_size
@@ -233,14 +232,3 @@ TABLES: dict[str, type[Table]] = {
     "failover.substitute": SubstituteTable,
 }
 """The tables by the keys that lead to them, without the names that the operator chooses."""
-
-
-def keys_of(table: type[Table]) -> dict[str, FieldInfo]:
-    """Return the keys of a table as they are written, each with what is known of it."""
-    return {found.alias or name: found for name, found in table.model_fields.items()}
-
-
-def known_keys() -> list[str]:
-    """Return every key as "table.key", sorted; for suggestions and for the test of the documentation."""
-    keys = {f"{table}.{key}" for table, model in TABLES.items() for key in keys_of(model)}
-    return sorted(keys - TABLES.keys())

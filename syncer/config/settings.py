@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from syncer.config.alarm_settings import AlarmSettings
 from syncer.model import Mode, Patterns
 from syncer.substitution.rules import EMPTY, RuleSet
 
@@ -114,5 +115,7 @@ class Settings:
     failover: tuple[FailoverSettings, ...]
     source: Path
     """The file, absolute."""
+    alarms: AlarmSettings = field(default_factory=AlarmSettings)
+    """What is done when something happens."""
     secret_files: tuple[Path, ...] = ()
     """Files with secrets that the configuration names; never captured, never accepted."""

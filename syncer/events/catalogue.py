@@ -37,6 +37,8 @@ OUTPUT = Variable(str, "what it printed last, shortened and without secrets")
 SECONDS = Variable(float, "how long it ran, in seconds")
 PATH = Variable(str, "the path, relative to the domain's root")
 
+TRIGGER = Variable(str, "name of the trigger")
+
 _STREAM = {"node": NODE, "target": TARGET, "domain": DOMAIN}
 _SYNC = {
     "success": Variable(bool, "whether it arrived"),
@@ -64,6 +66,17 @@ CATALOGUE: Mapping[str, Definition] = {
         "A target that was suspended is sent to again.",
         {**_STREAM, "reason": Variable(str, "why it had been suspended")},
     ),
+    "target.behind": Definition(
+        "The oldest change that a target has not acknowledged is older than `behind_after`, "
+        "and no person keeps it back.",
+        {
+            **_STREAM,
+            "changes": Variable(int, "paths that it lacks"),
+            "bytes": Variable(int, "their content, in bytes"),
+            "seconds": Variable(float, "age of the oldest change, in seconds"),
+        },
+    ),
+    "target.caught_up": Definition("A target that was behind has everything again.", _STREAM),
     "brake.engaged": Definition(
         "More deletions wait than may pass without a person's word, or what is mounted at or below the root changed.",
         {
@@ -163,6 +176,18 @@ CATALOGUE: Mapping[str, Definition] = {
         "Scans find them instead.",
         {"node": NODE, "domain": DOMAIN, "reason": Variable(str, "what is missing, and what to do")},
     ),
+    "watch.restored": Definition(
+        "Changes are seen as they happen again.",
+        {"node": NODE, "domain": DOMAIN, "reason": Variable(str, "what had been missing")},
+    ),
+    "peer.silent": Definition(
+        "Production has said nothing for `peer_timeout`; raised on failover, also where it never came since the start.",
+        {"node": NODE, "peer": _PEER, "seconds": Variable(float, "how long it has said nothing, in seconds")},
+    ),
+    "peer.heard": Definition(
+        "Production is heard, for the first time since the start or after it was silent; raised on failover.",
+        {"node": NODE, "peer": _PEER, "seconds": Variable(float, "how long it had said nothing, in seconds")},
+    ),
     "term.refused": Definition(
         "A node came with a lower term than was seen before, and was refused. Raised on both nodes.",
         {"node": NODE, "peer": _PEER, "reason": Variable(str, "both terms, and what that means")},
@@ -210,6 +235,26 @@ CATALOGUE: Mapping[str, Definition] = {
     "config.refused": Definition(
         "The configuration was read again and has errors: what was in force before stays in force.",
         {"node": NODE, "error": Variable(str, "every error, with its key and the cure")},
+    ),
+    "condition.failed": Definition(
+        "The condition of a trigger has no answer for an event, and counted as not fulfilled; once a minute at most.",
+        {"node": NODE, "failed_trigger": TRIGGER, "reason": Variable(str, "why, and for which event")},
+    ),
+    "action.failed": Definition(
+        "An action of a trigger was given up: it was refused for good, or had been tried for too long.",
+        {
+            "node": NODE,
+            "failed_trigger": TRIGGER,
+            "action": Variable(str, "`email`, `exec`, `webhook` or `notify`"),
+            "receiver": Variable(str, "who did not get it: addresses, or the server without what may be secret"),
+            "error": Variable(str, "what was answered last"),
+            "attempts": Variable(int, "how often it was tried"),
+            "seconds": Variable(float, "how long it had waited, in seconds"),
+        },
+    ),
+    "actions.overflowed": Definition(
+        "More actions were due than may wait; those were not kept. Summed up for a minute.",
+        {"node": NODE, "count": Variable(int, "how many were not kept")},
     ),
     "events.lost": Definition(
         "More events came than could be written; those in between are missing from the journal.",

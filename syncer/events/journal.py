@@ -74,6 +74,34 @@ class EventJournal:
                 self._thread.start()
             self._news.notify()
 
+    def raise_within(self, name: str, variables: Mapping[str, EventValue]) -> None:
+        """Write an event within the transaction that the caller has open: it is durable with it, or not at all."""
+        found = checked(name, {"node": self._node_name, **variables})
+        log.info("%s: %s", name, _sentence(found), extra={"event": name, "variables": found})
+        add_events(self._store, [(self._clock(), name, found)])
+        with self._news:
+            followers = list(self._followers)
+        for tell in followers:
+            tell()
+
+    def listen(self, tell: Callable[[], None]) -> Callable[[], None]:
+        """Have `tell` called, on any thread, whenever events were written; returns what ends that.
+
+        It must not block.
+        """
+
+        def stop() -> None:
+            with self._news:
+                self._followers.remove(tell)
+
+        with self._news:
+            self._followers.append(tell)
+        return stop
+
+    def after(self, event: int, limit: int) -> list[EventRow]:
+        """Return the oldest `limit` events behind the one with this id."""
+        return read_events(self._store, since_id=event, limit=limit, newest=False)
+
     def read(
         self, *, since_id: int = 0, since_time: float = 0.0, names: Collection[str] = (), limit: int = 1000
     ) -> list[EventRow]:

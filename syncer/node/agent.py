@@ -21,7 +21,9 @@ from syncer.config import Settings
 from syncer.errors import StateError, SyncerError
 from syncer.events.journal import EventJournal
 from syncer.model import Mode, Term
+from syncer.node.alarms import NodeAlarms
 from syncer.node.failover import FailoverSide
+from syncer.node.lateness import watch_lateness
 from syncer.node.memory import keep_small
 from syncer.node.production import ProductionSide
 from syncer.node.reload import Loaded, Reloading
@@ -55,6 +57,7 @@ class Node:
         self.store = store
         self.identity = identity
         self.events = EventJournal(store, settings.node.name)
+        self.alarms = NodeAlarms(settings, store, self.events)
         self.production: ProductionSide | None = None
         self.failover: FailoverSide | None = None
         self.listen = ""
@@ -171,6 +174,7 @@ class Node:
             await asyncio.to_thread(self.production.stop)
         if self.failover is not None:
             await asyncio.to_thread(self.failover.close)
+        await asyncio.to_thread(self.alarms.close)
         await asyncio.to_thread(self.events.close)
         self.store.close()
 
@@ -201,6 +205,7 @@ async def run_agent(settings: Settings) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     try:
         node.prepare(automatic=True)
+        node.alarms.start()
         node.start_failover()
         await node.listen_for_peers()
         commands = Commands(node)
@@ -245,6 +250,7 @@ async def _supervise(node: Node, stopping: asyncio.Event, reloading: Reloading) 
             tasks.create_task(node.failed())
             tasks.create_task(keep_small())
             tasks.create_task(keep_state(node))
+            tasks.create_task(watch_lateness(node))
             if node.failover is not None:
                 tasks.create_task(node.failover.run())
             if node.production is not None:

@@ -89,6 +89,7 @@ class Reloading:
             await node.production.reload(chosen)
         if node.failover is not None:
             await node.failover.reload(chosen)
+        await asyncio.to_thread(node.alarms.change, chosen.settings)
         node.settings = chosen.settings
         node.loaded = Loaded(time.time(), waiting=chosen.waiting)
         what = ", ".join(chosen.changed)

@@ -13,9 +13,11 @@ from syncer.errors import Reason, SyncerError
 from syncer.events.problems import ProblemChanges
 from syncer.model import Problem, RecordEvent
 from syncer.replicate.messages import Ack
-from syncer.replicate.progress import Decision, Phase
+from syncer.replicate.progress import Decision, Phase, Step
 
 SUMMED_SECONDS = 60.0
+_SETTLED = Decision(Step.WAIT, Phase.STREAMING)
+"""Nothing is left to send, and nothing is wrong."""
 
 
 class _Sum(NamedTuple):
@@ -36,6 +38,10 @@ class Outcomes:
         self._sum: _Sum | None = None
         self._due: asyncio.TimerHandle | None = None
         self._suspended = ""
+        self._failed = False
+        self._unsettled = True
+        self._failures = 0
+        self._forgiven = 0
         self._problems = ProblemChanges(target, domain, record)
 
     def lost(self, failure: SyncerError, failures: int, *, full: bool) -> None:
@@ -46,7 +52,11 @@ class Outcomes:
 
     def failed(self, error: str, failures: int, *, full: bool) -> None:
         """An attempt failed; `failures` in a row with this one."""
-        self._synchronized(_Sum(), full=full, error=error, failures=failures)
+        # They are counted since the last acknowledgement; but a target that had everything was in order, too.
+        if failures < self._failures or failures <= self._forgiven:
+            self._forgiven = 0
+        self._failures = failures
+        self._synchronized(_Sum(), full=full, error=error, failures=failures - self._forgiven)
 
     def arrived(self, ack: Ack, *, full: bool) -> None:
         """A transaction was acknowledged."""
@@ -55,7 +65,10 @@ class Outcomes:
         else:
             before = self._sum or _Sum()
             self._sum = _Sum(before.changes + ack.changes, before.bytes + ack.bytes, before.seconds + ack.seconds)
-            if self._due is None:
+            if self._failed:
+                # Who was told of the failure waits for this.
+                self.end_minute()
+            elif self._due is None:
                 self._due = asyncio.get_running_loop().call_later(SUMMED_SECONDS, self.end_minute)
         self.has_problems(ack.problems)
 
@@ -73,6 +86,8 @@ class Outcomes:
         elif self._suspended and decision.phase in (Phase.STREAMING, Phase.FULL):
             self._record("target.resumed", {**self._where, "reason": self._suspended})
             self._suspended = ""
+        if self._unsettled and decision == _SETTLED:
+            self._settled()
 
     def end_minute(self) -> None:
         """Raise the sum of what arrived; at the end of a minute, or of the stream."""
@@ -82,7 +97,16 @@ class Outcomes:
         if found is not None:
             self._synchronized(found, full=False)
 
+    def _settled(self) -> None:
+        """The target has everything, for the first time since the start or a failure: nothing need have been sent."""
+        self._forgiven = self._failures
+        if self._sum is not None:
+            self.end_minute()
+        else:
+            self._synchronized(_Sum(), full=False)
+
     def _synchronized(self, found: _Sum, *, full: bool, error: str = "", failures: int = 0) -> None:
+        self._failed = self._unsettled = bool(error)
         self._record(
             "sync",
             {

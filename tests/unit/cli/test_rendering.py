@@ -245,3 +245,12 @@ def test_a_file_that_is_not_in_force_is_shown() -> None:
         "x.toml: two",
         "restart the agent for node.listen, node.name to take effect",
     ]
+
+
+def test_actions_of_triggers_that_were_not_done_are_shown() -> None:
+    status = examples()["status"]
+    assert "of triggers" not in rendered(status)
+    status["actions"] = {"waiting": 2, "given_up": 1}
+    shown = rendered(status)
+    assert "2 actions of triggers waiting: `syncer outbox`" in shown
+    assert "1 action of triggers given up: `syncer outbox`" in shown

@@ -148,7 +148,8 @@ def test_secrets_that_others_can_read(examined: Examined, tmp_path: Path) -> Non
     secret = tmp_path / "smtp.secret"
     subject.settings = replace(subject.settings, secret_files=(secret,))
     assert any("cannot be read (No such file" in line for line in bad(configuration, subject))
-    secret.touch(0o644)
+    secret.write_text("word\n")
+    secret.chmod(0o644)
     assert any(f"run `chmod 600 {secret}`" in line for line in bad(configuration, subject))
     secret.chmod(0o600)
     assert bad(configuration, subject) == []
