@@ -32,6 +32,8 @@ install_tools() {
     need named-checkconf bind9
     need testparm samba-common-bin
     need keepalived keepalived
+    # Checks metrics and alert rules.
+    need promtool prometheus
     need swanctl strongswan-swanctl
     need /usr/lib/ipsec/charon strongswan-charon
     need netplan netplan.io

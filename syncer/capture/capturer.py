@@ -18,7 +18,7 @@ from syncer.capture.mounts import remote_kind
 from syncer.capture.reader import Reads
 from syncer.capture.root_shape import ShapeWatch
 from syncer.capture.settle import Settling
-from syncer.capture.state import CaptureState, describe
+from syncer.capture.state import CaptureBeat, CaptureState, describe
 from syncer.capture.tree_capture import CaptureIndex, TreeCapture
 from syncer.capture.tree_watch import TreeWatch
 from syncer.capture.watch import Watcher
@@ -97,6 +97,7 @@ class Capturer(threading.Thread):
         self._last_full_scan = 0.0
         self._scanning = False
         self._published: CaptureState | None = None
+        self._moved_at = time.monotonic()
 
     def flush(self) -> Future[Head]:
         """Return a future of the head that holds everything that happened before this call.
@@ -104,6 +105,10 @@ class Capturer(threading.Thread):
         It raises UnavailableRootError where the root cannot be read. May be called from any thread.
         """
         return self._flushes.ask()
+
+    def beat(self) -> CaptureBeat:
+        """Tell whether this thread moves; from any thread."""
+        return CaptureBeat(self.ident is None or self.is_alive(), self._moved_at, self._watch.waiting)
 
     def rescan_now(self) -> None:
         """Have everything scanned soon."""
@@ -152,7 +157,7 @@ class Capturer(threading.Thread):
         """Do what is due, then sleep until something is."""
         self._wake.clear()
         self._gathering.begin()
-        now = time.monotonic()
+        now = self._moved_at = time.monotonic()
         self._tick(now)
         ready = self._flushes.ready(now)
         if ready:
@@ -241,6 +246,8 @@ class Capturer(threading.Thread):
         """Watch a directory before it is listed; during a long scan, let settled changes pass."""
         if self._stopping.is_set():
             raise _StoppedError
+        # A scan of millions of paths is one step, and moves with each directory.
+        self._moved_at = time.monotonic()
         if not self._polled:
             self._watch.enter(path, directory)
         if self._scanning and self._scans and self._watch.is_waiting() and not self._watch.wants_everything:

@@ -20,10 +20,13 @@ from syncer.admin.server import serve_admin
 from syncer.config import Settings
 from syncer.errors import StateError, SyncerError
 from syncer.events.journal import EventJournal
+from syncer.health.measurements import Measurements
+from syncer.health.notifier import Notifier
 from syncer.model import Mode, Term
 from syncer.node.failover import FailoverSide
 from syncer.node.memory import keep_small
 from syncer.node.production import ProductionSide
+from syncer.node.vitals import Sentence, Vitals
 from syncer.replicate.progress import Phase
 from syncer.replicate.reconnect import first_of
 from syncer.state.lock import StateLock
@@ -57,6 +60,10 @@ class Node:
         self.production: ProductionSide | None = None
         self.failover: FailoverSide | None = None
         self.listen = ""
+        self.http = ""
+        """Where health and metrics are served; "" where they are not."""
+        self.measured = Measurements()
+        self.events.observe = self.measured.raised
         self.started_at = time.monotonic()
         self.is_agent = False
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -75,9 +82,15 @@ class Node:
             if not read_term(self.store).counter:
                 observe_term(self.store, Term(1, self.store.node_id))
             self.production = ProductionSide(
-                self.settings, self.store, self.identity, self.fail, self.events.raise_event, automatic=automatic
+                self.settings,
+                self.store,
+                self.identity,
+                self.fail,
+                self.events.raise_event,
+                automatic=automatic,
+                observations=self.measured,
             )
-        self.failover = FailoverSide(self.settings, self.store, self.events.raise_event)
+        self.failover = FailoverSide(self.settings, self.store, self.events.raise_event, self.measured)
 
     def start_failover(self) -> None:
         """Let the failover side begin; only the agent does that, a command that runs without one does not."""
@@ -182,11 +195,16 @@ async def _open(settings: Settings) -> tuple[StateLock, Node]:
         raise
 
 
-async def run_agent(settings: Settings) -> None:
-    """Run the node until SIGTERM or SIGINT; raises SyncerError where it cannot start or must stop."""
+async def run_agent(settings: Settings, sentence: Sentence) -> None:
+    """Run the node until SIGTERM or SIGINT; raises SyncerError where it cannot start or must stop.
+
+    `sentence` makes of a status what it begins with, for systemd.
+    """
     sys.setswitchinterval(SWITCH_INTERVAL)
+    notifier = Notifier.of_environment(os.environ)
     lock, node = await _open(settings)
     node.is_agent = True
+    vitals = Vitals(node, node.measured, notifier, sentence)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
@@ -195,6 +213,7 @@ async def run_agent(settings: Settings) -> None:
         node.prepare(automatic=True)
         node.start_failover()
         await node.listen_for_peers()
+        node.http = vitals.open()
         commands = Commands(node)
         async with serve_admin(settings.node.state, commands.run):
             if node.production is not None:
@@ -202,12 +221,13 @@ async def run_agent(settings: Settings) -> None:
             elif node.failover is not None and node.mode is Mode.FAILOVER:
                 node.failover.watch_for_drift(node.fail_from_any_thread)
             log.info("%s runs as %s, listening on %s", settings.node.name, node.mode.value, node.listen)
-            notify_systemd("READY=1")
+            vitals.start()
+            notifier.ready()
             # What was imported and built so far stays: the collector need not look at it again and again.
             gc.freeze()
-            await _supervise(node, stopping)
-            notify_systemd("STOPPING=1")
+            await _supervise(node, stopping, vitals)
     finally:
+        await asyncio.to_thread(vitals.close)
         await node.close()
         lock.release()
 
@@ -222,11 +242,12 @@ async def keep_state(node: Node) -> None:
             node.fail(error)
 
 
-async def _supervise(node: Node, stopping: asyncio.Event) -> None:
+async def _supervise(node: Node, stopping: asyncio.Event, vitals: Vitals) -> None:
     """Run until told to stop, or until a part fails."""
 
     async def until_told() -> None:
         await stopping.wait()
+        vitals.notifier.stopping()
         await node.drain()
         raise _StopError
 
@@ -234,6 +255,7 @@ async def _supervise(node: Node, stopping: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(until_told())
             tasks.create_task(node.failed())
+            tasks.create_task(vitals.run())
             tasks.create_task(keep_small())
             tasks.create_task(keep_state(node))
             if node.failover is not None:
@@ -280,15 +302,3 @@ async def run_without_agent(
     finally:
         await node.close()
         lock.release()
-
-
-def notify_systemd(message: str) -> None:
-    """Tell systemd (Type=notify) what the agent does; without systemd nobody listens (sd_notify(3))."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if not address:
-        return
-    import socket
-
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
-        channel.connect("\0" + address[1:] if address.startswith("@") else address)
-        channel.sendall(message.encode())

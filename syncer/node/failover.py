@@ -17,8 +17,10 @@ from syncer.capture.watch import Watcher
 from syncer.config import Settings
 from syncer.drift.monitor import DriftMonitor, forget_what_is_not_watched
 from syncer.errors import SyncerError
+from syncer.files import Disk
 from syncer.model import Mode, RecordEvent, Term
 from syncer.node.protected import protected_paths
+from syncer.observations import UNOBSERVED, Observations
 from syncer.replicate.destination import Destination
 from syncer.replicate.receiver import Receiver
 from syncer.replicate.rollback import bring_back
@@ -66,7 +68,13 @@ class FailoverIdentity:
 class FailoverSide:
     """Everything that accepts changes."""
 
-    def __init__(self, settings: Settings, store: StateStore, record: RecordEvent) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: StateStore,
+        record: RecordEvent,
+        observations: Observations = UNOBSERVED,
+    ) -> None:
         """Make a destination for each configured domain."""
         self._record = record
         self.identity = FailoverIdentity(settings, store)
@@ -83,6 +91,7 @@ class FailoverSide:
                 domain.patterns,
                 store,
                 protected_paths(settings, domain.path),
+                Disk(flushed=observations.flushed),
                 owners=domain.owners,
                 brake=domain.brake,
                 name=settings.node.name,
@@ -96,7 +105,7 @@ class FailoverSide:
             for domain in settings.domains
         }
         rules = {target.name: target.rules for target in settings.failover}
-        self.receiver = Receiver(self.identity, self.destinations, settings.node.peer_timeout, rules)
+        self.receiver = Receiver(self.identity, self.destinations, settings.node.peer_timeout, rules, observations)
         self.monitors: dict[str, DriftMonitor] = {}
         self._settings = settings
         self._store = store

@@ -22,6 +22,7 @@ from syncer.model import Head, RecordEvent, RootShape, Term
 from syncer.node.capture_events import CaptureEvents
 from syncer.node.pauses import Pauses
 from syncer.node.protected import protected_paths
+from syncer.observations import UNOBSERVED, Observations
 from syncer.procedures.background import BackgroundVerification
 from syncer.procedures.verify import Domain
 from syncer.replicate.link import Link
@@ -69,12 +70,14 @@ class ProductionSide:
         record: RecordEvent,
         *,
         automatic: bool = True,
+        observations: Observations = UNOBSERVED,
     ) -> None:
         """Build capturers and senders; with `automatic` False nothing is sent but what is asked for."""
         self.node_id = store.node_id
         self.name = settings.node.name
         self.software = __version__
         self.record = record
+        self.observations = observations
         self.index = IndexStore.open(settings.node.state / "index.db")
         self.states: dict[str, CaptureState] = {}
         self.shapes: dict[str, RootShape | None] = {}
