@@ -34,6 +34,7 @@ install_tools() {
     need keepalived keepalived
     # Checks metrics and alert rules.
     need promtool prometheus
+    need systemd-analyze systemd
     need swanctl strongswan-swanctl
     need /usr/lib/ipsec/charon strongswan-charon
     need netplan netplan.io

@@ -15,6 +15,7 @@ from syncer.capture.gathering import Gathering
 from syncer.capture.ignore import Scope
 from syncer.capture.mount_guard import MountGuard
 from syncer.capture.mounts import remote_kind
+from syncer.capture.moving import MovingReads
 from syncer.capture.reader import Reads
 from syncer.capture.root_shape import ShapeWatch
 from syncer.capture.settle import Settling
@@ -84,7 +85,7 @@ class Capturer(threading.Thread):
             index,
             enter=self._enter,
             contents=contents,
-            reads=reads,
+            reads=reads or MovingReads(self._moved),
             before_commit=self._mounts.before_commit,
         )
         self._gathering = Gathering(self._watch, self._capture, Settling(settle, settle_max), self._scan_soon)
@@ -247,7 +248,7 @@ class Capturer(threading.Thread):
         if self._stopping.is_set():
             raise _StoppedError
         # A scan of millions of paths is one step, and moves with each directory.
-        self._moved_at = time.monotonic()
+        self._moved()
         if not self._polled:
             self._watch.enter(path, directory)
         if self._scanning and self._scans and self._watch.is_waiting() and not self._watch.wants_everything:
@@ -259,6 +260,9 @@ class Capturer(threading.Thread):
             self._gathering.look_at_hints()
             self._record(torn=unfinished or self._watch.is_waiting(), force=False)
             self._scanning = True
+
+    def _moved(self) -> None:
+        self._moved_at = time.monotonic()
 
     def _answer(self, ready: list[Flush]) -> None:
         """Tell the flushes that all of before is recorded, unless a full scan is due first."""

@@ -94,14 +94,19 @@ def document(status: int, content: Mapping[str, Any]) -> Answer:
     return Answer(status, json.dumps(content).encode("ascii") + b"\n")
 
 
-def without_secrets(found: Any) -> Any:  # noqa: ANN401 - JSON of any shape
-    """Return a copy of JSON without what looks like a secret: commands under `syncer hold` may name some."""
+def without_secrets(found: Any, key: str = "") -> Any:  # noqa: ANN401 - JSON of any shape
+    """Return a copy of a status without what is, or looks like, a secret; of commands only the program remains."""
     if isinstance(found, dict):
-        # Identifiers look as random as keys do, and are none.
-        return {key: item if key in _PUBLIC else without_secrets(item) for key, item in found.items()}
+        return {name: without_secrets(item, name) for name, item in found.items()}
     if isinstance(found, list):
-        return [without_secrets(item) for item in found]
-    return redact(found) if isinstance(found, str) else found
+        return [without_secrets(item, key) for item in found]
+    if not isinstance(found, str) or key in _PUBLIC:
+        return found
+    if key == "command":
+        program, space, _ = found.partition(" ")
+        return f"{program} …" if space else program
+    return redact(found)
 
 
 _PUBLIC = frozenset({"node_id", "fingerprint", "run", "index_id", "id", "path", "kept_local"})
+"""Names and identifiers: they may look as random as keys do, and are none."""

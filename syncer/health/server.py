@@ -64,8 +64,8 @@ class HealthServer:
         host, port = self._socket.getsockname()[:2]
         self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         """Where it listens, with the port that was chosen."""
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="http", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
         # Apart, so that who asks for the mode never waits behind a look at everything.
         self._looking = ThreadPoolExecutor(2, "http-view")
         self._asking = ThreadPoolExecutor(1, "http-mode")
@@ -74,20 +74,21 @@ class HealthServer:
 
     def start(self) -> None:
         """Begin to answer."""
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, args=(self._loop,), name="http", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """Stop answering; returns when the thread has ended."""
-        if self._thread.is_alive():
+        if self._loop is not None and self._thread is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(2.0)
         self._socket.close()
-        # Threads that hang at a disk are left behind: they are asked by nobody any more.
+        # Not waited for: one that hangs at a disk would hold up the end of everything else.
         for pool in (self._looking, self._asking):
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _run(self) -> None:
-        loop = self._loop
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
         serving = loop.run_until_complete(
             asyncio.start_server(self._connected, sock=self._socket, limit=LONGEST_HEAD, backlog=BACKLOG)
@@ -161,7 +162,7 @@ class HealthServer:
         pool = self._asking if request.path in ("/production", "/failover") else self._looking
         try:
             async with asyncio.timeout(LOOK_SECONDS):
-                return await self._loop.run_in_executor(pool, self._answers.answer, request)
+                return await asyncio.get_running_loop().run_in_executor(pool, self._answers.answer, request)
         except TimeoutError:
             return document(503, {"error": f"this node did not answer within {LOOK_SECONDS:.0f} s"})
         except SyncerError as error:
