@@ -11,8 +11,8 @@ LOOP_STUCK = 5.0
 """Seconds without a beat after which the event loop counts as blocked."""
 CAPTURE_STUCK = 300.0
 """Seconds without a step: each directory is one, and each piece of a large file."""
-LANE_STUCK = 900.0
-"""Seconds that one step of a transaction may take; a full one of millions of files is applied in one step."""
+LANE_STUCK = 1800.0
+"""Seconds that one step of a transaction may take; a full one of millions of files is applied and flushed in one."""
 
 
 class CaptureBeat(NamedTuple):

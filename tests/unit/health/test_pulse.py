@@ -47,7 +47,7 @@ MOVING = Pulse(
         (MOVING._replace(lanes=[LaneBeat("nginx", LANE_STUCK + 30, 4, allowed=60.0)]), []),
         (
             MOVING._replace(lanes=[LaneBeat("nginx", LANE_STUCK + 61, 4, allowed=60.0)]),
-            ["applying to domain nginx has been at one step for 961 s (4 wait)"],
+            ["applying to domain nginx has been at one step for 1861 s (4 wait)"],
         ),
         # Sending: a peer that does not answer is the task's business, a task that ended is a stall.
         (
