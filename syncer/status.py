@@ -48,6 +48,7 @@ def node_status(node: Node) -> dict[str, Any]:
         "term": {"counter": term.counter, "node_id": term.node_id},
         "version": node.failover.identity.software if node.failover else "",
         "listen": node.listen,
+        "http": node.http,
         "configuration": _configuration(node),
         "agent": "running" if node.is_agent else "stopped",
         "pid": os.getpid() if node.is_agent else None,

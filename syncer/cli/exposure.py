@@ -42,6 +42,12 @@ def sentences(status: dict[str, Any]) -> list[Sentence]:
     return [*(_of_target(target, unread) for target in status["targets"]), *_services_there(status["targets"])]
 
 
+def leading(status: dict[str, Any]) -> str:
+    """Return the sentence that matters most: of the targets', the gravest; of several as grave, the first."""
+    order = [Severity.BAD, Severity.LATE, Severity.GOOD]
+    return min(sentences(status), key=lambda sentence: order.index(sentence.severity)).text
+
+
 def stream_severity(domain: dict[str, Any]) -> Severity:
     """Tell how one domain of a target stands: good only where it streams and lacks nothing."""
     if domain["state"] in ("suspended", "unreachable"):

@@ -47,6 +47,8 @@ def _node(status: dict[str, Any]) -> Text:
         facts[-1] += f" (process {status['pid']})"
     if status["listen"]:
         facts.append(f"listening on {status['listen']}")
+    if status.get("http"):
+        facts.append(f"health on {status['http']}")
     return Text(printable(" · ".join(facts)))
 
 

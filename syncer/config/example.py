@@ -13,6 +13,7 @@ name = {name}
 mode = {mode}          # production | failover: what this node starts as
 state = {state}
 listen = {listen}      # where other nodes reach this one; port 0: any, shown in status
+http = {http}        # health and metrics, without a password; "" turns it off, port 0: any
 # rescan = "1h"                 # full scan of every domain, beside the changes seen at once
 # peer_timeout = "30s"          # silence of production after which status is not green
 # behind_after = "30s"          # lag that counts as behind
@@ -96,9 +97,18 @@ listen = {listen}      # where other nodes reach this one; port 0: any, shown in
 """
 
 
-def example(name: str, mode: Mode, *, state: str = "/var/lib/syncer", listen: str = "0.0.0.0:7443") -> str:
-    """Return a configuration that loads as it is, for a node of this name, mode, state and address."""
-    return _TEXT.format(name=_quoted(name), mode=_quoted(mode.value), state=_quoted(state), listen=_quoted(listen))
+def example(
+    name: str,
+    mode: Mode,
+    *,
+    state: str = "/var/lib/syncer",
+    listen: str = "0.0.0.0:7443",
+    http: str = "127.0.0.1:7480",
+) -> str:
+    """Return a configuration that loads as it is, for a node of this name, mode, state and addresses."""
+    return _TEXT.format(
+        name=_quoted(name), mode=_quoted(mode.value), state=_quoted(state), listen=_quoted(listen), http=_quoted(http)
+    )
 
 
 def _quoted(text: str) -> str:

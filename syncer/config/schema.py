@@ -52,6 +52,10 @@ def _listen(value: object) -> str:
     return str(parse_address(_text(value), any_port=True))
 
 
+def _http(value: object) -> str:
+    return "" if value == "" else _listen(value)
+
+
 def _path(value: object) -> str:
     path = _text(value)
     if not path.startswith("/"):
@@ -154,6 +158,7 @@ class NodeTable(Table):
     mode: Literal["production", "failover"] = Field(examples=["production"])
     state: AbsolutePath = "/var/lib/syncer"
     listen: Annotated[str, BeforeValidator(_listen)] = "0.0.0.0:7443"
+    http: Annotated[str, BeforeValidator(_http)] = "127.0.0.1:7480"
     rescan: Duration = 3600.0
     peer_timeout: Duration = 30.0
     behind_after: Duration = 30.0

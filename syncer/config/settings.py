@@ -27,6 +27,8 @@ class NodeSettings:
     """Seconds of silence of production after which status says so."""
     behind_after: float
     """Seconds of lag that count as behind."""
+    http: str = ""
+    """host:port of health and metrics; port 0 means any, "" none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from syncer.node.pauses import Pauses
 from syncer.node.protected import protected_paths
 from syncer.node.reload_plan import Plan
 from syncer.node.supervised import Supervised
+from syncer.observations import UNOBSERVED, Observations
 from syncer.procedures.background import BackgroundVerification
 from syncer.procedures.verify import Domain
 from syncer.replicate.link import Link
@@ -73,12 +74,14 @@ class ProductionSide:
         record: RecordEvent,
         *,
         automatic: bool = True,
+        observations: Observations = UNOBSERVED,
     ) -> None:
         """Build capturers and senders; with `automatic` False nothing is sent but what is asked for."""
         self.node_id = store.node_id
         self.name = settings.node.name
         self.software = __version__
         self.record = record
+        self.observations = observations
         self.index = IndexStore.open(settings.node.state / "index.db")
         self._settings = settings
         self._store = store

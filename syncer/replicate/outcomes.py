@@ -12,7 +12,9 @@ from typing import NamedTuple
 from syncer.errors import Reason, SyncerError
 from syncer.events.problems import ProblemChanges
 from syncer.model import Problem, RecordEvent
-from syncer.replicate.messages import Ack
+from syncer.observations import UNOBSERVED, Observations
+from syncer.replicate.causes import cause_of, word_of
+from syncer.replicate.messages import Ack, Reject
 from syncer.replicate.progress import Decision, Phase, Step
 
 SUMMED_SECONDS = 60.0
@@ -31,10 +33,11 @@ class _Sum(NamedTuple):
 class Outcomes:
     """Raises the events of one target and domain; used on the event loop."""
 
-    def __init__(self, target: str, domain: str, record: RecordEvent) -> None:
-        """Raise through `record`, which must not block."""
+    def __init__(self, target: str, domain: str, record: RecordEvent, observations: Observations = UNOBSERVED) -> None:
+        """Raise through `record`, which must not block, and have everything counted by `observations`."""
         self._where = {"target": target, "domain": domain}
         self._record = record
+        self._observations = observations
         self._sum: _Sum | None = None
         self._due: asyncio.TimerHandle | None = None
         self._suspended = ""
@@ -48,9 +51,15 @@ class Outcomes:
         """The target was not reached, or ended the session; `failures` in a row with this one."""
         if getattr(failure, "reason", None) is Reason.STALE_TERM:
             self._record("term.refused", {"peer": self._where["target"], "reason": str(failure)})
-        self.failed(str(failure), failures, full=full)
+        self._observations.failed(self._where["target"], self._where["domain"], cause_of(failure))
+        self._attempt_failed(str(failure), failures, full=full)
 
-    def failed(self, error: str, failures: int, *, full: bool) -> None:
+    def rejected(self, reject: Reject, failures: int, *, full: bool) -> None:
+        """A transaction was rejected; `failures` in a row with this one."""
+        self._observations.rejected(self._where["target"], self._where["domain"], word_of(reject.reason), full=full)
+        self._attempt_failed(reject.message, failures, full=full)
+
+    def _attempt_failed(self, error: str, failures: int, *, full: bool) -> None:
         """An attempt failed; `failures` in a row with this one."""
         # They are counted since the last acknowledgement; but a target that had everything was in order, too.
         if failures < self._failures or failures <= self._forgiven:
@@ -60,6 +69,14 @@ class Outcomes:
 
     def arrived(self, ack: Ack, *, full: bool) -> None:
         """A transaction was acknowledged."""
+        self._observations.acknowledged(
+            self._where["target"],
+            self._where["domain"],
+            full=full,
+            changes=ack.changes,
+            sent_bytes=ack.bytes,
+            seconds=ack.seconds,
+        )
         if full:
             self._synchronized(_Sum(ack.changes, ack.bytes, ack.seconds), full=True)
         else:

@@ -95,7 +95,9 @@ class Sender:
         self._target_root: str | None = None
         self._spoiled: Counter[bytes] = Counter()
         self._moved = asyncio.Condition()
-        self._outcomes = Outcomes(stream.target, stream.domain, production.record)
+        self._outcomes = Outcomes(stream.target, stream.domain, production.record, production.observations)
+        self.has_ended = False
+        """Whether `run` has come to its end; for any thread."""
         self.ending = ""
         """Why the stream is about to be cancelled while the agent goes on: it takes nothing new, who waits is told."""
 
@@ -176,6 +178,7 @@ class Sender:
             while True:
                 await reconnecting(self._run_session, self._hurry, self.stream.retry_min, self.stream.retry_max)
         finally:
+            self.has_ended = True
             self._outcomes.end_minute()
             for request in self._state.requests:
                 request.fail(SyncerError(self.ending) if self.ending else UnreachableError("the agent is stopping"))
@@ -362,7 +365,7 @@ class Sender:
             log.warning("%s, domain %s: %s", self.stream.target, self.stream.domain, outcome.message)
             if outcome.reason is Reason.CHECK_FAILED:
                 self._production.check_failed(self.stream, outcome.failure)
-            self._outcomes.failed(outcome.message, self._state.progress.failures, full=full)
+            self._outcomes.rejected(outcome, self._state.progress.failures, full=full)
             return
         self._state.progress = after_ack(self._state.progress, outcome)
         self._outcomes.arrived(outcome, full=full)

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 from syncer.errors import CommandFailure
 from syncer.index.names import OwnerNames
 from syncer.model import Cursor, Head, Patterns, Problem, RecordEvent, Term
+from syncer.observations import Observations
 from syncer.replicate import messages as m
 from syncer.replicate.pauses import Pause
 from syncer.replicate.progress import Decision, Progress
@@ -43,6 +44,7 @@ class Production(Protocol):
     software: str
     record: RecordEvent
     """Raises an event; blocks nobody."""
+    observations: Observations
 
     def addresses(self) -> tuple[str, ...]:
         """Return by what this node is reached."""

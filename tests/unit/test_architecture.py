@@ -13,13 +13,25 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "syncer"
 
 LEVELS = [
-    ["model", "errors", "summary", "access_list", "attributes", "migrations", "origin", "patterns", "pb", "__init__"],
+    [
+        "model",
+        "errors",
+        "summary",
+        "access_list",
+        "attributes",
+        "migrations",
+        "origin",
+        "observations",
+        "patterns",
+        "pb",
+        "__init__",
+    ],
     # The configuration proves its rules as it loads.
     ["substitution"],
     ["config", "files", "state"],
     ["capture", "index", "apply", "trust", "events"],
     ["replicate", "services"],
-    ["procedures", "status", "drift", "doctor", "leftovers"],
+    ["procedures", "status", "drift", "doctor", "leftovers", "health"],
     # admin sits beside node, demo beside cli: both drive a whole node.
     ["node", "admin"],
     ["cli", "demo", "__main__"],
@@ -79,6 +91,13 @@ PURE = [
     "replicate.drifted",
     "replicate.compare",
     "replicate.shape",
+    "replicate.causes",
+    "health.catalogue",
+    "health.answers",
+    "health.pulse",
+    "health.readiness",
+    "health.request",
+    "health.samples",
     "services.redaction",
     "services.lifecycle",
     "config.changes",

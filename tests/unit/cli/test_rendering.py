@@ -130,6 +130,7 @@ def test_the_tables_show_everything_in_whole_lines() -> None:
     text = rendered(status())
     for expected in (
         "prod-a · production · term 1 · agent running (process 4711) · listening on 10.0.1.10:7443",
+        " · health on 127.0.0.1:7480",
         "3 (2.0 KiB)",
         "24 of 24",
         "2 deletions and 1 overwrite in nginx wait for your approval: syncer approve dr-a",

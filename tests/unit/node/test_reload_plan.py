@@ -203,6 +203,7 @@ def test_the_table_has_a_row_for_every_key_of_the_configuration() -> None:
         ('mode = "production"', 'mode = "failover"', "node.mode"),
         ('state = "/var/lib/n"', 'state = "/var/lib/m"', "node.state"),
         ("[node]\n", '[node]\nlisten = "0.0.0.0:1"\n', "node.listen"),
+        ("[node]\n", '[node]\nhttp = ""\n', "node.http"),
     ],
 )
 def test_what_needs_a_restart_is_not_applied_and_the_rest_is(settings: Any, before: str, after: str, key: str) -> None:

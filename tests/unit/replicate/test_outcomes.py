@@ -111,14 +111,14 @@ def test_a_target_that_is_reached_again_with_nothing_to_send_is_a_success_once()
         outcomes = Outcomes("dr-a", "nginx", recorder)
         outcomes.decided(settled)
         outcomes.decided(settled)
-        outcomes.failed("cut", 1, full=False)
+        outcomes.lost(UnreachableError("cut"), 1, full=False)
         for phase, reason in ((Phase.UNREACHABLE, "cut"), (Phase.SUSPENDED, "braked"), (Phase.STREAMING, "automatic")):
             outcomes.decided(Decision(Step.WAIT, phase, reason))
         outcomes.decided(Decision(Step.PARTIAL, Phase.STREAMING))
         assert [success for success, _ in recorder.of("sync", "success", "changes")] == [True, False]
         outcomes.decided(settled)
         outcomes.decided(settled)
-        outcomes.failed("cut again", 1, full=False)
+        outcomes.lost(UnreachableError("cut again"), 1, full=False)
         # What arrives after a failure is told at once, not after the minute.
         outcomes.arrived(ack(2), full=False)
         outcomes.decided(settled)
@@ -135,7 +135,7 @@ def test_failures_in_a_row_are_counted_since_the_target_had_everything() -> None
     # What is counted outside begins anew with each acknowledgement only.
     for failures in (1, 2, 0, 3, 4, 0, 5, 1, 2, 0, 1):
         if failures:
-            outcomes.failed("cut", failures, full=False)
+            outcomes.lost(UnreachableError("cut"), failures, full=False)
         else:
             outcomes.decided(settled)
     assert [count for (count,) in recorder.of("sync", "consecutive_failures")] == [1, 2, 0, 1, 2, 0, 1, 1, 2, 0, 1]
