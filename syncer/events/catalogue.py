@@ -46,6 +46,11 @@ _SYNC = {
     "bytes": Variable(int, "content that was sent, in bytes"),
     "seconds": Variable(float, "how long it took, in seconds; summed up, all of them together"),
     "error": Variable(str, "why it failed; empty where it succeeded"),
+    "error_class": Variable(
+        str,
+        "`unreachable`, `refused`, `waiting`, `disk full`, `check failed`, `protocol` or `internal`; empty where it "
+        "succeeded",
+    ),
     "consecutive_failures": Variable(int, "failed attempts in a row, with this one; 0 where it succeeded"),
 }
 _PEER = Variable(str, "name of the other node")

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from syncer.errors import Reason, SyncerError
 from syncer.events.problems import ProblemChanges
 from syncer.model import Problem, RecordEvent
+from syncer.replicate.failures import FailureClass, class_of_error
 from syncer.replicate.messages import Ack
 from syncer.replicate.progress import Decision, Phase
 
@@ -42,11 +43,11 @@ class Outcomes:
         """The target was not reached, or ended the session; `failures` in a row with this one."""
         if getattr(failure, "reason", None) is Reason.STALE_TERM:
             self._record("term.refused", {"peer": self._where["target"], "reason": str(failure)})
-        self.failed(str(failure), failures, full=full)
+        self.failed(str(failure), failures, class_of_error(failure), full=full)
 
-    def failed(self, error: str, failures: int, *, full: bool) -> None:
+    def failed(self, error: str, failures: int, kind: FailureClass, *, full: bool) -> None:
         """An attempt failed; `failures` in a row with this one."""
-        self._synchronized(_Sum(), full=full, error=error, failures=failures)
+        self._synchronized(_Sum(), full=full, error=error, kind=kind.value, failures=failures)
 
     def arrived(self, ack: Ack, *, full: bool) -> None:
         """A transaction was acknowledged."""
@@ -63,8 +64,13 @@ class Outcomes:
         """The target said which paths it cannot hold."""
         self._problems.now(problems)
 
-    def decided(self, decision: Decision) -> None:
-        """The stream goes on like this; raises an event where that begins or ends a suspension."""
+    def decided(self, decision: Decision, *, retrying: bool = False) -> None:
+        """The stream goes on like this; raises an event where that begins or ends a suspension.
+
+        `retrying`: it only waits to try again, which is none.
+        """
+        if retrying:
+            return
         if decision.phase is Phase.SUSPENDED:
             if decision.reason != self._suspended:
                 self._suspended = decision.reason
@@ -82,7 +88,7 @@ class Outcomes:
         if found is not None:
             self._synchronized(found, full=False)
 
-    def _synchronized(self, found: _Sum, *, full: bool, error: str = "", failures: int = 0) -> None:
+    def _synchronized(self, found: _Sum, *, full: bool, error: str = "", kind: str = "", failures: int = 0) -> None:
         self._record(
             "sync",
             {
@@ -91,6 +97,7 @@ class Outcomes:
                 "success": not error,
                 "kind": "full" if full else "partial",
                 "error": error,
+                "error_class": kind,
                 "consecutive_failures": failures,
             },
         )

@@ -23,6 +23,8 @@ from syncer.model import Head
 from syncer.replicate import messages as m
 from syncer.replicate.content import ContentChangedError, ContentSource
 from syncer.replicate.examination import Examination
+from syncer.replicate.failing import Failing
+from syncer.replicate.failures import class_of_reason
 from syncer.replicate.link import Dial
 from syncer.replicate.outcomes import Outcomes
 from syncer.replicate.pauses import Cause
@@ -35,14 +37,13 @@ from syncer.replicate.progress import (
     after_approval,
     after_brake,
     after_full_wanted,
-    after_loss,
     after_reject,
     after_release,
     after_root_change,
-    after_welcome,
     backoff,
     braking_reason,
     decide,
+    is_retrying,
 )
 from syncer.replicate.reconnect import first_of, reconnecting, until_ended
 from syncer.replicate.rendered_tree import TargetRendering
@@ -75,11 +76,14 @@ class Sender:
         before: TargetProgress | None,
         brake: SendingBrake,
         rendering: TargetRendering | None = None,
+        failing: Failing | None = None,
     ) -> None:
         """Send `stream` through calls made by `dial`; `before` is what the target told in an earlier life.
 
-        `rendering` says what substitution makes of the contents; None: no rules apply.
+        `rendering` says what substitution makes of the contents; None: no rules apply. `failing` counts failures;
+        None: what it counts does not outlive the process.
         """
+        failing = failing or Failing(stream.target, stream.domain, stream.suspend_policy())
         self.stream = stream
         self._production = production
         self._index = index
@@ -89,7 +93,7 @@ class Sender:
         self._hurry = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, f"send-{stream.target}-{stream.domain}")
         self._preparation = Preparation(stream.domain, index, source, brake, rendering)
-        self._state = StreamState(stream, production, index, brake, before)
+        self._state = StreamState(stream, production, index, brake, before, failing)
         self._session: Session | None = None
         self._running: asyncio.Task[None] | None = None
         self._target_root: str | None = None
@@ -134,8 +138,17 @@ class Sender:
         self._state.progress = Progress()
         self._brake.reset()
         self._state.told.reset()
+        self._state.failing.ended()
         if self._running is not None:
             self._running.cancel()
+
+    async def resume(self) -> bool:
+        """End a suspension by failures, durably, by a person's word; tells whether there was one. Raises StateError."""
+        resumed = self._state.resume()
+        if resumed:
+            await self._keep_failing()
+            self.hurry()
+        return resumed
 
     async def wait_acknowledged(self, head: Head) -> None:
         """Return once the target is durable at `head` or beyond it."""
@@ -174,6 +187,7 @@ class Sender:
         """Run one session to its end; returns (starting the backoff anew) where it had proven itself."""
         started = time.monotonic()
         self._hurry.clear()
+        await self._keep_failing()
         acknowledged = self._state.told.last_success
         self._running = asyncio.create_task(self._connected())
         try:
@@ -193,13 +207,12 @@ class Sender:
         refused = isinstance(failure, PeerRejectedError | PeerProtocolError)
         if not self._state.progress.failures:
             log.warning("%s, domain %s: %s", self.stream.target, self.stream.domain, failure)
-        self._state.progress = after_loss(
-            self._state.progress, str(failure), refused=refused, malformed=isinstance(failure, PeerProtocolError)
-        )
+        self._state.lost(failure)
         # Who suspends a target may well switch it off: that is no news then.
         if self._state.pause().cause is not Cause.PERSON:
             self._outcomes.lost(failure, self._state.progress.failures, full=not self._state.progress.trusted)
-        self._outcomes.decided(self._state.decision())
+        decision = self._state.decision()
+        self._outcomes.decided(decision, retrying=is_retrying(self._state.progress, decision))
         while self._state.requests:
             request = self._state.requests.popleft()
             reason = getattr(failure, "reason", Reason.UNSPECIFIED)
@@ -221,10 +234,7 @@ class Sender:
             welcome = await session.handshake(
                 hello_of(self.stream, self._production, self._index.head(self.stream.domain), names)
             )
-            self._state.progress = after_welcome(
-                self._state.progress, welcome, self.stream.pattern_hash, self.stream.rules.hash
-            )
-            self._state.told.welcomed(welcome)
+            self._state.welcomed(welcome)
             self._production.reached(self.stream)
             self._outcomes.has_problems(welcome.problems)
             self._session, self._state.vitals = session, session.vitals
@@ -254,12 +264,13 @@ class Sender:
         """Do what the state machine says, for as long as the session lives."""
         while True:
             self._wake.clear()
+            await self._keep_failing()
             if self._state.requests:
                 await self._agree(self._state.requests[0])
             facts = self._state.facts()
             decision = decide(self._state.progress, facts, time.monotonic())
             if not self._state.is_looking() and self._state.pause().cause is not Cause.HOLD:
-                self._outcomes.decided(decision)
+                self._outcomes.decided(decision, retrying=is_retrying(self._state.progress, decision))
                 await self._tell_braking(braking_reason(self._state.progress, facts, decision))
             if decision.step is Step.REFUSE:
                 self._state.requests.popleft().fail(RefusedError(decision.reason, Reason.ROOT_UNAVAILABLE))
@@ -268,7 +279,7 @@ class Sender:
             elif decision.step is Step.PARTIAL:
                 await self._synchronize(session, full=False)
             else:
-                await self._sleep_until(self._state.progress.retry_at)
+                await self._sleep_until(self._state.next_attempt())
 
     async def _agree(self, request: Request) -> None:
         """A person who asks may have agreed already to what waits."""
@@ -297,6 +308,7 @@ class Sender:
     async def _synchronize(self, session: Session, *, full: bool) -> None:
         """Send one transaction, and fold the answer in."""
         request = self._state.requests[0] if full and self._state.requests else None
+        self._state.failing.attempting()
         holds = self._production.holds_begun(self.stream.domain)
         unstable = frozenset(path for path, times in self._spoiled.items() if times >= UNSTABLE_AFTER)
         try:
@@ -345,11 +357,14 @@ class Sender:
             delay = backoff(self._state.progress.failures + 1, self.stream.retry_min, self.stream.retry_max)
             self._state.progress = after_reject(self._state.progress, outcome, seq, now, delay)
             log.warning("%s, domain %s: %s", self.stream.target, self.stream.domain, outcome.message)
+            kind = class_of_reason(outcome.reason)
+            self._state.failing.failed(kind, outcome.message)
             if outcome.reason is Reason.CHECK_FAILED:
                 self._production.check_failed(self.stream, outcome.failure)
-            self._outcomes.failed(outcome.message, self._state.progress.failures, full=full)
+            self._outcomes.failed(outcome.message, self._state.progress.failures, kind, full=full)
             return
         self._state.progress = after_ack(self._state.progress, outcome)
+        self._state.failing.ended()
         self._outcomes.arrived(outcome, full=full)
         if self._state.vitals is not None:
             # Nothing is acknowledged by a root that is away or a domain that stands at a rollback.
@@ -360,6 +375,11 @@ class Sender:
             self._production.content_changed(self.stream.domain, path)
         self._production.succeeded(self.stream, outcome, full=full)
         await self._announce()
+
+    async def _keep_failing(self) -> None:
+        """Make durable that failures suspend the stream, or do not any more, before anything else is done."""
+        if not self._state.failing.is_kept():
+            await asyncio.to_thread(self._state.failing.keep)
 
     async def _announce(self) -> None:
         async with self._moved:

@@ -15,6 +15,7 @@ from syncer.replicate.pauses import Pause
 from syncer.replicate.progress import Decision, Progress
 from syncer.replicate.rendered_tree import Tree
 from syncer.replicate.session import Outcome, Report
+from syncer.replicate.streak import FailureSuspension, SuspendPolicy
 from syncer.substitution.rules import EMPTY, RuleSet
 
 
@@ -33,6 +34,14 @@ class Stream(NamedTuple):
     """Whether the domain's services are meant to run on the target."""
     rules: RuleSet = EMPTY
     """How its contents are rendered for the target; only what can apply to the domain."""
+    suspend_after: int = 5
+    """Failures in a row that suspend it; 0: none do."""
+    probe: bool = True
+    """Whether it is tried again now and then while failures suspend it."""
+
+    def suspend_policy(self) -> SuspendPolicy:
+        """Return how many failures it bears, and what comes then."""
+        return SuspendPolicy(self.suspend_after, self.probe, self.retry_max)
 
 
 class Production(Protocol):
@@ -121,6 +130,8 @@ class StreamView(NamedTuple):
     """Paths that a verification under way has read again on the target."""
     limits: tuple[str, ...] = ()
     """What the target cannot hold, as it said in the handshake."""
+    failing: FailureSuspension | None = None
+    """Failures in a row have suspended it; None: they have not."""
 
 
 def hello_of(stream: Stream, production: Production, head: Head, names: OwnerNames) -> m.Hello:

@@ -5,11 +5,24 @@ from __future__ import annotations
 import time
 from collections import deque
 
+from syncer.errors import PeerProtocolError, PeerRejectedError, SyncerError
 from syncer.index.store import IndexStore
 from syncer.model import Head, Problem
 from syncer.replicate import messages as m
+from syncer.replicate.failing import Failing
+from syncer.replicate.failures import WORSENED_BY_RETRYING, class_of_error
 from syncer.replicate.pauses import Pause
-from syncer.replicate.progress import Decision, Facts, Progress, braking_reason, decide
+from syncer.replicate.progress import (
+    Decision,
+    Facts,
+    Progress,
+    after_loss,
+    after_rest,
+    after_resume,
+    after_welcome,
+    braking_reason,
+    decide,
+)
 from syncer.replicate.sending_brake import SendingBrake
 from syncer.replicate.session import Vitals
 from syncer.replicate.stream import Production, Request, Stream, StreamView
@@ -58,8 +71,10 @@ class StreamState:
         index: IndexStore,
         brake: SendingBrake,
         before: TargetProgress | None,
+        failing: Failing,
     ) -> None:
         """Know `stream` of this node; `before` is what the target told in an earlier life."""
+        self.failing = failing
         # Only for display until the target answers: then its own word counts.
         self.progress = Progress(cursor=before.cursor if before else None, trusted=before is not None)
         self.told = Told(before)
@@ -88,6 +103,8 @@ class StreamState:
             self._brake.trouble(),
             self.is_looking(),
             "" if self.is_looking() else self.pause().reason,
+            "" if self.is_looking() else self.failing.reason,
+            self.failing.may_attempt(),
         )
 
     def decision(self) -> Decision:
@@ -123,6 +140,39 @@ class StreamState:
             and self._index.is_resumable(self._stream.domain, cursor)
         )
 
+    def welcomed(self, welcome: m.Welcome) -> None:
+        """Take in the target's first word in a session."""
+        stream = self._stream
+        self.progress = after_welcome(self.progress, welcome, stream.pattern_hash, stream.rules.hash)
+        self.told.welcomed(welcome)
+        if self.has_reached(self._index.head(stream.domain)):
+            # Nothing waits to be sent, so nothing can fail any more.
+            self.failing.ended()
+            self.progress = after_rest(self.progress)
+
+    def lost(self, failure: SyncerError) -> None:
+        """Take in that a connection was lost, or refused."""
+        kind = class_of_error(failure)
+        self.failing.failed(kind, str(failure))
+        self.progress = after_loss(
+            self.progress,
+            str(failure),
+            refused=isinstance(failure, PeerRejectedError | PeerProtocolError),
+            malformed=isinstance(failure, PeerProtocolError),
+            worsens=kind in WORSENED_BY_RETRYING,
+        )
+
+    def next_attempt(self) -> float:
+        """Return when to look again though nothing is new (monotonic seconds); in the past: not before news."""
+        return max(self.progress.retry_at, self.failing.probe_at)
+
+    def resume(self) -> bool:
+        """Take in that a person ends a suspension by failures; tells whether there was one."""
+        if not self.failing.ended():
+            return False
+        self.progress = after_resume(self.progress)
+        return True
+
     def heartbeat(self) -> m.Heartbeat:
         """Return what production knows at this moment; its age counts from when the target fell behind."""
         head = self._index.head(self._stream.domain)
@@ -153,4 +203,5 @@ class StreamState:
             vitals.drift if vitals else None,
             vitals.examined if vitals else 0,
             told.welcome.limits if told.welcome else (),
+            self.failing.suspension,
         )
