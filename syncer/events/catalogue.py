@@ -54,6 +54,26 @@ _SYNC = {
     "consecutive_failures": Variable(int, "failed attempts in a row, with this one; 0 where it succeeded"),
 }
 _PEER = Variable(str, "name of the other node")
+_BEHIND = {
+    **_STREAM,
+    "state": Variable(str, "state of the target, such as `streaming`, `suspended` or `unreachable`"),
+    "reason": Variable(str, "why it is in this state; empty where nothing is wrong"),
+    "changes": Variable(int, "paths that failing over now would lose"),
+    "bytes": Variable(int, "their content, in bytes"),
+    "oldest_seconds": Variable(float, "age of the oldest of them, in seconds"),
+}
+_SILENCE = {
+    "node": NODE,
+    "peer": Variable(str, "name of production; where it never came, the names of the nodes that are paired"),
+    "seconds": Variable(float, "how long nothing was heard, in seconds"),
+    "ever_heard": Variable(bool, "whether it was heard since the agent started"),
+    "changes": Variable(int, "changes that this node is known to lack, at least; more may have come since"),
+}
+_SKEW = {
+    "node": NODE,
+    "peer": TARGET,
+    "seconds": Variable(float, "how far its clock is ahead, in seconds; negative: behind"),
+}
 
 CATALOGUE: Mapping[str, Definition] = {
     "sync": Definition(
@@ -69,6 +89,22 @@ CATALOGUE: Mapping[str, Definition] = {
         "A target that was suspended is sent to again.",
         {**_STREAM, "reason": Variable(str, "why it had been suspended")},
     ),
+    "target.behind": Definition(
+        "What a target has not acknowledged is older than `behind_after`. Not while a person has suspended it, or "
+        "holds the domain.",
+        _BEHIND,
+    ),
+    "target.caught_up": Definition("A target that was behind is not any more.", _BEHIND),
+    "peer.silent": Definition(
+        "Failover has heard nothing of production for `peer_timeout`; counted from the agent's start where production "
+        "never came. Not while nobody is paired.",
+        _SILENCE,
+    ),
+    "peer.heard": Definition("Production, which was silent, is heard again.", _SILENCE),
+    "clock.skewed": Definition(
+        "The clocks of production and a target differ by more than 5 s. Raised on production.", _SKEW
+    ),
+    "clock.agreed": Definition("Clocks that differed agree again, within 4 s.", _SKEW),
     "brake.engaged": Definition(
         "More deletions wait than may pass without a person's word, or what is mounted at or below the root changed.",
         {

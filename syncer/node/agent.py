@@ -24,6 +24,7 @@ from syncer.model import Mode, Term
 from syncer.node.failover import FailoverSide
 from syncer.node.memory import keep_small
 from syncer.node.production import ProductionSide
+from syncer.node.watchkeeper import Watchkeeper
 from syncer.replicate.progress import Phase
 from syncer.replicate.reconnect import first_of
 from syncer.state.lock import StateLock
@@ -236,6 +237,7 @@ async def _supervise(node: Node, stopping: asyncio.Event) -> None:
             tasks.create_task(node.failed())
             tasks.create_task(keep_small())
             tasks.create_task(keep_state(node))
+            tasks.create_task(Watchkeeper(node).run())
             if node.failover is not None:
                 tasks.create_task(node.failover.run())
             if node.production is not None:

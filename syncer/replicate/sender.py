@@ -19,7 +19,7 @@ from syncer.errors import (
     UnreachableError,
 )
 from syncer.index.store import IndexStore
-from syncer.model import Head
+from syncer.model import Cursor, Head
 from syncer.replicate import messages as m
 from syncer.replicate.content import ContentChangedError, ContentSource
 from syncer.replicate.examination import Examination
@@ -45,11 +45,11 @@ from syncer.replicate.progress import (
     decide,
     is_retrying,
 )
-from syncer.replicate.reconnect import first_of, reconnecting, until_ended
+from syncer.replicate.reconnect import first_of, reconnecting, until_ended, until_news
 from syncer.replicate.rendered_tree import TargetRendering
 from syncer.replicate.sending_brake import BrakedError, SendingBrake
 from syncer.replicate.session import Outcome, Planned, Report, Session, Transaction
-from syncer.replicate.stream import Production, Request, Stream, StreamView, hello_of
+from syncer.replicate.stream import Production, Request, Stream, StreamView, Watched, hello_of
 from syncer.replicate.stream_state import StreamState
 from syncer.state.cursors import TargetProgress
 
@@ -105,6 +105,14 @@ class Sender:
         """Return what status shows of this stream."""
         view = self._state.view()
         return view._replace(problems=(*view.problems, *self._preparation.problems()))
+
+    def watched(self) -> Watched:
+        """Return what the watch over all streams looks at; cheap."""
+        return self._state.watched()
+
+    def counted(self, cursor: Cursor | None, changes: int) -> None:
+        """Take in how many paths wait behind `cursor`, for the heartbeats."""
+        self._state.counted(cursor, changes)
 
     def head_moved(self) -> None:
         """Look again: the index has news, or the root came or went."""
@@ -279,7 +287,7 @@ class Sender:
             elif decision.step is Step.PARTIAL:
                 await self._synchronize(session, full=False)
             else:
-                await self._sleep_until(self._state.next_attempt())
+                await until_news(self._wake, self._state.next_attempt())
 
     async def _agree(self, request: Request) -> None:
         """A person who asks may have agreed already to what waits."""
@@ -292,18 +300,6 @@ class Sender:
         if self._brake.engaged_by(reason):
             waiting = await self._on_thread(self.waiting_approval)
             self._production.record("brake.engaged", self._brake.event(waiting, self._index, reason))
-
-    async def _sleep_until(self, at: float) -> None:
-        """Wait for news, or for the time of the next attempt."""
-        delay = at - time.monotonic()
-        if delay <= 0:
-            await self._wake.wait()
-            return
-        try:
-            async with asyncio.timeout(delay):
-                await self._wake.wait()
-        except TimeoutError:
-            return
 
     async def _synchronize(self, session: Session, *, full: bool) -> None:
         """Send one transaction, and fold the answer in."""
@@ -347,7 +343,7 @@ class Sender:
         self._spoiled[path] += 1
         self._wake.clear()
         self._production.content_changed(self.stream.domain, path)
-        await self._sleep_until(time.monotonic() + 0.5)
+        await until_news(self._wake, time.monotonic() + 0.5)
 
     async def _fold(self, outcome: Outcome, seq: int, *, full: bool, unstable: frozenset[bytes]) -> None:
         now = time.monotonic()

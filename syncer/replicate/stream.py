@@ -134,6 +134,21 @@ class StreamView(NamedTuple):
     """Failures in a row have suspended it; None: they have not."""
 
 
+class Watched(NamedTuple):
+    """What the watch over all streams looks at, of one of them (seconds)."""
+
+    target: str
+    domain: str
+    lag: float
+    """Age of the oldest change that the target has not acknowledged."""
+    excused: bool
+    """It is behind because a person wants it so."""
+    clock_skew: float | None
+    round_trip: float | None
+    head_seq: int
+    cursor: Cursor | None
+
+
 def hello_of(stream: Stream, production: Production, head: Head, names: OwnerNames) -> m.Hello:
     """Return production's first word on a stream."""
     return m.Hello(

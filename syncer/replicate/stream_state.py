@@ -7,11 +7,12 @@ from collections import deque
 
 from syncer.errors import PeerProtocolError, PeerRejectedError, SyncerError
 from syncer.index.store import IndexStore
-from syncer.model import Head, Problem
+from syncer.model import Cursor, Head, Problem
 from syncer.replicate import messages as m
 from syncer.replicate.failing import Failing
 from syncer.replicate.failures import WORSENED_BY_RETRYING, class_of_error
-from syncer.replicate.pauses import Pause
+from syncer.replicate.lag import Lag
+from syncer.replicate.pauses import Cause, Pause
 from syncer.replicate.progress import (
     Decision,
     Facts,
@@ -25,7 +26,7 @@ from syncer.replicate.progress import (
 )
 from syncer.replicate.sending_brake import SendingBrake
 from syncer.replicate.session import Vitals
-from syncer.replicate.stream import Production, Request, Stream, StreamView
+from syncer.replicate.stream import Production, Request, Stream, StreamView, Watched
 from syncer.state.cursors import TargetProgress
 
 
@@ -85,7 +86,8 @@ class StreamState:
         self._production = production
         self._index = index
         self._brake = brake
-        self._behind_since = 0.0
+        self._lag = Lag()
+        self._counted: tuple[Cursor | None, int] | None = None
 
     def facts(self) -> Facts:
         """Return what this node knows apart from the target."""
@@ -174,13 +176,43 @@ class StreamState:
         return True
 
     def heartbeat(self) -> m.Heartbeat:
-        """Return what production knows at this moment; its age counts from when the target fell behind."""
+        """Return what production knows at this moment."""
         head = self._index.head(self._stream.domain)
-        now = time.monotonic()
-        behind = not self.has_reached(head)
-        since = self._behind_since = (self._behind_since or now) if behind else 0.0
-        changes = head.seq - self.progress.cursor.seq if behind and self.progress.cursor else 0
-        return m.Heartbeat(time.time_ns(), head.seq, now - since if since else 0.0, max(changes, 0))
+        cursor = self.progress.cursor
+        if self.has_reached(head) or cursor is None:
+            changes = 0
+        elif self._counted is not None and self._counted[0] == cursor:
+            changes = self._counted[1]
+        else:
+            changes = max(head.seq - cursor.seq, 0)
+        return m.Heartbeat(time.time_ns(), head.seq, self.lag(), changes)
+
+    def lag(self) -> float:
+        """Return the age of the oldest change that the target has not acknowledged, in seconds; on the event loop."""
+        head = self._index.head(self._stream.domain)
+        cursor = self.progress.cursor
+        known = cursor is not None and self.progress.trusted and cursor.index_id == head.index_id
+        acknowledged = cursor.seq if cursor is not None and known else None
+        return self._lag.seconds(head, acknowledged, time.monotonic(), reached=self.has_reached(head))
+
+    def counted(self, cursor: Cursor | None, changes: int) -> None:
+        """Take in how many paths wait behind `cursor`: seqs count a path as often as it changed."""
+        self._counted = (cursor, changes)
+
+    def watched(self) -> Watched:
+        """Return what the watch over all streams looks at; cheap, on the event loop."""
+        vitals = self.vitals
+        stream = self._stream
+        return Watched(
+            stream.target,
+            stream.domain,
+            self.lag(),
+            not stream.automatic or self.pause().cause in (Cause.PERSON, Cause.HOLD),
+            vitals.clock_skew if vitals else None,
+            vitals.round_trip if vitals else None,
+            self._index.head(stream.domain).seq,
+            self.progress.cursor,
+        )
 
     def view(self) -> StreamView:
         """Return what status shows of this stream."""

@@ -87,7 +87,7 @@ def test_failover_says_only_what_it_was_told() -> None:
     document = examples()["status-failover"]
     [sentence] = sentences(document)
     assert sentence.text == (
-        "failing over to this node now would lose at least 3 changes in nginx, the oldest 41 s old, "
+        "taking over now would lose at least 3 changes in nginx, the oldest 41 s old, "
         "as of 600 ms ago (production is prod-a)"
     )
     assert sentence.severity is Severity.LATE
