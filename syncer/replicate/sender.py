@@ -304,7 +304,8 @@ class Sender:
     async def _synchronize(self, session: Session, *, full: bool) -> None:
         """Send one transaction, and fold the answer in."""
         request = self._state.requests[0] if full and self._state.requests else None
-        self._state.failing.attempting()
+        if not self._state.is_looking():
+            self._state.failing.attempting()
         holds = self._production.holds_begun(self.stream.domain)
         unstable = frozenset(path for path, times in self._spoiled.items() if times >= UNSTABLE_AFTER)
         try:

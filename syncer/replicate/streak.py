@@ -1,6 +1,7 @@
 """When failures in a row suspend a stream, and when it is tried again half-open: a pure state machine.
 
-Closed: each failure of a kind that retrying worsens counts, a success counts them away. At `suspend_after` the
+Closed: each failure of a kind that retrying worsens counts, a success counts them away, and so does a check that
+refused: what it looked at had arrived. At `suspend_after` the
 stream is suspended: nothing is sent, however much changes. With `probe` one attempt is let through each `pause`
 seconds (half-open); its success ends the suspension, its failure changes nothing. Without, it ends only by a
 person's word. Nothing is lost meanwhile: what is not sent stays above the target's cursor.
@@ -46,6 +47,8 @@ def after_failure(
     streak: Streak, policy: SuspendPolicy, kind: FailureClass, error: str, now: float, wall: float
 ) -> Streak:
     """Fold a failed attempt in at `now` (monotonic seconds; `wall`: the same in Unix seconds, for display)."""
+    if kind is FailureClass.CHECK_FAILED:
+        return Streak()
     if kind not in WORSENED_BY_RETRYING:
         return streak
     counted = replace(streak, count=streak.count + 1)
@@ -78,7 +81,7 @@ def sentence(streak: Streak, policy: SuspendPolicy, target: str, domain: str) ->
     if found is None:
         return ""
     resume = f"`syncer resume {target} --domain {domain}`"
-    cure = CURES[FailureClass(found.kind)]
+    cure = next((text for kind, text in CURES.items() if kind.value == found.kind), "look at the agent's log there")
     ending = (
         f"it is tried again every {policy.pause:g} s by itself, or at once with {resume}"
         if policy.probe

@@ -101,8 +101,10 @@ def test_failover_says_only_what_it_was_told() -> None:
     document["production"]["seconds_since_heard"] = 40.0
     document["production"]["domains"][0]["changes_behind"] = 3
     assert sentences(document)[0] == (
-        "taking over now would lose at least 3 changes in nginx, the oldest 41 s old, "
-        "as of 40 s ago; unknown since (prod-a is silent)",
+        (
+            "taking over now would lose at least 3 changes in nginx, the oldest 41 s old, as of 40 s ago; "
+            "unknown since (prod-a is silent)"
+        ),
         Severity.BAD,
     )
     document["production"]["domains"][0]["changes_behind"] = None

@@ -108,7 +108,11 @@ def test_what_retrying_does_not_worsen_never_suspends(kinds: list[FailureClass])
     streak = failed(2)
     for kind in kinds:
         streak = after_failure(streak, POLICY, kind, "x", 0.0, 0.0)
-    assert streak == failed(2)
+    assert streak == (Streak() if FailureClass.CHECK_FAILED in kinds else failed(2))
+
+
+def test_a_check_that_refused_proves_that_the_disk_took_it() -> None:
+    assert after_failure(failed(3), POLICY, FailureClass.CHECK_FAILED, "no", 0.0, 0.0) == Streak()
 
 
 EVENTS = st.one_of(st.sampled_from(list(FailureClass)), st.sampled_from(["ok", "person", "restart"]))
@@ -141,7 +145,7 @@ def test_histories_suspend_exactly_at_the_limit_and_resume_exactly_by_success_or
         if event == "ok":
             streak, counted = Streak(), 0
         elif isinstance(event, FailureClass):
-            counted += event in WORSENED_BY_RETRYING
+            counted = 0 if event is FailureClass.CHECK_FAILED else counted + (event in WORSENED_BY_RETRYING)
             streak = after_failure(streak, policy, event, "x", now, now)
         assert (streak.suspension is not None) == (counted >= limit)
 
