@@ -32,6 +32,12 @@ class Standings:
         self._counted: dict[tuple[str, str], Place] = {}
         self._count_at: dict[tuple[str, str], float] = {}
 
+    def is_news(self, watched: Watched) -> bool:
+        """Tell whether there may be something to record of a stream that lacks nothing; cheap."""
+        key = (watched.target, watched.domain)
+        moved = self._places.get(key) != (watched.head_seq, watched.cursor)
+        return moved or (watched.cursor is not None and self._recorded.get(key) != watched.cursor)
+
     def tend(self, sender: Sender, watched: Watched, production: ProductionSide | None, now: float) -> int | None:
         """Record how far a quiet stream has come, or count what a late one lacks; blocking.
 

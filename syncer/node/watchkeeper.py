@@ -73,6 +73,8 @@ class Watchkeeper:
     async def look(self, now: float) -> None:
         """Look once, at `now` (monotonic seconds)."""
         seen = self._gather()
+        if not self._is_news(seen, now):
+            return
         for stream, changes in await asyncio.to_thread(self._conclude, seen, now):
             stream.sender.counted(stream.watched.cursor, changes)
 
@@ -83,6 +85,19 @@ class Watchkeeper:
         if failover is not None and self._node.mode is Mode.FAILOVER:
             heard = tuple(failover.receiver.heard().values())
         return Seen(tuple(SeenStream(sender, sender.watched()) for sender in senders), heard)
+
+    def _is_news(self, seen: Seen, now: float) -> bool:
+        """Tell whether a look may have any consequence: on a node where all is well it costs next to nothing."""
+        if self._standing or self._standing != self._written:
+            return True
+        if seen.heard is not None and (_latest(seen.heard) is None or self._is_silent(seen.heard, now)):
+            return True
+        if seen.heard is None:
+            self._counted_from = now
+        return any(
+            item.lag or item.excused or is_skewed(item.clock_skew, item.round_trip) or self._standings.is_news(item)
+            for item in (stream.watched for stream in seen.streams)
+        )
 
     def _conclude(self, seen: Seen, now: float) -> list[tuple[SeenStream, int]]:
         """Raise what is due and write what is news; blocking. Returns the streams whose lack was counted anew."""
