@@ -194,6 +194,25 @@ def test_guarantee_11_a_target_that_is_behind_is_told_once_and_when_it_has_caugh
         assert pair.production.status()["alarms"] == []
 
 
+def test_guarantee_11_failover_is_told_how_many_paths_it_lacks_not_how_often_they_changed(tmp_path: Path) -> None:
+    with paired(tmp_path) as pair:
+        (pair.production.root / "first").write_text("one\n")
+        pair.production.cli("wait", "--synced")
+        pair.production.cli("suspend", TARGET)
+        for number in range(5):
+            behind = pair.production.status()["domains"][0]["head_seq"]
+            (pair.production.root / "first").write_text(f"{number}\n")
+            wait_until(lambda: pair.production.status()["domains"][0]["head_seq"] > behind, 20, "it was captured")  # noqa: B023  # called within the loop
+        assert pair.production.stream()["changes_behind"] == 1
+
+        def told() -> Any:
+            return pair.failover.status()["production"]["domains"][0]["changes_behind"]
+
+        wait_until(lambda: told() == 1, 20, "failover was told the same")
+        shown = pair.failover.cli("status", check=0).stdout
+        assert shown.startswith("taking over now would lose at least 1 change in tree, the oldest ")
+
+
 def test_guarantee_11_a_suspension_for_a_while_raises_no_alarm_and_ends_by_itself(tmp_path: Path) -> None:
     with paired(tmp_path, node='behind_after = "2s"\n') as pair:
         (pair.production.root / "first").write_text("one\n")
