@@ -13,6 +13,7 @@ from syncer.model import Cursor, Mode, Problem, shown
 from syncer.replicate.messages import Approval
 from syncer.replicate.progress import Phase
 from syncer.replicate.stream import StreamView
+from syncer.state.alarms import read_alarms
 from syncer.state.holds import Hold
 from syncer.state.outbox import count_actions
 from syncer.state.peers import peers
@@ -55,6 +56,10 @@ def node_status(node: Node) -> dict[str, Any]:
         "targets": targets,
         "domains": domains,
         "production": production,
+        "alarms": [
+            {"event": row.name, "peer": row.peer, "domain": row.domain, "since": _moment(row.since)}
+            for row in read_alarms(node.store)
+        ],
         "problems_count": problems,
         "actions": _actions(node),
         "peers": [
@@ -178,6 +183,7 @@ def _stream(node: Node, view: StreamView, sender: Sender) -> dict[str, Any]:
         "last_verified": _moment(verified.finished if verified else None),
         "problems": [_problem(problem) for problem in view.problems] + _found_by_verification(verified),
         "suspension": _suspension(node, view),
+        "failing": _failing(view),
         "approval": _approval(sender.waiting_approval()),
     }
 
@@ -280,6 +286,14 @@ def _suspension(node: Node, view: StreamView) -> dict[str, Any] | None:
     if found is None:
         return None
     return {"reason": found.reason, "since": _moment(found.since), "until": _moment(found.until)}
+
+
+def _failing(view: StreamView) -> dict[str, Any] | None:
+    """Return after what failures nothing is sent; None where it is not for failures."""
+    if view.failing is None:
+        return None
+    kind, error, failures, since = view.failing
+    return {"class": kind, "error": error, "failures": failures, "since": _moment(since)}
 
 
 def _production(node: Node) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from syncer.cli.exposure import Severity, sentences, stream_severity
 from syncer.cli.output import printable
+from syncer.cli.render_alarms import alarm_lines
 from syncer.cli.render_drift import drift_lines, drift_sentence
 from syncer.cli.wording import bytes_in_words, counted, moment_in_words, seconds_in_words
 
@@ -33,8 +34,9 @@ def render_status(status: dict[str, Any]) -> RenderableType:
     problems = list(_problems(status))
     drift = list(_local_edits(status))
     limits = list(_limits(status["targets"]))
+    alarms = list(alarm_lines(status))
     services = list(_services(status))
-    for lines in (list(_holds(status["domains"])), approvals, problems, limits, services, drift):
+    for lines in (alarms, list(_holds(status["domains"])), approvals, problems, limits, services, drift):
         if lines:
             parts += [Text(""), *lines]
     return Group(*parts)

@@ -20,6 +20,8 @@ AnySettings = (
 _WRITTEN_AS = {
     "retry_min": "on_failure.retry",
     "retry_max": "on_failure.retry",
+    "suspend_after": "on_failure.suspend_after",
+    "probe": "on_failure.probe",
     "rules": "substitute",
     "sender": "from",
 }

@@ -52,7 +52,7 @@ http = {http}        # health and metrics, without a password; "" turns it off, 
 # timeout = "10s"               # silence after which the connection counts as dead
 # domains = []                  # names of domains; empty: all
 # start_services = false        # whether services are meant to run there while it is failover
-# on_failure = {{ retry = "1s..60s" }}
+# on_failure = {{ suspend_after = 5, retry = "1s..60s", probe = true }}
 #
 # Addresses and host names that become others in the files that this target receives; one table for each.
 #

@@ -174,4 +174,6 @@ def _failover(table: FailoverTable, names: tuple[str, ...]) -> FailoverSettings:
         retry_max=table.on_failure.retry[1],
         start_services=table.start_services,
         rules=rules_of(table),
+        suspend_after=table.on_failure.suspend_after,
+        probe=table.on_failure.probe,
     )

@@ -199,7 +199,9 @@ class DomainTable(Table):
 class OnFailureTable(Table):
     """[failover.on_failure]."""
 
+    suspend_after: Annotated[int, Field(ge=0, le=1_000_000)] = 5
     retry: Annotated[tuple[float, float], BeforeValidator(_range)] = (1.0, 60.0)
+    probe: bool = True
 
 
 class SubstituteTable(Table):

@@ -106,6 +106,10 @@ class FailoverSettings:
     """Whether the domains' services are meant to run on this target while it is failover."""
     rules: RuleSet = EMPTY
     """What becomes what in the files that it receives."""
+    suspend_after: int = 5
+    """Failures in a row, of kinds that retrying worsens, that suspend a domain for it; 0: none do."""
+    probe: bool = True
+    """Whether it is tried again every `retry_max` seconds while failures suspend it."""
 
 
 @dataclass(frozen=True, slots=True)

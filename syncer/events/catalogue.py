@@ -48,9 +48,34 @@ _SYNC = {
     "bytes": Variable(int, "content that was sent, in bytes"),
     "seconds": Variable(float, "how long it took, in seconds; summed up, all of them together"),
     "error": Variable(str, "why it failed; empty where it succeeded"),
+    "error_class": Variable(
+        str,
+        "`unreachable`, `refused`, `waiting`, `disk full`, `check failed`, `protocol` or `internal`; empty where it "
+        "succeeded",
+    ),
     "consecutive_failures": Variable(int, "failed attempts in a row, with this one; 0 where it succeeded"),
 }
 _PEER = Variable(str, "name of the other node")
+_BEHIND = {
+    **_STREAM,
+    "state": Variable(str, "state of the target, such as `streaming`, `suspended` or `unreachable`"),
+    "reason": Variable(str, "why it is in this state; empty where nothing is wrong"),
+    "changes": Variable(int, "paths that failing over now would lose"),
+    "bytes": Variable(int, "their content, in bytes"),
+    "oldest_seconds": Variable(float, "age of the oldest of them, in seconds"),
+}
+_SILENCE = {
+    "node": NODE,
+    "peer": Variable(str, "name of production; where it never came, the names of the nodes that are paired"),
+    "seconds": Variable(float, "how long nothing was heard, in seconds"),
+    "ever_heard": Variable(bool, "whether it was heard since the agent started"),
+    "changes": Variable(int, "changes that this node is known to lack, at least; more may have come since"),
+}
+_SKEW = {
+    "node": NODE,
+    "peer": TARGET,
+    "seconds": Variable(float, "how far its clock is ahead, in seconds; negative: behind"),
+}
 
 CATALOGUE: Mapping[str, Definition] = {
     "sync": Definition(
@@ -67,16 +92,21 @@ CATALOGUE: Mapping[str, Definition] = {
         {**_STREAM, "reason": Variable(str, "why it had been suspended")},
     ),
     "target.behind": Definition(
-        "The oldest change that a target has not acknowledged is older than `behind_after`, "
-        "and no person keeps it back.",
-        {
-            **_STREAM,
-            "changes": Variable(int, "paths that it lacks"),
-            "bytes": Variable(int, "their content, in bytes"),
-            "seconds": Variable(float, "age of the oldest change, in seconds"),
-        },
+        "What a target has not acknowledged is older than `behind_after`. Not while a person has suspended it, or "
+        "holds the domain.",
+        _BEHIND,
     ),
-    "target.caught_up": Definition("A target that was behind has everything again.", _STREAM),
+    "target.caught_up": Definition("A target that was behind is not any more.", _BEHIND),
+    "peer.silent": Definition(
+        "Failover has heard nothing of production for `peer_timeout`; counted from the agent's start where production "
+        "never came. Not while nobody is paired.",
+        _SILENCE,
+    ),
+    "peer.heard": Definition("Production, which was silent, is heard again.", _SILENCE),
+    "clock.skewed": Definition(
+        "The clocks of production and a target differ by more than 5 s. Raised on production.", _SKEW
+    ),
+    "clock.agreed": Definition("Clocks that differed agree again, within 4 s.", _SKEW),
     "brake.engaged": Definition(
         "More deletions wait than may pass without a person's word, or what is mounted at or below the root changed.",
         {
@@ -179,14 +209,6 @@ CATALOGUE: Mapping[str, Definition] = {
     "watch.restored": Definition(
         "Changes are seen as they happen again.",
         {"node": NODE, "domain": DOMAIN, "reason": Variable(str, "what had been missing")},
-    ),
-    "peer.silent": Definition(
-        "Production has said nothing for `peer_timeout`; raised on failover, also where it never came since the start.",
-        {"node": NODE, "peer": _PEER, "seconds": Variable(float, "how long it has said nothing, in seconds")},
-    ),
-    "peer.heard": Definition(
-        "Production is heard, for the first time since the start or after it was silent; raised on failover.",
-        {"node": NODE, "peer": _PEER, "seconds": Variable(float, "how long it had said nothing, in seconds")},
     ),
     "term.refused": Definition(
         "A node came with a lower term than was seen before, and was refused. Raised on both nodes.",

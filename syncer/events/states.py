@@ -48,6 +48,7 @@ STATES: Mapping[str, State] = {
     "watch.degraded": State(("domain",), (Ending("watch.restored"),), is_told_again=True),
     "config.refused": State((), (Ending("config.reloaded"),)),
     "peer.silent": State((), (Ending("peer.heard"),)),
+    "clock.skewed": State(("peer",), (Ending("clock.agreed"),)),
 }
 
 

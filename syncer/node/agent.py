@@ -25,11 +25,11 @@ from syncer.health.notifier import Notifier
 from syncer.model import Mode, Term
 from syncer.node.alarms import NodeAlarms
 from syncer.node.failover import FailoverSide
-from syncer.node.lateness import watch_lateness
 from syncer.node.memory import keep_small
 from syncer.node.production import ProductionSide
 from syncer.node.reload import Loaded, Reloading
 from syncer.node.vitals import Sentence, Vitals
+from syncer.node.watchkeeper import Watchkeeper
 from syncer.replicate.progress import Phase
 from syncer.replicate.reconnect import first_of
 from syncer.state.lock import StateLock
@@ -274,7 +274,7 @@ async def _supervise(node: Node, stopping: asyncio.Event, vitals: Vitals, reload
             tasks.create_task(vitals.run())
             tasks.create_task(keep_small())
             tasks.create_task(keep_state(node))
-            tasks.create_task(watch_lateness(node))
+            tasks.create_task(Watchkeeper(node).run())
             if node.failover is not None:
                 tasks.create_task(node.failover.run())
             if node.production is not None:

@@ -14,6 +14,7 @@ from syncer.events.problems import ProblemChanges
 from syncer.model import Problem, RecordEvent
 from syncer.observations import UNOBSERVED, Observations
 from syncer.replicate.causes import cause_of, word_of
+from syncer.replicate.failures import FailureClass, class_of_error, class_of_reason
 from syncer.replicate.messages import Ack, Reject
 from syncer.replicate.progress import Decision, Phase, Step
 
@@ -52,20 +53,20 @@ class Outcomes:
         if getattr(failure, "reason", None) is Reason.STALE_TERM:
             self._record("term.refused", {"peer": self._where["target"], "reason": str(failure)})
         self._observations.failed(self._where["target"], self._where["domain"], cause_of(failure))
-        self._attempt_failed(str(failure), failures, full=full)
+        self._attempt_failed(str(failure), failures, class_of_error(failure), full=full)
 
     def rejected(self, reject: Reject, failures: int, *, full: bool) -> None:
         """A transaction was rejected; `failures` in a row with this one."""
         self._observations.rejected(self._where["target"], self._where["domain"], word_of(reject.reason), full=full)
-        self._attempt_failed(reject.message, failures, full=full)
+        self._attempt_failed(reject.message, failures, class_of_reason(reject.reason), full=full)
 
-    def _attempt_failed(self, error: str, failures: int, *, full: bool) -> None:
+    def _attempt_failed(self, error: str, failures: int, kind: FailureClass, *, full: bool) -> None:
         """An attempt failed; `failures` in a row with this one."""
         # They are counted since the last acknowledgement; but a target that had everything was in order, too.
         if failures < self._failures or failures <= self._forgiven:
             self._forgiven = 0
         self._failures = failures
-        self._synchronized(_Sum(), full=full, error=error, failures=failures - self._forgiven)
+        self._synchronized(_Sum(), full=full, error=error, kind=kind.value, failures=failures - self._forgiven)
 
     def arrived(self, ack: Ack, *, full: bool) -> None:
         """A transaction was acknowledged."""
@@ -93,8 +94,13 @@ class Outcomes:
         """The target said which paths it cannot hold."""
         self._problems.now(problems)
 
-    def decided(self, decision: Decision) -> None:
-        """The stream goes on like this; raises an event where that begins or ends a suspension."""
+    def decided(self, decision: Decision, *, retrying: bool = False) -> None:
+        """The stream goes on like this; raises an event where that begins or ends a suspension.
+
+        `retrying`: it only waits to try again, which is none.
+        """
+        if retrying:
+            return
         if decision.phase is Phase.SUSPENDED:
             if decision.reason != self._suspended:
                 self._suspended = decision.reason
@@ -122,7 +128,7 @@ class Outcomes:
         else:
             self._synchronized(_Sum(), full=False)
 
-    def _synchronized(self, found: _Sum, *, full: bool, error: str = "", failures: int = 0) -> None:
+    def _synchronized(self, found: _Sum, *, full: bool, error: str = "", kind: str = "", failures: int = 0) -> None:
         self._failed = self._unsettled = bool(error)
         self._record(
             "sync",
@@ -132,6 +138,7 @@ class Outcomes:
                 "success": not error,
                 "kind": "full" if full else "partial",
                 "error": error,
+                "error_class": kind,
                 "consecutive_failures": failures,
             },
         )

@@ -137,6 +137,7 @@ def test_an_event_that_was_not_matched_before_a_kill_is_matched_after_it(pair: P
             "changes": 0,
             "bytes": 0,
             "seconds": 0.0,
+            "error_class": "unreachable",
         }
         for number in range(3):
             journal.record("sync", success=False, error=f"made up {number}", consecutive_failures=number, **failed)

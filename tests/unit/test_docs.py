@@ -116,9 +116,11 @@ def test_every_configuration_key_is_documented() -> None:
 def test_the_page_of_events_and_the_catalogue_say_the_same() -> None:
     text = EVENTS.read_text("utf-8")
     assert differing_events(text) == []
-    assert differing_events(text.replace("| `deletions` | number |", "| `deletions` | text |")) == [
-        "brake.engaged deletions number",
-        "brake.engaged deletions text",
+    assert differing_events(
+        text.replace("| `consecutive_failures` | number |", "| `consecutive_failures` | text |")
+    ) == [
+        "sync consecutive_failures number",
+        "sync consecutive_failures text",
     ]
 
 

@@ -20,6 +20,7 @@ FAILED: dict[str, Any] = {
     "bytes": 0,
     "seconds": 0.0,
     "error": "dr-a did not answer within 10 s",
+    "error_class": "unreachable",
     "consecutive_failures": 5,
 }
 

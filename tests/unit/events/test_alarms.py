@@ -35,7 +35,8 @@ def rule(name: str = "t", event: str = "sync", **changes: Any) -> Rule:
 
 
 def sync(success: bool, target: str = "a") -> dict[str, Any]:
-    counts = {"changes": 0, "bytes": 0, "seconds": 0.0, "consecutive_failures": int(not success)}
+    counts: dict[str, Any] = {"changes": 0, "bytes": 0, "seconds": 0.0, "consecutive_failures": int(not success)}
+    counts["error_class"] = "" if success else "unreachable"
     return {"success": success, "kind": "full", "target": target, "domain": "d", "error": "x", **counts}
 
 

@@ -101,6 +101,12 @@ ROWS = {
         'on_failure = { retry = "2s..9s" }',
         {"streams": anew(*ALL_OF_DR_A)},
     ),
+    "failover[dr-a].on_failure.suspend_after": (
+        DR_A,
+        "on_failure = { suspend_after = 9 }",
+        {"streams": anew(*ALL_OF_DR_A)},
+    ),
+    "failover[dr-a].on_failure.probe": (DR_A, "on_failure = { probe = false }", {"streams": anew(*ALL_OF_DR_A)}),
     "failover[dr-a].domains": (DR_A, 'domains = ["two"]', {"streams": Turnover(frozenset(ALL_OF_ONE), frozenset())}),
 }
 
