@@ -13,7 +13,9 @@ from syncer.model import Cursor, Mode, Problem, shown
 from syncer.replicate.messages import Approval
 from syncer.replicate.progress import Phase
 from syncer.replicate.stream import StreamView
+from syncer.state.alarms import read_alarms
 from syncer.state.holds import Hold
+from syncer.state.outbox import count_actions
 from syncer.state.peers import peers
 from syncer.state.term import read_term
 from syncer.state.verifications import Verification, read_verification
@@ -47,13 +49,19 @@ def node_status(node: Node) -> dict[str, Any]:
         "term": {"counter": term.counter, "node_id": term.node_id},
         "version": node.failover.identity.software if node.failover else "",
         "listen": node.listen,
+        "http": node.http,
         "configuration": _configuration(node),
         "agent": "running" if node.is_agent else "stopped",
         "pid": os.getpid() if node.is_agent else None,
         "targets": targets,
         "domains": domains,
         "production": production,
+        "alarms": [
+            {"event": row.name, "peer": row.peer, "domain": row.domain, "since": _moment(row.since)}
+            for row in read_alarms(node.store)
+        ],
         "problems_count": problems,
+        "actions": _actions(node),
         "peers": [
             {"name": peer.name, "node_id": peer.node_id, "fingerprint": peer.fingerprint} for peer in peers(node.store)
         ],
@@ -69,6 +77,11 @@ def _configuration(node: Node) -> dict[str, Any]:
         "error": loaded.error,
         "restart_needed": list(loaded.waiting),
     }
+
+
+def _actions(node: Node) -> dict[str, int]:
+    waiting, given_up = count_actions(node.store)
+    return {"waiting": waiting, "given_up": given_up}
 
 
 def _exit_code(
@@ -170,6 +183,7 @@ def _stream(node: Node, view: StreamView, sender: Sender) -> dict[str, Any]:
         "last_verified": _moment(verified.finished if verified else None),
         "problems": [_problem(problem) for problem in view.problems] + _found_by_verification(verified),
         "suspension": _suspension(node, view),
+        "failing": _failing(view),
         "approval": _approval(sender.waiting_approval()),
     }
 
@@ -272,6 +286,14 @@ def _suspension(node: Node, view: StreamView) -> dict[str, Any] | None:
     if found is None:
         return None
     return {"reason": found.reason, "since": _moment(found.since), "until": _moment(found.until)}
+
+
+def _failing(view: StreamView) -> dict[str, Any] | None:
+    """Return after what failures nothing is sent; None where it is not for failures."""
+    if view.failing is None:
+        return None
+    kind, error, failures, since = view.failing
+    return {"class": kind, "error": error, "failures": failures, "since": _moment(since)}
 
 
 def _production(node: Node) -> dict[str, Any] | None:

@@ -19,6 +19,7 @@ WITHOUT_AGENT = frozenset(
     {"snapshot", "diff", "status", "explain", "target_forget", "invite", "join", "events", "history", "rollback"}
     | {"suspend", "resume", "hold_begin", "hold_end", "drift", "verify", "verify_repair", "service"}
     | {"leftovers", "substitute"}
+    | {"trigger_list", "trigger_test", "outbox", "outbox_change"}
 )
 """Commands that do their work under the state lock where no agent runs.
 

@@ -11,16 +11,18 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from syncer.errors import PeerProtocolError, Reason, RefusedError
 from syncer.model import Mode, Term
+from syncer.observations import UNOBSERVED, Observations
 from syncer.replicate import messages as m
 from syncer.replicate.destination import Destination, refuse_unless_failover, unknown_domain
 from syncer.replicate.received_rules import take_rules
 from syncer.replicate.transactions import Transactions
+from syncer.replicate.worker import Worker
 from syncer.substitution.rules import RuleSet
 
 log = logging.getLogger(__name__)
@@ -63,7 +65,7 @@ class _Lane:
     """What one domain's sessions share: the worker, the lock that lets in one, and who holds it."""
 
     destination: Destination
-    worker: ThreadPoolExecutor
+    worker: Worker
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     holder: asyncio.Task[None] | None = None
     heard: Heard = field(default_factory=Heard)
@@ -83,7 +85,7 @@ class _Lane:
 
 
 def _new_lane(domain: str, destination: Destination) -> _Lane:
-    return _Lane(destination, ThreadPoolExecutor(1, f"apply-{domain}"))
+    return _Lane(destination, Worker(f"apply-{domain}"))
 
 
 class Node(Protocol):
@@ -113,12 +115,14 @@ class Receiver:
         destinations: Mapping[str, Destination],
         silence: float,
         rules: Mapping[str, RuleSet] | None = None,
+        observations: Observations = UNOBSERVED,
     ) -> None:
         """Serve these domains; a session silent for `silence` seconds is taken for dead.
 
         `rules` are this node's own for the other direction, by the name of the peer.
         """
         self._node = node
+        self._observations = observations
         self.rules = rules or {}
         self.silence = silence
         # Replaced as a whole, never changed: other threads read it.
@@ -127,6 +131,10 @@ class Receiver:
     def submit(self, domain: str, work: Callable[[], T]) -> Future[T]:
         """Run `work` on the domain's worker, between the steps of its transactions; RuntimeError after close."""
         return self._lane(domain).worker.submit(work)
+
+    def workers(self) -> dict[str, Worker]:
+        """Return the worker of each domain; for any thread, to look at."""
+        return {name: lane.worker for name, lane in list(self._lanes.items())}
 
     def heard(self) -> dict[str, Heard]:
         """Return for each domain what production last said."""
@@ -186,7 +194,7 @@ class Receiver:
         else:
             lane.destination, lane.trouble = destination, ""
 
-    def remove(self, domain: str) -> ThreadPoolExecutor:
+    def remove(self, domain: str) -> Worker:
         """Serve a domain no more, which is held meanwhile; returns its worker, for the caller to end."""
         worker = self._lanes[domain].worker
         self._lanes = {name: lane for name, lane in self._lanes.items() if name != domain}
@@ -298,7 +306,9 @@ class Receiver:
             reading = tasks.create_task(self._read(stream, queue, lane, send))
             beating = tasks.create_task(self._beat(lane, send, sending))
             try:
-                await Transactions(lane.destination, lane.worker, hello, self._node.name, send).run(queue)
+                await Transactions(lane.destination, lane.worker, hello, self._node.name, send, self._observations).run(
+                    queue
+                )
             finally:
                 reading.cancel()
                 beating.cancel()
