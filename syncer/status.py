@@ -13,6 +13,7 @@ from syncer.model import Cursor, Mode, Problem, shown
 from syncer.replicate.messages import Approval
 from syncer.replicate.progress import Phase
 from syncer.replicate.stream import StreamView
+from syncer.services.commands import Outcome
 from syncer.state.alarms import read_alarms
 from syncer.state.holds import Hold
 from syncer.state.outbox import count_actions
@@ -92,6 +93,8 @@ def _exit_code(
 ) -> int:
     if not node.is_agent:
         return 5
+    # What a person meant to change is not in force, so not all is as it should be.
+    refused = bool(node.loaded.error)
     if node.mode is Mode.FAILOVER:
         silent = production is None or production["seconds_since_heard"] > node.settings.node.peer_timeout
         if silent:
@@ -104,10 +107,11 @@ def _exit_code(
         failed = any(domain["check"] or domain["reload"] or domain["state"] == "failing" for domain in domains)
         failed = failed or any(domain["service"] and domain["service"]["detail"] for domain in domains)
         differs = any(domain["problems"] or domain["drift"]["count"] for domain in domains)
-        return 3 if never or late or failed or differs else 0
+        return 3 if never or late or failed or differs or refused else 0
     codes = [_target_code(target, node.settings.node.behind_after) for target in targets]
     codes += [4 for domain in domains if domain["state"] == "unavailable"]
     codes += [3 for domain in domains if domain["problems"]]
+    codes += [3] if refused else []
     return gravest(codes)
 
 
@@ -208,7 +212,7 @@ def _domains(node: Node) -> list[dict[str, Any]]:
                 "state": _received_state(trouble, destination.refusal(), received=standing is not None),
                 "reason": trouble
                 or destination.refusal()
-                or _service_trouble(services)
+                or service_trouble(services)
                 or ("" if standing else "nothing was received yet"),
                 "entries": destination.count(),
                 "generation": standing.generation if standing else 0,
@@ -231,12 +235,11 @@ def _received_state(trouble: str, failure: str, *, received: bool) -> str:
     return "receiving" if received else "waiting"
 
 
-def _service_trouble(services: DomainServices) -> str:
+def service_trouble(services: DomainServices) -> str:
     """Say which of the domain's commands failed last."""
     for what, failure in (("check", services.check_failure), ("reload", services.reload_failure)):
         if failure is not None:
-            first = failure.output.partition("\n")[0]
-            return f"the {what} failed ({failure.command}: {failure.exit}): {first}"
+            return Outcome(is_ok=False, report=failure).sentence(f"the {what}")
     return f"services: {services.life.detail}" if services.life is not None and services.life.detail else ""
 
 

@@ -46,40 +46,25 @@ async def call(settings: Settings, command: str, arguments: dict[str, Any], on_p
         events = _from_this_process(settings, command, arguments)
     else:
         raise no_agent(state)
-    async with ended(events):
-        async for kind, body in events:
-            if kind == "result":
-                return body
-            on_progress(body)
-    raise UnreachableError(f"the agent stopped before it had answered `syncer {command}`; start it again")
+    return await _result_of(events, command, on_progress)
 
 
-async def ask_agent(state: Path, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return the running agent's answer; never does the work itself. UnreachableError where none answers."""
-    async with ended(_from_agent(state, command, arguments)) as events:
-        async for kind, body in events:
-            if kind == "result":
-                return body
-    raise UnreachableError(f"the agent stopped before it had answered `syncer {command}`; start it again")
+async def ask_agent(
+    state: Path, command: str, arguments: dict[str, Any], on_progress: OnProgress | None = None
+) -> dict[str, Any]:
+    """Return the running agent's answer; never does the work itself.
+
+    Raises what the command raises, and UnreachableError where no agent answers.
+    """
+    return await _result_of(_from_agent(state, command, arguments), command, on_progress)
 
 
-async def ask_running_agent(state: Path, command: str) -> dict[str, Any] | None:
-    """Run a command without arguments on the agent of this state directory; None where none answers."""
-    if not await asyncio.to_thread(agent_answers, state):
-        return None
-    async with ended(_from_agent(state, command, {})) as events:
-        async for kind, body in events:
-            if kind == "result":
-                return body
-    return None
-
-
-async def wait_for_agent(settings: Settings, seconds: float) -> None:
-    """Return once the node's agent serves commands. Raises UnreachableError after `seconds`."""
+async def wait_for_agent(state: Path, seconds: float) -> None:
+    """Return once the agent of this state directory serves commands. Raises UnreachableError after `seconds`."""
     deadline = time.monotonic() + seconds
-    while not await asyncio.to_thread(agent_answers, settings.node.state):
+    while not await asyncio.to_thread(agent_answers, state):
         if time.monotonic() >= deadline:
-            raise no_agent(settings.node.state)
+            raise no_agent(state)
         await asyncio.sleep(POLL_SECONDS)
 
 
@@ -106,6 +91,16 @@ def agent_answers(state: Path) -> bool:
 def no_agent(state: Path) -> UnreachableError:
     """Return the error for a command that needs an agent where none runs."""
     return UnreachableError(f"no agent is running for {state}; start it with `syncer agent`")
+
+
+async def _result_of(events: Events, command: str, on_progress: OnProgress | None) -> dict[str, Any]:
+    async with ended(events):
+        async for kind, body in events:
+            if kind == "result":
+                return body
+            if on_progress is not None:
+                on_progress(body)
+    raise UnreachableError(f"the agent stopped before it had answered `syncer {command}`; start it again")
 
 
 async def _agent_is_there(state: Path) -> bool:

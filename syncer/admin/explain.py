@@ -75,6 +75,7 @@ def _answer(path: str, domain: str | None, wanted: bool, reason: str) -> dict[st
         "problem": None,
         "targets": [],
         "last_change_seq": None,
+        "exit_code": 0,
     }
 
 

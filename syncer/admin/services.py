@@ -54,7 +54,7 @@ def _services(node: Node, action: str, domain: str) -> DomainServices:
     if not services.has(action):
         raise ConfigurationError(
             f"{node.settings.node.name} has no `{action}` for {domain}: add one to [domains.{domain}] in its "
-            "configuration, and start the agent again"
+            "configuration, and reload it (send SIGHUP to the agent)"
         )
     return services
 

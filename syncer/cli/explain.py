@@ -26,7 +26,7 @@ def command(invocation: Invocation, *, path: str, as_json: bool) -> int:
     else:
         for line in lines_of(result):
             say(line)
-    return int(result.get("exit_code", 0))
+    return int(result["exit_code"])
 
 
 def lines_of(result: dict[str, Any]) -> Iterator[str]:

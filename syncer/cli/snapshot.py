@@ -68,7 +68,7 @@ def _ids(invocation: Invocation, waiting: list[dict[str, Any]]) -> list[dict[str
     from syncer.admin.client import agent_answers
 
     chosen = [{key: item[key] for key in ("target", "domain", "id")} for item in waiting]
-    if agent_answers(invocation.settings().node.state):
+    if agent_answers(invocation.state()):
         for item in chosen:
             invocation.call("approve", item)
     return chosen

@@ -22,12 +22,12 @@ REFRESH_SECONDS = 1.0
 def command(invocation: Invocation, *, watch: bool, as_json: bool) -> int:
     """Show what failing over now would lose, and the state of every target and domain.
 
-    Exit code: 0 all is there, or has been on its way for less than behind_after; 3 behind; 4 suspended;
-    5 unreachable, or no agent runs; on failover 5 where production is silent.
+    Exit code: 0 all is there, or has been on its way for less than behind_after; 3 behind, or a reload of the
+    configuration was refused; 4 suspended; 5 unreachable, or no agent runs; on failover 5 where production is silent.
     """
     if watch:
         return _watch(invocation, as_json=as_json)
-    status = _status(invocation)
+    status = _status(invocation, as_json=as_json)
     if as_json:
         print_json(status)
     else:
@@ -38,17 +38,21 @@ def command(invocation: Invocation, *, watch: bool, as_json: bool) -> int:
     return int(status["exit_code"])
 
 
-def _status(invocation: Invocation) -> dict[str, Any]:
+def _status(invocation: Invocation, *, as_json: bool) -> dict[str, Any]:
     """Return the status, also of an agent whose file has errors by now: it goes on with what it has read."""
     try:
-        return invocation.call("status", {})
+        invocation.settings()
     except ConfigurationError as error:
         status = invocation.ask_agent("status")
         if status is None:
             raise
+        # What the agent has refused stands in the text that is printed next.
+        known = () if as_json else status["configuration"]["error"].splitlines()
         for line in error.errors:
-            note(f"warning: {printable(line)}")
+            if line not in known:
+                note(f"warning: {printable(line)}")
         return status
+    return invocation.call("status", {})
 
 
 def _watch(invocation: Invocation, *, as_json: bool) -> int:
@@ -67,7 +71,7 @@ def _watch_lines(invocation: Invocation, *, as_json: bool) -> None:
     from syncer.cli.render_status import render_status
 
     while True:
-        status = _status(invocation)
+        status = _status(invocation, as_json=as_json)
         if as_json:
             print_json(status, one_line=True)
         else:
@@ -86,7 +90,7 @@ def _watch_screen(invocation: Invocation) -> None:
     with Live(console=console(), screen=True, auto_refresh=False) as live:
         while True:
             try:
-                live.update(render_status(_status(invocation)), refresh=True)
+                live.update(render_status(_status(invocation, as_json=False)), refresh=True)
             except SyncerError as error:
                 # An agent that is restarted comes back; until then its last status must not look true.
                 live.update(Text(f"syncer: {error}", style="bold red"), refresh=True)

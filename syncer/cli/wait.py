@@ -39,9 +39,8 @@ def command(invocation: Invocation, *, target: str | None, mode: str, timeout: f
     """Return when everything captured so far is acknowledged by TARGET, or by all targets."""
     from syncer.admin.client import wait_for_agent
 
-    settings = invocation.settings()
     started = time.monotonic()
-    asyncio.run(wait_for_agent(settings, timeout))
+    asyncio.run(wait_for_agent(invocation.state(), timeout))
     left = max(timeout - (time.monotonic() - started), SHORTEST_SECONDS)
     result = invocation.call("wait", {"mode": mode, "target": target, "timeout": left})
     result["waited_seconds"] = time.monotonic() - started

@@ -38,13 +38,32 @@ def _target_errors(where: str, tables: Sequence[object], names: Sequence[str]) -
                     place = shown_key(where, f"substitute[{number}]", key, position)
                     known = nearest(name, names) if names else ": add its table, or remove it here"
                     yield f"{place}: {said(name)} is not a configured domain{known}"
-    numbers = list(found)
+    yield from _flaws(where, found)
+    for number, raw in enumerate(tables, 1):
+        # Whether it fits to the others cannot be said: the unknown key may have been meant to limit it.
+        table = _right_but_for_unknown_keys(raw) if number not in found else None
+        if table is not None:
+            yield from _flaws(where, {number: table})
+
+
+def _flaws(where: str, tables: Mapping[int, SubstituteTable]) -> Iterator[str]:
+    """Yield what is wrong with rules, by themselves and beside each other; they are called by their numbers."""
+    numbers = list(tables)
     try:
-        RuleSet.of(_rule(table) for table in found.values())
+        RuleSet.of(_rule(table) for table in tables.values())
     except RulesError as error:
         for flaw in error.flaws:
             place = shown_key(where, f"substitute[{numbers[flaw.rule]}]", *filter(None, (flaw.key,)))
             yield f"{place}: {flaw.text}"
+
+
+def _right_but_for_unknown_keys(raw: object) -> SubstituteTable | None:
+    from syncer.config.schema import SubstituteTable, keys_of
+
+    if not isinstance(raw, dict):
+        return None
+    known = keys_of(SubstituteTable)
+    return _right_by_itself({key: value for key, value in raw.items() if key in known})
 
 
 def _right_by_itself(raw: object) -> SubstituteTable | None:

@@ -94,9 +94,20 @@ class Reloading:
         node.loaded = Loaded(time.time(), waiting=chosen.waiting)
         what = ", ".join(chosen.changed)
         log.info("the configuration was reloaded: %s", f"{what} changed" if what else "nothing changed")
+        if node.production is not None:
+            for target, domain in chosen.resynchronized:
+                log.warning("%s", full_sentence(target, domain))
         if chosen.waiting:
             log.warning("%s", restart_sentence(chosen.waiting))
         node.events.record("config.reloaded", changed=what, restart_needed=", ".join(chosen.waiting))
+
+
+def full_sentence(target: str, domain: str) -> str:
+    """Say what changed rules or patterns mean for what was edited on failover."""
+    return (
+        f"domain {domain} is synchronized fully with {target}, because its rules or patterns changed: "
+        "what was edited or created there goes to the history"
+    )
 
 
 def restart_sentence(waiting: tuple[str, ...]) -> str:

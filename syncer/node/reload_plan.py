@@ -49,6 +49,8 @@ class Plan(NamedTuple):
     """Domains whose capture goes on with other times."""
     streams: Turnover[tuple[str, str]]
     """Target and domain, on production."""
+    resynchronized: tuple[tuple[str, str], ...]
+    """Target and domain whose rules or patterns changed: their stream begins with a full synchronization."""
     destinations: Turnover[str]
     """Domains, on failover."""
     monitors: Turnover[str]
@@ -69,6 +71,7 @@ def plan(old: Settings, new: Settings) -> Plan:
         captures,
         frozenset(retimed),
         _turnover(_streams(old), _streams(settings)),
+        _resynchronized(old, settings),
         _turnover(_destinations(old), _destinations(settings)),
         _turnover(_monitors(old), _monitors(settings)),
     )
@@ -130,6 +133,21 @@ def _streams(settings: Settings) -> dict[tuple[str, str], object]:
     domains = {domain.name: _of_streams(domain) for domain in settings.domains}
     return {
         (target.name, name): (_alone(target, name), domains[name], settings.secret_files)
+        for target in settings.failover
+        for name in target.domains
+    }
+
+
+def _resynchronized(old: Settings, new: Settings) -> tuple[tuple[str, str], ...]:
+    before, after = _selections(old), _selections(new)
+    return tuple(key for key, chosen in after.items() if key in before and before[key] != chosen)
+
+
+def _selections(settings: Settings) -> dict[tuple[str, str], object]:
+    """Return by what each stream chooses and renders files: a target keeps the hash of it beside its cursor."""
+    patterns = {domain.name: domain.patterns for domain in settings.domains}
+    return {
+        (target.name, name): (patterns[name], target.rules.for_domain(name).hash)
         for target in settings.failover
         for name in target.domains
     }

@@ -29,8 +29,9 @@ class Rule(NamedTuple):
     except_paths: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Return what becomes what, as a person writes it."""
-        return f"{_plain(self.source)} {'↔' if self.swap else '→'} {_plain(self.target)}"
+        """Return what becomes what, as a person writes it, less the final dot of a host name."""
+        source, target = (_plain(side.removesuffix(".")) for side in (self.source, self.target))
+        return f"{source} {'↔' if self.swap else '→'} {target}"
 
 
 class Flaw(NamedTuple):

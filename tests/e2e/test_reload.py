@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from syncer.admin.client import agent_answers
+from syncer.cli.invocation import GOES_ON
 from syncer.demo.node import environment
 from tests.documented import deviations, examples
 from tests.e2e.harness import DOMAIN, RETRY, TARGET, Node, Pair, free_port, paired, wait_until
@@ -69,6 +70,24 @@ def is_blocked(pid: int, signum: signal.Signals) -> bool:
     return bool(int(lines["SigBlk"], 16) >> (signum - 1) & 1)
 
 
+def goes_on_under_errors(production: Node) -> None:
+    """Show that commands reach the agent of a file that has errors, and that those which need the file refuse."""
+    for arguments in (
+        ("events", "--event", "config.refused"),
+        ("diff",),
+        ("wait", "--synced"),
+        ("explain", str(production.root / "a")),
+        ("suspend", TARGET),
+        ("resume", TARGET),
+    ):
+        done = production.cli(*arguments)
+        said = [line for line in done.stderr.splitlines() if "the configuration file has errors" in line]
+        assert said == [GOES_ON], (arguments, done.stderr)
+        assert "config.refused" in done.stdout or arguments[0] != "events"
+    for arguments in (("config", "check"), ("join", "127.0.0.1:1", "x"), ("doctor",)):
+        assert "settel" in production.cli(*arguments, check=2).stderr
+
+
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[Pair]:
     with paired(tmp_path, target='timeout = "5s"\n') as found:
@@ -89,6 +108,7 @@ def test_a_changed_pattern_takes_effect_and_what_changes_meanwhile_arrives(pair:
     (production.root / "c.skip").write_text("1", "utf-8")
     [event] = reloaded(production)
     assert (event["changed"], event["restart_needed"]) == (f"domains.{DOMAIN}.exclude", "")
+    assert f"domain {DOMAIN} is synchronized fully with {TARGET}" in production.log.read_text("utf-8")
     production.cli("wait", "--synced")
     assert {path.name for path in pair.failover.root.iterdir()} == {"a", "b.skip", *(f"n{n}" for n in range(50))}
     assert (pair.failover.root / "b.skip").read_text("utf-8") == "1"
@@ -108,14 +128,16 @@ def test_a_file_with_errors_changes_nothing_and_is_shown_until_a_good_one_was_re
     # Every error is a line of the log.
     wait_until(lambda: refusals(production) == 3, SECONDS, "the file was refused again")
     # The agent goes on, so its status can be seen.
-    done = production.cli("status", "--json", check=0)
+    done = production.cli("status", "--json", check=3)
     status = json.loads(done.stdout)
     assert deviations(examples()["status"], status) == []
     assert len(status["configuration"]["error"].splitlines()) == 2
     assert status["configuration"]["loaded_at"] == loaded["loaded_at"]
     assert "settel" in done.stderr
-    shown = production.cli("status").stdout
-    assert "has errors and was not reloaded" in shown
+    shown = production.cli("status", check=3)
+    assert "has errors and was not reloaded" in shown.stdout
+    assert (shown.stdout.count("settel"), shown.stderr) == (1, "")
+    goes_on_under_errors(production)
     (production.root / "later").write_text("1", "utf-8")
     pair.wait_equal()
     production.config.write_text(good, "utf-8")
@@ -136,7 +158,8 @@ def test_status_of_a_file_with_errors_and_no_agent_says_the_errors(pair: Pair) -
     pair.production.stop()
     with pair.production.config.open("a", encoding="utf-8") as writer:
         writer.write("\n[domains.x]\n")
-    assert "domains.x.path" in pair.production.cli("status", check=2).stderr
+    for command in ("status", "events", "wait"):
+        assert "domains.x.path" in pair.production.cli(command, check=2).stderr
 
 
 def test_a_new_domain_begins_and_a_removed_one_ends_without_a_word_to_the_others(pair: Pair) -> None:

@@ -147,3 +147,19 @@ def test_warnings_name_rules_that_are_probably_not_meant(tmp_path: Path) -> None
     assert warning.startswith("the rules a.b → c.D and c.d → e.f do not cascade")
     apart = "paths = ['/a/**']", "paths = ['/b/**']"
     assert found(f"from = 'a.b'\nto = 'c.d'\n{apart[0]}", f"from = 'c.d'\nto = 'e.f'\n{apart[1]}") == []
+
+
+def test_an_unknown_key_hides_no_flaw_of_its_rule_and_proves_nothing_beside_others(tmp_path: Path) -> None:
+    text = RULE + RULE.replace("to = '10.0.2.10'", "to = '10.0.1.10'\nfrm = 'x'")
+    assert [error.partition(": ")[0] for error in errors_of(tmp_path, text)] == [
+        "substitute[2].frm",
+        "substitute[2].to",
+    ]
+    limited = RULE + RULE.replace("10.0.2.10", "10.0.2.11") + "path = ['/b']\n"
+    assert [error.partition(": ")[0] for error in errors_of(tmp_path, limited)] == ["substitute[2].path"]
+
+
+def test_a_final_dot_is_not_repeated_in_what_contradicts(tmp_path: Path) -> None:
+    text = RULE.replace("10.0.1.10", "Prod.example.com.").replace("10.0.2.10", "dr.example.com")
+    [error] = errors_of(tmp_path, text + text.replace("dr.", "dr2."))
+    assert "the rule Prod.example.com → dr.example.com gives" in error

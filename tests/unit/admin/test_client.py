@@ -184,7 +184,7 @@ async def test_without_an_agent_what_needs_one_says_how_to_start_it(state: Path)
     with pytest.raises(UnreachableError, match="no agent"):
         await call(settings_of(state), "approve", {"target": "dr-a"}, print)
     with pytest.raises(UnreachableError, match="no agent"):
-        await wait_for_agent(settings_of(state), 0.0)
+        await wait_for_agent(state, 0.0)
 
 
 @pytest.mark.asyncio

@@ -12,9 +12,10 @@ import pytest
 
 from syncer import __version__
 from syncer.cli import lazy
-from syncer.cli.invocation import Invocation
+from syncer.cli.invocation import GOES_ON, Invocation
 from syncer.cli.main import COMMANDS, cli, main
 from syncer.errors import ConfigurationError, RefusedError, UnreachableError
+from tests.documented import examples
 
 Run = Callable[..., tuple[int, str, str]]
 HEAVY = ("grpc", "google.protobuf", "pydantic", "rich", "cryptography", "asyncio", "sqlite3", "watchdog")
@@ -146,3 +147,29 @@ def test_a_reader_that_leaves_early_is_no_fault(agent: Any, config: Path) -> Non
 def test_a_deferred_command_that_is_none_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     group = lazy.LazyGroup("x", {}, callback=lambda: None, params=[], doc="")
     assert group.get_command(click.Context(group), "missing") is None
+
+
+def test_a_file_with_errors_is_told_once_and_the_running_agent_is_asked(agent: Any, run: Run, config: Path) -> None:
+    config.write_text(config.read_text("utf-8") + "[domains.x]\npath = 7\n", "utf-8")
+    assert run("resume", "dr-a", "--yes")[2].count(GOES_ON) == 1
+    assert run("events")[0] == 0
+    # Not yet seen by the agent: said here. Seen: in the text of the status, and there alone.
+    assert "domains.x.path" in run("status")[2]
+    document = examples()["status"]
+    with pytest.raises(ConfigurationError) as caught:
+        Invocation(config).settings()
+    document["configuration"]["error"] = "\n".join(caught.value.errors)
+    agent.answer("status", document)
+    _, out, err = run("status")
+    assert ("domains.x.path" in out, "domains.x.path" in err) == (True, False)
+    asked = [command for command, _ in agent.calls]
+    assert run("join", "10.0.0.1:7443", "token")[0] == 2
+    assert run("substitute", "/etc/hosts")[0] == 2
+    assert [command for command, _ in agent.calls] == asked
+
+
+def test_a_file_with_errors_refuses_without_an_agent(run: Run, config: Path) -> None:
+    config.write_text(config.read_text("utf-8") + "[domains.x]\npath = 7\n", "utf-8")
+    for command in ("status", "events", "wait"):
+        code, _, err = run(command)
+        assert (code, "domains.x.path" in err, GOES_ON in err) == (2, True, False)

@@ -248,3 +248,15 @@ def test_another_order_in_the_file_disturbs_nothing(settings: Any) -> None:
     first, head, target = first.partition('[[failover]]\nname = "dr-a"')
     found = plan(settings(BASE), settings(f"{first}{middle}{last}\n{head}{target}"))
     assert (found.changed, differing(found)) == ((), {})
+
+
+def test_a_full_synchronization_is_told_where_rules_or_patterns_of_a_kept_stream_change(settings: Any) -> None:
+    old = settings(BASE)
+    rule = f'{DR_A}[[failover.substitute]]\nfrom = "10.1.0.1"\nto = "10.2.0.1"\ndomains = ["two"]\n'
+    # The table of the rule stands behind the target's own keys.
+    ruled = BASE.replace(f'{DR_A}address = "10.0.0.1:7443"\n', rule.replace(DR_A, f'{DR_A}address = "10.0.0.1:7443"\n'))
+    assert plan(old, settings(ruled)).resynchronized == (("dr-a", "two"),)
+    patterns = BASE.replace("[domains.two]\n", '[domains.two]\nexclude = ["*.tmp"]\n')
+    assert plan(old, settings(patterns)).resynchronized == (("dr-a", "two"), ("dr-b", "two"))
+    others = BASE.replace(DR_A, f'{DR_A}timeout = "3s"\n').replace(ONE, f'{ONE}settle = "1ms"\n')
+    assert plan(old, settings(f'{others}[domains.three]\npath = "/srv/three"\n')).resynchronized == ()

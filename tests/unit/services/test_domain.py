@@ -10,11 +10,12 @@ import pytest
 
 from syncer.config import DomainSettings
 from syncer.demo.node import wait_until
-from syncer.errors import ApplyError, CheckFailedError, Reason, ViewError
+from syncer.errors import ApplyError, CheckFailedError, CommandFailure, Reason, ViewError
 from syncer.model import EventValue, Patterns
 from syncer.services.command import CommandRunner
 from syncer.services.domain import DomainServices
 from syncer.state.store import StateStore
+from syncer.status import service_trouble
 
 
 class Recorded:
@@ -133,3 +134,14 @@ def test_what_a_reload_starts_on_purpose_stays(tmp_path: Path) -> None:
     stop.touch()
     wait_until(ended.exists, 20, "what it had started went on")
     one.close()
+
+
+@pytest.mark.parametrize(("said", "end"), [("", ": 1)"), ("no\nmore", ": 1): no")])
+def test_what_a_status_says_of_a_failure_ends_with_what_was_printed_or_with_no_colon(
+    tmp_path: Path, said: str, end: str
+) -> None:
+    (tmp_path / "root").mkdir()
+    one = services(tmp_path / "root")
+    assert service_trouble(one) == ""
+    one.check_failure = CommandFailure("nginx -t", "1", 0.1, said)
+    assert service_trouble(one) == f"the check failed (nginx -t{end}"
