@@ -54,6 +54,7 @@ def empty_document(path: bytes, place: Place, targets: list[str]) -> dict[str, A
         "undo_record": False,
         "needs_person": False,
         "left_alone": "",
+        "unended_line": 0,
         "size": 0,
         "result_size": 0,
         "is_text": False,

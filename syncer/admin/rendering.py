@@ -23,7 +23,13 @@ def rendering_document(stream: Stream, absolute: bytes, relative: bytes, known: 
     """
     if not stream.rules.rules or known is None or known.entry.kind is not Kind.FILE:
         return None
-    document: dict[str, Any] = {"rules": [], "replacements": 0, "undo_record": False, "left_alone": ""}
+    document: dict[str, Any] = {
+        "rules": [],
+        "replacements": 0,
+        "undo_record": False,
+        "left_alone": "",
+        "unended_line": 0,
+    }
     mapping = stream.rules.for_path(stream.domain, relative)
     if mapping is None:
         return document | {"left_alone": "no rule applies to its path"}
@@ -39,6 +45,7 @@ def rendering_document(stream: Stream, absolute: bytes, relative: bytes, known: 
         "replacements": made.report.replacements,
         "undo_record": bool(made.report.undo),
         "left_alone": made.report.left_alone,
+        "unended_line": made.unended_line,
     }
 
 

@@ -113,6 +113,7 @@ def _rendered(
         "replacements_total": len(made.replaced),
         "undo_record": bool(made.report.undo),
         "left_alone": made.report.left_alone,
+        "unended_line": made.unended_line,
     }
     name = str(document["path"])
     return with_result(document, data, made.rendered, (name, f"{name} (substituted)"), arguments)

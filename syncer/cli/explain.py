@@ -10,6 +10,7 @@ import click
 
 from syncer.cli.invocation import Invocation, json_option, pass_invocation
 from syncer.cli.output import print_json, printable, say
+from syncer.cli.render_substitution import left_alone_in_words, unended_in_words
 from syncer.cli.wording import bytes_in_words, counted
 
 
@@ -61,11 +62,10 @@ def _rendering(target: str, found: dict[str, Any]) -> str:
     if found["left_alone"].startswith("not sent: "):
         return f"{target} does not get it: {found['left_alone'].removeprefix('not sent: ')}"
     if found["left_alone"]:
-        why = {"binary": "it is binary", "certificate or key": "it is a certificate or key"}
-        return f"left alone for {target}, because {why.get(found['left_alone'], found['left_alone'])}"
+        return f"left alone for {target}, because {left_alone_in_words(found)}"
     if not found["replacements"]:
         said = f"nothing in it is replaced for {target}"
     else:
         count = counted(found["replacements"], "replacement")
         said = f"rendered for {target} by {counted(len(found['rules']), 'rule')} ({count})"
-    return said + ("; an undo record leads back" if found["undo_record"] else "")
+    return said + ("; an undo record leads back" if found["undo_record"] else "") + unended_in_words(found)

@@ -30,6 +30,11 @@ def command(
     Looked for is what the rules replace, what this production node is reached by, and what --address names. On
     failover its own disk is searched, with all that is not synchronized.
     """
+    if addresses:
+        # Late: it compiles patterns. Before anything else: nothing is worth waiting for where it is refused.
+        from syncer.leftovers.needles import Needles
+
+        Needles((), (), addresses)
     with progress_display(as_json=as_json) as show:
         arguments = {"target": target, "addresses": list(addresses), "domains": list(domains)}
         result = invocation.call("leftovers", arguments, show)

@@ -8,14 +8,15 @@ from typing import Any
 from syncer.cli.output import printable
 from syncer.cli.wording import counted
 
+PLACES_SHOWN = 3
+"""Places of one address for one reason that are listed for a person."""
+
 
 def lines_of(result: dict[str, Any]) -> Iterator[str]:
-    """Yield what stands on each target, place by place, and the rules that are missing."""
+    """Yield what stands on each target, by address and reason, and the rules that are missing."""
     for target in result["targets"]:
         yield printable(f"{target['name']}: ") + _summary(target)
-        for item in target["found"]:
-            line = f":{item['line']}" if item["line"] else ""
-            yield printable(f"  {item['domain']} {item['path']}{line}: {item['text']}: {item['why']}")
+        yield from _places(target["found"])
         if target["total"] > len(target["found"]):
             yield f"  and {counted(target['total'] - len(target['found']), 'more place')}"
         for item in target["unread"]:
@@ -27,6 +28,20 @@ def lines_of(result: dict[str, Any]) -> Iterator[str]:
             for item in target["missing"]:
                 yield ""
                 yield from (f"  {printable(line)}" for line in item["table"].split("\n"))
+
+
+def _places(found: list[dict[str, Any]]) -> Iterator[str]:
+    grouped: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for item in found:
+        grouped.setdefault((item["address"], item["why"]), []).append(item)
+    for (address, why), items in grouped.items():
+        yield printable(f"  {address}: {why}")
+        for item in items[:PLACES_SHOWN]:
+            line = f":{item['line']}" if item["line"] else ""
+            spelled = f": {item['text']}" if item["text"] != address else ""
+            yield printable(f"    {item['domain']} {item['path']}{line}{spelled}")
+        if len(items) > PLACES_SHOWN:
+            yield f"    and {len(items) - PLACES_SHOWN:,} more (--json lists all)"
 
 
 def standing_sentence(target: str, leftovers: dict[str, int] | None) -> str:

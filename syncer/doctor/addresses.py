@@ -20,7 +20,7 @@ def addresses(subject: Subject) -> Iterator[Finding]:
         return
     has_rules = not subject.receives and any(target.rules.rules for target in subject.settings.failover)
     say = warned if has_rules or subject.receives else noted
-    found = leftover_findings(document)
+    found = leftover_findings(document, {domain.name: domain.path for domain in subject.settings.domains})
     for finding in islice(found, SHOWN):
         yield say(finding.text, finding.where, finding.cure)
     more = sum(1 for _ in found)

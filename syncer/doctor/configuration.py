@@ -27,9 +27,12 @@ def configuration(subject: Subject) -> Iterator[Finding]:
     for secret in subject.settings.secret_files:
         yield from _secret(secret)
     if not odd and not loose:
-        yield fine(
-            f"valid, {len(subject.settings.domains)} domains, {len(subject.settings.failover)} targets", str(file)
-        )
+        domains, targets = len(subject.settings.domains), len(subject.settings.failover)
+        yield fine(f"valid, {_counted(domains, 'domain')}, {_counted(targets, 'target')}", str(file))
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def _open_to_others(file: Path) -> Iterator[Finding]:

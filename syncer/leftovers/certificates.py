@@ -1,4 +1,4 @@
-"""Reads what lies between the lines around a certificate or key, where the rewriting leaves everything alone."""
+"""Finds certificates in a file, and reads what they were issued for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 LARGEST_BLOCK = 256 * 1024
-"""Bytes that are held; of what opens a larger block, or one without end, the inside comes in parts."""
+"""Bytes that are held: no certificate is larger, and what begins as one may never end."""
 
 _BEGIN = re.compile(rb"-----BEGIN [A-Z0-9 ]{1,64}-----")
 # As `substitution/scanner.py` has it, but decided only when the byte behind it is there.
@@ -21,12 +21,7 @@ class Block(NamedTuple):
 
     line: int
     """Of its first line, from 1."""
-    label: str
-    """"CERTIFICATE", "PRIVATE KEY", …"""
-    inside: bytes
-    """What lies between its first and its last line, or a part of that."""
     whole: bytes
-    """All of it; empty where it came in parts."""
 
 
 class Blocks:
@@ -35,52 +30,49 @@ class Blocks:
     def __init__(self) -> None:
         self._held = b""
         self._line = 1
-        self._open = ""
-        """The label of a block of which a part was told."""
+        self._is_skipping = False
+        """Whether only the end is looked for, of what is too large to be a certificate."""
 
     def feed(self, piece: bytes) -> Iterator[Block]:
         """Take a piece; yield the blocks that end in it."""
         return self._read(self._held + piece, final=False)
 
     def finish(self) -> Iterator[Block]:
-        """Yield what was opened and never ended: the rewriting leaves all that follows alone."""
+        """Yield the last block, where the file ends with it."""
         return self._read(self._held, final=True)
 
     def _read(self, text: bytes, *, final: bool) -> Iterator[Block]:
         at = 0
         while True:
-            begin = None if self._open else _BEGIN.search(text, at)
-            if begin is None and not self._open:
+            begin = None if self._is_skipping else _BEGIN.search(text, at)
+            if begin is None and not self._is_skipping:
                 keep = max(at, len(text) - _LONGEST_MARKER)
                 break
             first, start = (at, at) if begin is None else (begin.start(), begin.end())
-            label = self._open if begin is None else begin[0][len(b"-----BEGIN ") : -5].decode("ascii")
-            line = self._line + text.count(b"\n", 0, first)
             end = (_END_OF_ALL if final else _END).search(text, start)
-            if end is not None:
-                yield Block(line, label, text[start : end.start()], text[first : end.end()] if begin else b"")
-                self._open, at = "", end.end()
-                continue
-            keep = first
-            if final or len(text) - first > LARGEST_BLOCK:
-                keep = len(text) if final else text.rfind(b"\n", start) + 1 or len(text)
-                yield Block(line, label, text[start:keep], b"")
-                self._open = label
-            break
+            if end is None:
+                self._is_skipping |= len(text) - first > LARGEST_BLOCK
+                keep = max(first, len(text) - _LONGEST_MARKER) if self._is_skipping else first
+                break
+            if begin is not None:
+                yield Block(self._line + text.count(b"\n", 0, first), text[first : end.end()])
+            self._is_skipping, at = False, end.end()
         self._line += text.count(b"\n", 0, keep)
         self._held = text[keep:]
 
 
 def names_in(block: Block) -> list[str]:
     """Return the addresses and host names that a certificate was issued for; [] for anything else."""
-    if "CERTIFICATE" not in block.label:
+    # What begins the block may be a mention in a comment: the last beginning is the certificate's own.
+    pem = block.whole[max(block.whole.rfind(b"-----BEGIN "), 0) :]
+    if b"CERTIFICATE" not in pem[:_LONGEST_MARKER]:
         return []
     # Late: only few files hold any.
     from cryptography import x509
     from cryptography.x509.oid import ExtensionOID, NameOID
 
     try:
-        certificate = x509.load_pem_x509_certificate(block.whole)
+        certificate = x509.load_pem_x509_certificate(pem)
         common = [str(item.value) for item in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
         found = certificate.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME).value
     except x509.ExtensionNotFound:

@@ -117,7 +117,9 @@ class Search:
                 self._report.add(place, hit)
         except _EditedError:
             for hit in raw:
-                self._add_unless_meant(place, hit, "the file was edited on failover")
+                # No edit has put it there, and none by the rules takes it away: the block is what a person must see to.
+                why = "" if hit.where == "certificate" else "the file was edited on failover"
+                self._add_unless_meant(place, hit, why)
 
     def _applied(self, root: Root, known: Known, raw: list[Hit], hasher: blake3.blake3) -> Iterator[Hit]:
         """Yield what stands in a file as it was applied, without what the rules have put there."""

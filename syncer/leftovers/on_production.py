@@ -16,7 +16,7 @@ from syncer.leftovers.search import Hit, hits, hits_in_name
 from syncer.model import Entry, Kind, name_of
 from syncer.replicate.content import ContentChangedError
 from syncer.replicate.source import DiskSource
-from syncer.substitution.attribution import Place
+from syncer.substitution.attribution import Attribution, Place
 from syncer.substitution.rules import RuleSet
 
 EVERY = 500
@@ -41,16 +41,23 @@ class Rendered:
         """Read beneath the root anew."""
         self._sent = sent
         self._needles = needles
+        self._attribution = Attribution(sent.rules.rules)
         self._source = DiskSource(sent.root, ContentCache(0))
 
     def hits(self, entry: Entry) -> Iterator[Hit]:
         """Yield what will stand of one path; raises ContentChangedError, UndoTooLargeError."""
-        yield from hits_in_name(self._needles, name_of(entry.path), "name")
+        yield from self._unless_meant(hits_in_name(self._needles, name_of(entry.path), "name"))
         if entry.kind is Kind.SYMLINK:
-            yield from hits_in_name(self._needles, entry.link_target, "link")
+            yield from self._unless_meant(hits_in_name(self._needles, entry.link_target, "link"))
         if entry.kind is Kind.FILE and entry.size:
             mapping = self._sent.rules.for_path(self._sent.domain, entry.path)
             yield from hits(self._needles, self._source.read(entry.path, entry.digest, entry.size), mapping)
+
+    def _unless_meant(self, found: list[Hit]) -> Iterator[Hit]:
+        """Yield what stands in a name, unless a rule makes it of another address: it may be failover's already."""
+        for hit in found:
+            if self._needles.was_asked(hit.address) or not self._attribution.makes(hit.address):
+                yield hit
 
     def close(self) -> None:
         """Close the root."""

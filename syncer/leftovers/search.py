@@ -79,11 +79,10 @@ class _Search:
         if self._renderer is not None:
             yield from self._seen(self._renderer.finish()[0])
         yield from self._standing(self._finder.finish())
-        yield from self._enclosed(self._blocks.finish())
 
     def _seen(self, ready: bytes) -> Iterator[Hit]:
         yield from self._standing(self._finder.feed(ready))
-        yield from self._enclosed(self._blocks.feed(ready))
+        yield from self._named(self._blocks.feed(ready))
         self._size += len(ready)
         # What was made long ago cannot be found any more: a file full of addresses must not fill the memory.
         while self._made and self._made[0][1] <= self._size - UNDECIDED:
@@ -98,13 +97,11 @@ class _Search:
             while self._made and self._made[0][1] <= item.offset:
                 self._made.popleft()
             if not (self._made and self._made[0][0] <= item.offset):
-                yield Hit(item.line, item.text, item.address, "text" if item.line else "binary")
+                where = "certificate" if item.enclosed else "text" if item.line else "binary"
+                yield Hit(item.line, item.text, item.address, where)
 
-    def _enclosed(self, blocks: Iterable[Block]) -> Iterator[Hit]:
+    def _named(self, blocks: Iterable[Block]) -> Iterator[Hit]:
         for block in blocks:
-            finder = self._needles.finder()
-            for item in (*finder.feed(block.inside), *finder.finish()):
-                yield Hit(block.line + max(item.line - 1, 0), item.text, item.address, "certificate")
             for name in names_in(block):
                 yield from (hit._replace(line=block.line, where="certificate") for hit in _in(self._needles, name))
 

@@ -22,6 +22,8 @@ class Found(NamedTuple):
     """As it is spelled in the file."""
     address: str
     """In its usual form."""
+    enclosed: bool = False
+    """Whether it stands in what begins as a certificate or key, which the rewriting leaves alone."""
 
 
 @lru_cache(64)
@@ -72,7 +74,7 @@ class Finder:
 
     def _begin(self, head: bytes) -> Passage:
         self._binary = kind_of(head) is Kind.BINARY
-        return Passage(Scanner(self._matcher), head, is_text=True)
+        return Passage(Scanner(self._matcher, tells_enclosed=True), head, is_text=True)
 
     def _search(self, passage: Passage, piece: bytes) -> list[Found]:
         return [found for block in passage.blocks(piece) for found in self._advance(passage, block, final=False)]
@@ -86,7 +88,8 @@ class Finder:
     def _place(self, passage: Passage, span: Span) -> Found:
         self._count_lines(passage, span.start)
         line = 0 if self._binary else self._line
-        return Found(passage.offset(span.start), line, span.text.decode("ascii"), span.image.decode("ascii"))
+        text, address = span.text.decode("ascii"), span.image.decode("ascii")
+        return Found(passage.offset(span.start), line, text, address, span.enclosed)
 
     def _count_lines(self, passage: Passage, end: int) -> None:
         self._line += passage.scanner.cut(passage.at, end).count(b"\n")

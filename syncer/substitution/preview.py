@@ -8,6 +8,7 @@ from typing import NamedTuple
 from syncer.substitution.encoding import MARK, Kind, kind_of, narrow
 from syncer.substitution.mapping import Mapping
 from syncer.substitution.rewrite import Renderer, Replacement, Report
+from syncer.substitution.scanner import unended_begin
 
 CONTEXT = 3
 """Lines around a change."""
@@ -30,6 +31,8 @@ class Preview(NamedTuple):
     rendered: bytes
     report: Report
     replaced: tuple[Replaced, ...]
+    unended_line: int
+    """From which on all is left alone, since a certificate or key begins there and never ends; 0: none does."""
 
 
 def preview(data: bytes, mapping: Mapping) -> Preview:
@@ -39,7 +42,7 @@ def preview(data: bytes, mapping: Mapping) -> Preview:
     ready = renderer.feed(data)
     rest, report = renderer.finish()
     rendered = ready + rest
-    return Preview(rendered, report, tuple(_replaced(data, rendered, places)))
+    return Preview(rendered, report, tuple(_replaced(data, rendered, places)), _unended_line(data))
 
 
 def decoded(data: bytes) -> tuple[str, str]:
@@ -102,6 +105,15 @@ def _written(old: list[str], new: list[str], hunk: range) -> Iterator[str]:
             removed += [f"-{old[number]}", *ending]
             added += [f"+{new[number]}", *ending]
     yield from (*removed, *added)
+
+
+def _unended_line(data: bytes) -> int:
+    kind = kind_of(data)
+    if kind is Kind.BINARY:
+        return 0
+    text = narrow(data[MARK : len(data) & ~1], kind) if kind.wide else data
+    begin = unended_begin(text)
+    return 0 if begin is None else text.count(b"\n", 0, begin) + 1
 
 
 def _replaced(data: bytes, rendered: bytes, places: Sequence[Replacement]) -> Iterator[Replaced]:

@@ -21,21 +21,36 @@ LEAST_PASSED = REACH_BEFORE + HELD_BEHIND
 """Units that must be known to go on behind them."""
 
 
+def unended_begin(text: bytes) -> int | None:
+    """Return where a certificate or key begins in `text` that never ends, so that all behind is taken for it."""
+    start = None
+    for marker in _MARKER.finditer(text):
+        if not marker["begin"]:
+            start = None
+        elif start is None:
+            start = marker.start()
+    return start
+
+
 class Span(NamedTuple):
     """A token that becomes something else; `start` counts units from the start of the text."""
 
     start: int
     text: bytes
     image: bytes
+    enclosed: bool = False
+    """Whether it stands in what begins as a certificate or key; only where the scanner tells of those."""
 
 
 class Scanner:
     """Holds no more than the piece it was given, what stood before it, and what is not decided yet."""
 
-    __slots__ = ("_base", "_matcher", "_protected", "buffer", "certificates", "done")
+    __slots__ = ("_base", "_matcher", "_protected", "_tells_enclosed", "buffer", "certificates", "done")
 
-    def __init__(self, matcher: Matcher) -> None:
+    def __init__(self, matcher: Matcher, *, tells_enclosed: bool = False) -> None:
+        """Pass over what stands in certificates and keys, unless what is `enclosed` is to be told, too."""
         self._matcher = matcher
+        self._tells_enclosed = tells_enclosed
         self._base = 0
         self._protected = False
         self.buffer = b""
@@ -74,14 +89,21 @@ class Scanner:
         if limit <= low:
             return []
         done = limit
+        edges: list[int] = []
         tokens = self._matcher.tokens(buffer, low, limit)
         if self._protected or buffer.find(MARKER, low) >= 0:
             edges, done = self._edges(low, limit)
             # An even number of edges up to a token: it stands outside.
-            tokens = [token for token in tokens if bisect_right(edges, token[0]) % 2 == 0]
+            if not self._tells_enclosed:
+                tokens = [token for token in tokens if bisect_right(edges, token[0]) % 2 == 0]
         if tokens:
             done = max(done, tokens[-1][1])
         self.done = base + done
+        if edges and self._tells_enclosed:
+            return [
+                Span(base + start, buffer[start:end], image, bisect_right(edges, start) % 2 == 1)
+                for start, end, image in tokens
+            ]
         return [Span(base + start, buffer[start:end], image) for start, end, image in tokens]
 
     def _edges(self, low: int, limit: int) -> tuple[list[int], int]:

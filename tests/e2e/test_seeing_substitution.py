@@ -129,11 +129,12 @@ def test_failover_searches_its_own_disk_with_what_nobody_synchronizes(tmp_path: 
     domain = 'exclude = ["*.local"]\nkeep_local = ["own/"]\n'
     with paired(tmp_path, rules=RULES, domain=domain, start=False) as pair:
         root = pair.failover.root
-        fill(pair.production.root, {**TREE, "edited.conf": b"listen 10.0.1.10;\n"})
+        fill(pair.production.root, {**TREE, "edited.conf": b"listen 10.0.1.10;\n", "edited.asc": CERTIFICATE_TEXT})
         pair.start()
         synchronized(pair)
         fill(root, {"peers.local": b"# us\n10.1.9.9\n192.0.2.1\n", "own/hosts": b"10.0.1.10\n"})
         (root / "edited.conf").write_bytes(b"# by hand\nlisten 10.0.1.10;\n")
+        (root / "edited.asc").write_bytes(b"# by hand\n" + CERTIFICATE_TEXT.replace(b"# 10.0.1.10", b"# it"))
         (root / "link").symlink_to("/srv/prod.example.com")
         result = pair.failover.json("leftovers", expected=(3,))
         assert deviations(examples()["leftovers"], result) == []
@@ -141,6 +142,7 @@ def test_failover_searches_its_own_disk_with_what_nobody_synchronizes(tmp_path: 
         assert standing(result) == {
             "binary": [(0, "10.0.1.10")],
             "edited.conf": [(2, "10.0.1.10")],
+            "edited.asc": [(4, "10.0.1.10")],
             "link": [(0, "prod.example.com")],
             # 192.0.2.1 is what a rule makes of 192.0.2.2: it may be failover's own.
             "peers.local": [(2, "10.1.9.9")],
@@ -148,6 +150,7 @@ def test_failover_searches_its_own_disk_with_what_nobody_synchronizes(tmp_path: 
         }
         why = reasons(result)
         assert why["edited.conf"] == "the file was edited on failover"
+        assert why["edited.asc"] == "it stands in what begins as a certificate or key, which is left alone"
         assert why["peers.local"] == "it is not synchronized: the exclude pattern '*.local' matches it"
         assert why["own/hosts"] == "the keep_local pattern 'own/' keeps it as failover's own"
         asked = pair.failover.json("leftovers", "--address", "192.0.2.1", expected=(3,))
@@ -253,7 +256,7 @@ def test_explain_says_how_a_file_is_rendered(pair: Pair) -> None:
     assert deviations(examples()["explain"], told) == []
     assert told["targets"][0]["rendering"] == {
         "rules": ["10.0.1.10 → 10.0.2.10", "10.1.0.0/16 → 10.2.0.0/16", "prod.example.com → dr.example.com"],
-        "replacements": 3, "undo_record": False, "left_alone": "",
+        "replacements": 3, "undo_record": False, "left_alone": "", "unended_line": 0,
     }  # fmt: skip  # one row
     said = production.cli("explain", str(production.root / "both")).stdout
     assert "rendered for dr-a by 2 rules (2 replacements); an undo record leads back" in said

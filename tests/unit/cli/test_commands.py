@@ -71,7 +71,7 @@ def test_each_command_sends_what_was_asked_and_prints_what_came(
         (["status"], "failing over to dr-a now would lose 3 changes in nginx, the oldest 41 s old"),
         (["snapshot", "--dry-run"], "2 addresses of production still stand on dr-a in 3 files: see `syncer leftovers"),
         (["leftovers"], "dr-a: 1 address of production in 1 file (312 files searched)"),
-        (["leftovers"], "  nginx conf.d/api.conf:7: 10.0.1.11: no rule names it"),
+        (["leftovers"], "  10.0.1.11: no rule names it\n    nginx conf.d/api.conf:7\n"),
         (["leftovers"], '  [[failover.substitute]]\n  from = "10.0.1.11"\n'),
         (["leftovers"], "  nginx conf.d/secret: not searched: Permission denied"),
         (["substitute", "--reverse", "/x"], "/etc/nginx/nginx.conf → dr-a: 1 replacement\n"),
@@ -409,3 +409,33 @@ def test_an_action_says_how_it_ended(agent: Any, run: Run, action: str, ended: s
     assert "\x1b" not in err
     assert len(agent.calls) == 1
     assert run("service", "destroy", "nginx")[0] == 2
+
+
+def test_a_wrong_address_is_refused_before_anything_is_asked(agent: Any, run: Run) -> None:
+    code, out, err = run("leftovers", "--address", "10.0.0")
+    assert (code, out, agent.calls) == (2, "", [])
+    assert "--address '10.0.0'" in err
+    assert err.count("\n") == 1
+
+
+def test_leftovers_are_grouped_by_address_and_reason(agent: Any, run: Run, run_json: RunJson) -> None:
+    answer = examples()["leftovers"]
+    [place] = answer["targets"][0]["found"]
+    places = [place | {"line": line, "text": "10.0.1.11" if line > 1 else "10.0.1.011"} for line in range(1, 1006)]
+    other = place | {"line": 0, "why": "the file is binary, which is left alone"}
+    answer["targets"][0] |= {"found": [*places, other], "total": 1006}
+    agent.answer("leftovers", answer)
+    said = run("leftovers")[1]
+    assert (
+        """
+  10.0.1.11: no rule names it
+    nginx conf.d/api.conf:1: 10.0.1.011
+    nginx conf.d/api.conf:2
+    nginx conf.d/api.conf:3
+    and 1,002 more (--json lists all)
+  10.0.1.11: the file is binary, which is left alone
+    nginx conf.d/api.conf
+  nginx conf.d/secret: not"""
+        in said
+    )
+    assert len(run_json("leftovers")[1]["targets"][0]["found"]) == 1006

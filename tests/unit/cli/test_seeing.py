@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from syncer.cli.render_substitution import file_lines
 from tests.documented import deviations, examples
 
 Run = Callable[..., tuple[int, str, str]]
@@ -82,6 +83,9 @@ def test_each_target_with_another_result_is_shown(run_json: RunJson, tree: Path)
         ("root/link", ["--target", "dr-a"], "  it is a symbolic link"),
         ("outside.conf", ["--target", "dr-a"], "1 replacement"),
         ("outside.conf", ["--target", "dr-a"], "  it lies in no domain: rules that are limited"),
+        ("root/begun", ["--target", "dr-a"], "a certificate or key from line 2 on, since a BEGIN there has no END"),
+        ("root/later", ["--target", "dr-a"], "1 replacement; it is left alone from line 2 on, since a BEGIN there has"),
+        ("root/key", ["--target", "dr-a"], "left alone, since what could be replaced stands in what begins as a cert"),
         ("root/both", ["--target", "dr-a"], "1 replacement; an undo record is needed to lead back"),
     ],
 )  # fmt: skip  # a table
@@ -89,6 +93,10 @@ def test_what_becomes_of_a_file_is_said(run: Run, tree: Path, name: str, options
     (tree / "old.bak").write_bytes(b"10.0.1.10")
     (tree / "home.conf").write_bytes(b"10.0.2.10")
     (tree / "both").write_bytes(b"10.0.1.10 10.0.2.10")
+    begin = b"# -----BEGIN A-----\n"
+    (tree / "begun").write_bytes(b"#\n" + begin + begin + b"10.0.1.10\n")
+    (tree / "later").write_bytes(b"10.0.1.10\n" + begin + b"10.0.1.10\n")
+    (tree / "key").write_bytes(begin + b"10.0.1.10\n-----END A-----\n")
     (tree / "link").symlink_to("a.conf")
     (tree.parent / "outside.conf").write_bytes(b"10.0.1.10 10.0.1.11\n")
     code, out, _ = run("substitute", *options, str(tree.parent / name))
@@ -170,3 +178,22 @@ def test_diff_prints_what_substitution_changes(agent: Any, run: Run, run_json: R
     assert "  nginx nginx.conf: 3 replacements\n--- nginx/nginx.conf (production)\n" in out
     assert "substitution changes 16 more files: --most shows more" in out
     assert run_json("diff", "--rendered")[1] == examples()["diff"]
+
+
+@pytest.mark.parametrize(("cut", "more"), [("", 451), ("\n… and 70 more changed lines", 521)])
+def test_one_file_does_not_fill_the_screen(agent: Any, run: Run, cut: str, more: int) -> None:
+    answer = examples()["diff"]
+    [item] = answer["targets"][0]["rendered"]["files"]
+    lines = [f"{sign}{number}" for number in range(500) for sign in "-+"]
+    item["diff"] = "\n".join(["--- a", "+++ b", *lines]) + cut
+    agent.answer("diff", answer)
+    out = run("diff", "--rendered")[1].splitlines()
+    assert sum(line[:1] in ("-", "+") for line in out) == 100
+    assert f"{more} more changed lines: `syncer substitute --diff FILE`" in out
+
+
+def test_what_is_home_already_needs_no_record() -> None:
+    [item] = examples()["substitute"]["files"]
+    item |= {"undo_record": True}
+    assert "undo record" in next(file_lines(item, shows_diff=False))
+    assert "undo record" not in next(file_lines(item | {"way": "restored"}, shows_diff=False))

@@ -142,6 +142,13 @@ def test_a_configuration_that_others_can_write(examined: Examined, tmp_path: Pat
     assert any("other users can write here" in line for line in bad(configuration, subject))
 
 
+def test_a_valid_configuration_is_counted(examined: Examined) -> None:
+    [one] = configuration(examined(targets={"dr-a": ""}))
+    assert one.what == "valid, 1 domain, 1 target"
+    [more] = configuration(examined({"a": "", "b": ""}, targets={"dr-a": "", "dr-b": ""}))
+    assert more.what == "valid, 2 domains, 2 targets"
+
+
 def test_secrets_that_others_can_read(examined: Examined, tmp_path: Path) -> None:
     from dataclasses import replace
 

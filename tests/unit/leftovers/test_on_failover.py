@@ -99,10 +99,12 @@ def test_findings_for_the_doctor_say_where_what_and_the_cure(store: StateStore, 
     record_addresses(store, "id", ("10.0.1.10",))
     (root / "a.conf").write_bytes(b"10.0.1.10\n10.0.1.10\n")
     report = document_of(searched(store, root))
-    [finding] = leftover_findings({"targets": [report]})
+    [finding] = leftover_findings({"targets": [report]}, {"tree": Path("/srv/a tree")})
     assert finding.where == "target dr-a, domain tree"
     assert finding.text.startswith("10.0.1.10 of production still stands in a.conf, line 1, and 1 more: ")
-    assert "syncer leftovers" in finding.cure
-    assert list(leftover_findings({"targets": [report | {"found": []}]})) == []
-    [unread] = leftover_findings({"targets": [report | {"found": [], "unread_total": 3}]})
+    assert finding.cure.endswith("see `syncer leftovers` and `syncer explain '/srv/a tree/a.conf'`")
+    [finding] = leftover_findings({"targets": [report]}, {})
+    assert finding.cure.endswith("see `syncer leftovers`")
+    assert list(leftover_findings({"targets": [report | {"found": []}]}, {})) == []
+    [unread] = leftover_findings({"targets": [report | {"found": [], "unread_total": 3}]}, {})
     assert unread.text.startswith("3 files could not be read")

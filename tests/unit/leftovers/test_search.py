@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import ipaddress
 from itertools import pairwise
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,6 +36,11 @@ TABLE: list[tuple[bytes, list[tuple[int, str, str]]]] = [
     (b"203.0.113.9 203.0.114.9", [(1, "203.0.113.9", "text")]),
     (b"\0\0 10.1.2.3 192.0.2.1", [(0, "10.1.2.3", "binary"), (0, "192.0.2.1", "binary")]),
     (b"# 10.1.9.9\n" + KEY, [(3, "10.1.2.3", "certificate")]),
+    # Nothing in a block hides what follows: neither a second beginning nor the name of an end.
+    (b"# between -----BEGIN A----- and -----BEGIN B-----\n10.1.2.3\n", [(2, "10.1.2.3", "certificate")]),
+    (b"-----BEGIN A-----\n" * 9 + b"10.1.2.3\n", [(10, "10.1.2.3", "certificate")]),
+    (b"\xff\xfe" + "-----BEGIN A-----\n10.1.2.3".encode("utf-16-le"), [(2, "10.1.2.3", "certificate")]),
+    (b"\0-----BEGIN A-----\n10.1.2.3", [(0, "10.1.2.3", "certificate")]),
     (b"\xff\xfe" + "x\n198.51.100.7".encode("utf-16-le"), [(2, "198.51.100.7", "text")]),
     (b"h\xf6st 198.51.100.7", [(1, "198.51.100.7", "text")]),
     (b"198.51.100.70 1198.51.100.7 v198.51.100.7.1", []),
@@ -96,6 +107,17 @@ def test_own_addresses_that_are_none_are_passed_over() -> None:
     assert not Needles((), ["not one!", "127.0.0.1"])
 
 
+def issued_for(address: str) -> bytes:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "www.example.org")])
+    day = dt.datetime(2026, 1, 31, tzinfo=dt.UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(day).not_valid_after(day + dt.timedelta(days=1))
+    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
+    made = builder.add_extension(names, critical=False).sign(key, hashes.SHA256())
+    return made.public_bytes(serialization.Encoding.PEM)
+
+
 def blocks_of(*pieces: bytes) -> list[Block]:
     found = Blocks()
     return [*(block for piece in pieces for block in found.feed(piece)), *found.finish()]
@@ -104,29 +126,32 @@ def blocks_of(*pieces: bytes) -> list[Block]:
 def test_blocks_are_found_wherever_the_pieces_are_cut() -> None:
     data = b"# one\n" + KEY + b"between\n" + KEY
     whole = blocks_of(data)
-    assert [(block.line, block.label) for block in whole] == [(2, "RSA PRIVATE KEY"), (8, "RSA PRIVATE KEY")]
+    assert [(block.line, block.whole + b"\n") for block in whole] == [(2, KEY), (8, KEY)]
     for cut in range(len(data)):
         assert blocks_of(data[:cut], data[cut:]) == whole
     assert blocks_of(*(data[place : place + 1] for place in range(len(data)))) == whole
 
 
-def test_a_block_without_end_is_told_in_parts_to_the_end_of_the_file() -> None:
+def test_a_block_without_end_fills_no_memory_and_hides_nothing() -> None:
     # The rewriting leaves all of it alone, a mention in a comment that looks like a beginning included.
-    found = Blocks()
-    told = list(found.feed(b"# -----BEGIN CERTIFICATE-----\n"))
     line = b"listen 10.1.2.3;\n"
     count = LARGEST_BLOCK // len(line)
-    for _ in range(4):
-        told += found.feed(line * count)
-    told += found.finish()
-    assert b"".join(block.inside for block in told) == b"\n" + line * 4 * count
-    assert len(told) >= 3
-    assert told[-1].line + told[-1].inside.count(b"\n") == 2 + 4 * count
-    text = b"# -----BEGIN CERTIFICATE-----\nlisten 10.1.2.3;\n"
-    assert [(hit.line, hit.where) for hit in hits(NEEDLES, [text], MAPPING)] == [(2, "certificate")]
+    pieces = [b"# -----BEGIN CERTIFICATE-----\n", *[line * count] * 4]
+    found = Blocks()
+    assert [block for piece in pieces for block in found.feed(piece)] == []
+    assert len(found._held) < 200
+    assert [block.line for block in found.feed(b"-----END CERTIFICATE-----\n" + KEY)] == [4 * count + 3]
+    told = [(hit.line, hit.where) for hit in hits(NEEDLES, pieces, MAPPING)]
+    assert told == [(number, "certificate") for number in range(2, 4 * count + 2)]
 
 
 def test_what_only_claims_to_be_a_certificate_names_nothing() -> None:
     lie = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"
     [block] = blocks_of(lie)
     assert names_in(block) == []
+
+
+def test_a_certificate_behind_a_mention_of_one_is_read() -> None:
+    pem = issued_for("10.1.2.3")
+    text = b"# follows -----BEGIN CERTIFICATE-----\n" + pem
+    assert [(hit.text, hit.where) for hit in hits(NEEDLES, [text], MAPPING)] == [("10.1.2.3", "certificate")]

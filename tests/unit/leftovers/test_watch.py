@@ -12,7 +12,8 @@ from syncer.capture.ignore import Scope
 from syncer.capture.indexed_tree import IndexedTree
 from syncer.capture.scan import Scanner
 from syncer.index.store import IndexStore
-from syncer.leftovers.on_production import Sent
+from syncer.leftovers.needles import Needles
+from syncer.leftovers.on_production import Rendered, Sent
 from syncer.leftovers.watch import LeftoverWatch
 from syncer.model import EventValue, Patterns
 from syncer.substitution.rules import EMPTY, Rule, RuleSet
@@ -85,6 +86,19 @@ def test_only_what_changed_is_looked_at_again(index: IndexStore, root: Path) -> 
         assert events.raised == []
     finally:
         watch.close()
+
+
+def test_names_that_a_swap_exchanges_may_be_failovers_own(index: IndexStore, root: Path) -> None:
+    for name in ("192.0.2.1", "10.0.1.10"):
+        (root / name).write_bytes(b"")
+        (root / f"link{name}").symlink_to(f"/srv/{name}")
+    scanned(index, root)
+    rendered = Rendered(Sent(DOMAIN, root, RULES), Needles(RULES.rules))
+    asked = Rendered(Sent(DOMAIN, root, RULES), Needles(RULES.rules, (), ["192.0.2.1"]))
+    with index.snapshot(DOMAIN) as snapshot:
+        entries = list(snapshot.entries())
+    found = [[hit.address for entry in entries for hit in one.hits(entry)] for one in (rendered, asked)]
+    assert [sorted(one) for one in found] == [["10.0.1.10"] * 2, ["10.0.1.10"] * 2 + ["192.0.2.1"] * 2]
 
 
 def test_an_event_is_raised_where_something_stands(index: IndexStore, root: Path) -> None:
