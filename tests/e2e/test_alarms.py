@@ -97,6 +97,7 @@ def test_guarantee_11_failures_suspend_one_domain_which_is_probed_until_it_goes_
             assert "disk full" in event["reason"]
 
 
+@pytest.mark.soak
 @pytest.mark.serial
 @pytest.mark.needs_root
 @pytest.mark.needs("mount", "umount")
@@ -152,6 +153,7 @@ def test_guarantee_11_a_frozen_production_is_told_on_failover(tmp_path: Path) ->
         assert len(pair.failover.raised("peer.silent")) == 1
 
 
+@pytest.mark.soak
 def test_guarantee_11_a_production_that_never_comes_is_told_once_also_over_a_restart(tmp_path: Path) -> None:
     with paired(tmp_path, start=False, node=f'peer_timeout = "{PEER_TIMEOUT:g}s"\n') as pair:
         wait_until(lambda: pair.failover.raised("peer.silent"), 20, "failover noticed")
@@ -167,6 +169,7 @@ def test_guarantee_11_a_production_that_never_comes_is_told_once_also_over_a_res
         assert pair.failover.status()["alarms"] == []
 
 
+@pytest.mark.soak
 def test_guarantee_11_a_target_that_is_behind_is_told_once_and_when_it_has_caught_up(tmp_path: Path) -> None:
     with paired(tmp_path, node='behind_after = "1s"\n') as pair:
         (pair.production.root / "first").write_text("one\n")
@@ -194,6 +197,7 @@ def test_guarantee_11_a_target_that_is_behind_is_told_once_and_when_it_has_caugh
         assert pair.production.status()["alarms"] == []
 
 
+@pytest.mark.soak
 def test_guarantee_11_failover_is_told_how_many_paths_it_lacks_not_how_often_they_changed(tmp_path: Path) -> None:
     with paired(tmp_path) as pair:
         (pair.production.root / "first").write_text("one\n")
@@ -213,6 +217,7 @@ def test_guarantee_11_failover_is_told_how_many_paths_it_lacks_not_how_often_the
         assert shown.startswith("taking over now would lose at least 1 change in tree, the oldest ")
 
 
+@pytest.mark.soak
 def test_guarantee_11_a_suspension_for_a_while_raises_no_alarm_and_ends_by_itself(tmp_path: Path) -> None:
     with paired(tmp_path, node='behind_after = "2s"\n') as pair:
         (pair.production.root / "first").write_text("one\n")
@@ -236,6 +241,7 @@ def connected(pair: Pair) -> bool:
     return pair.production.status()["targets"][0]["round_trip_seconds"] is not None
 
 
+@pytest.mark.soak
 def test_a_watched_status_is_one_document_a_line_until_ctrl_c(tmp_path: Path) -> None:
     with paired(tmp_path) as pair, (tmp_path / "watched").open("w+b") as output:
         watching = subprocess.Popen(

@@ -129,6 +129,7 @@ def test_guarantee_14_a_configuration_that_its_check_refuses_is_never_live(pair:
     assert not list((live.parent / ".syncer").rglob("conf.d"))
 
 
+@pytest.mark.soak
 def test_the_same_state_is_checked_once_and_again_when_a_person_asks(pair: Pair, nginx: Nginx) -> None:
     runs = nginx.count()
     site(pair, "one").write_text(BROKEN)

@@ -116,6 +116,7 @@ def test_snapshot_dry_run_and_diff(tmp_path: Path, running: bool) -> None:
         assert pair.production.json("snapshot", "--dry-run")["exit_code"] == 0
 
 
+@pytest.mark.soak
 def test_a_target_or_domain_that_is_not_there_is_a_usage_error(idle: Pair) -> None:
     done = idle.production.cli("snapshot", "nobody", "--domain", "nothing", check=2)
     assert len(done.stderr.splitlines()) == 2
@@ -211,6 +212,7 @@ def test_target_forget_drops_the_pin(pair: Pair) -> None:
     pair.production.cli("target", "forget", "nobody", "--yes", check=2)
 
 
+@pytest.mark.soak
 def test_a_second_agent_on_the_same_state_is_refused(pair: Pair) -> None:
     done = pair.production.cli("agent", check=1)
     assert f"is used by process {pair.production.pid}" in done.stderr
@@ -244,6 +246,7 @@ def test_what_production_cannot_handle_is_never_green(pair: Pair) -> None:
     assert "1 path that could not be handled" in shown
 
 
+@pytest.mark.soak
 def test_two_nodes_asked_by_one_process_answer_for_themselves(pair: Pair) -> None:
     for _ in range(5):
         assert pair.production.status()["node"] == "prod-a"

@@ -58,6 +58,7 @@ def test_a_healthy_pair_has_nothing_to_do_with_and_without_its_agents(pair: Pair
     assert "  ok      node.listen: " in said
 
 
+@pytest.mark.soak
 def test_the_stream_goes_on_while_the_doctor_looks(pair: Pair) -> None:
     doctor(pair.production, 0)
     (pair.production.root / "b").write_text("b")
@@ -80,11 +81,13 @@ def test_what_a_service_reads_and_nobody_synchronizes(pair: Pair, tmp_path: Path
     assert any("does not exist on this node" in what for what in grave(doctor(pair.failover, 3)))
 
 
+@pytest.mark.soak
 def test_a_target_that_forgot_this_node(pair: Pair, tmp_path: Path) -> None:
     pair.production.cli("target", "forget", "dr-a", "--yes")
     assert any("is not paired with this node" in what for what in grave(doctor(pair.production, 1)))
 
 
+@pytest.mark.soak
 def test_a_missing_root_and_a_state_that_others_read(pair: Pair) -> None:
     pair.production.stop()
     pair.production.state.chmod(0o750)
@@ -93,6 +96,7 @@ def test_a_missing_root_and_a_state_that_others_read(pair: Pair) -> None:
     assert any("is missing" in what for what in grave(doctor(pair.production, 1)))
 
 
+@pytest.mark.soak
 def test_an_unknown_domain_and_a_wrong_configuration_exit_2(pair: Pair) -> None:
     assert (
         "is not a configured domain; there are: tree" in pair.production.cli("doctor", "--domain", "x", check=2).stderr

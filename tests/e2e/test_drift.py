@@ -161,6 +161,7 @@ def test_restore_waits_for_production_to_be_there(tmp_path: Path) -> None:
         pair.wait_equal()
 
 
+@pytest.mark.soak
 def test_ignore_neither_looks_nor_tells_and_full_is_exact(tmp_path: Path) -> None:
     with edited_pair(tmp_path, domain='drift = "ignore"\n') as pair:
         edit(pair.failover.root)

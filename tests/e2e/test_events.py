@@ -91,6 +91,7 @@ def test_a_suspension_and_its_end_are_told_and_followed(pair: Pair) -> None:
     assert (resumed["event"], resumed["variables"]["target"]) == ("target.resumed", TARGET)
 
 
+@pytest.mark.soak
 def test_a_problem_comes_and_goes(pair: Pair) -> None:
     socket = pair.production.root / "pipe"
     subprocess.run(["mkfifo", str(socket)], check=True)

@@ -106,6 +106,7 @@ def test_metrics_tell_what_arrived(pair: Pair) -> None:
     assert received["syncer_apply_seconds_sum", frozenset([domain, kind])] > 0
 
 
+@pytest.mark.soak
 def test_a_frozen_failover_is_seen_in_metrics_and_readiness_is_not_touched(pair: Pair) -> None:
     pair.failover.pause()
     (pair.production.root / "late").write_text("z")
@@ -119,6 +120,7 @@ def test_a_frozen_failover_is_seen_in_metrics_and_readiness_is_not_touched(pair:
     assert ask(served_by(pair.production), "/readyz")[0] == 200
 
 
+@pytest.mark.soak
 def test_a_missing_root_is_no_readiness(pair: Pair) -> None:
     pair.production.root.rename(pair.production.folder / "away")
     address = served_by(pair.production)
@@ -128,6 +130,7 @@ def test_a_missing_root_is_no_readiness(pair: Pair) -> None:
     assert ask(address, "/healthz")[0] == 200
 
 
+@pytest.mark.soak
 def test_a_port_that_is_taken_is_a_sentence(tmp_path: Path) -> None:
     with paired(tmp_path, start=False) as pair, socket.create_server(("127.0.0.1", 0)) as taken:
         pair.production.http = f"127.0.0.1:{taken.getsockname()[1]}"
@@ -273,6 +276,7 @@ def node_behind(port: int) -> str:
     return str(json.loads(body)["node"]) if status == 200 else ""
 
 
+@pytest.mark.soak
 @pytest.mark.needs("haproxy")
 @pytest.mark.parametrize("method", ["GET", "OPTIONS"])
 def test_haproxy_follows_a_change_of_mode(tmp_path: Path, free_port: Any, method: str) -> None:

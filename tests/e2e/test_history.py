@@ -68,6 +68,7 @@ def test_a_rollback_brings_back_what_was_and_stays_until_resumed(pair: Pair, run
     assert (root / "main.conf").read_text() == "first\n"
 
 
+@pytest.mark.soak
 def test_what_cannot_be_is_refused_with_the_cure(pair: Pair) -> None:
     assert (
         "run `syncer rollback` on the failover server" in pair.production.cli("rollback", DOMAIN, "1", check=4).stderr

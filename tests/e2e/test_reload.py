@@ -154,6 +154,7 @@ def test_a_file_with_errors_changes_nothing_and_is_shown_until_a_good_one_was_re
     assert f"domains.{OTHER}.settel" in keys
 
 
+@pytest.mark.soak
 def test_status_of_a_file_with_errors_and_no_agent_says_the_errors(pair: Pair) -> None:
     pair.production.stop()
     with pair.production.config.open("a", encoding="utf-8") as writer:
@@ -196,6 +197,7 @@ def test_a_new_domain_begins_and_a_removed_one_ends_without_a_word_to_the_others
     assert (other_root(failover) / "z").read_text("utf-8") == "3"
 
 
+@pytest.mark.soak
 def test_a_removed_target_ends_and_is_remembered_until_it_is_forgotten(pair: Pair) -> None:
     production = pair.production
     text = production.config.read_text("utf-8")
@@ -254,6 +256,7 @@ def test_one_target_changes_and_the_other_one_is_left_alone(tmp_path: Path) -> N
             second.end()
 
 
+@pytest.mark.soak
 def test_what_needs_a_restart_is_named_and_the_rest_is_applied(pair: Pair) -> None:
     production = pair.production
     listen = production.status()["listen"]
@@ -276,6 +279,7 @@ def test_what_needs_a_restart_is_named_and_the_rest_is_applied(pair: Pair) -> No
     assert production.status()["listen"] != listen
 
 
+@pytest.mark.soak
 def test_a_check_that_is_added_on_failover_refuses_and_one_that_is_corrected_lets_pass(pair: Pair) -> None:
     production, failover = pair.production, pair.failover
     add_domain(pair)
@@ -303,6 +307,7 @@ def test_a_check_that_is_added_on_failover_refuses_and_one_that_is_corrected_let
     assert production.stream(domain=OTHER)["connected_since"] == since
 
 
+@pytest.mark.soak
 def test_two_domains_of_failover_exchange_their_roots(pair: Pair) -> None:
     failover, production = pair.failover, pair.production
     add_domain(pair)
@@ -322,6 +327,7 @@ def test_two_domains_of_failover_exchange_their_roots(pair: Pair) -> None:
     assert (other_root(failover) / "x").exists()
 
 
+@pytest.mark.soak
 def test_what_a_person_said_survives(pair: Pair) -> None:
     production = pair.production
     production.cli("suspend", TARGET, "--reason", "disks are changed")
@@ -337,6 +343,7 @@ def test_what_a_person_said_survives(pair: Pair) -> None:
     wait_until(lambda: production.raised("target.resumed"), SECONDS, "it was told that it goes on")
 
 
+@pytest.mark.soak
 def test_a_hold_lasts_through_a_reload_of_its_domain(pair: Pair) -> None:
     production = pair.production
     go = production.folder / "go"
@@ -356,6 +363,7 @@ def test_a_hold_lasts_through_a_reload_of_its_domain(pair: Pair) -> None:
     assert (pair.failover.root / "two").exists()
 
 
+@pytest.mark.soak
 def test_a_storm_of_signals_is_survived_without_loss_or_leak(pair: Pair) -> None:
     production, failover = pair.production, pair.failover
     text = {node: node.config.read_text("utf-8") for node in (production, failover)}
@@ -391,6 +399,7 @@ def test_a_storm_of_signals_is_survived_without_loss_or_leak(pair: Pair) -> None
     assert production.stop() == 0
 
 
+@pytest.mark.soak
 def test_a_signal_while_the_agent_starts_is_kept(pair: Pair) -> None:
     production = pair.production
     production.stop()
@@ -407,6 +416,7 @@ def test_a_signal_while_the_agent_starts_is_kept(pair: Pair) -> None:
         process.communicate(timeout=SECONDS)
 
 
+@pytest.mark.soak
 def test_a_full_synchronization_under_way_ends_with_a_clear_message(pair: Pair) -> None:
     production = pair.production
     pair.failover.pause()
@@ -437,6 +447,7 @@ def word(heard: socket.socket) -> bytes:
     return found
 
 
+@pytest.mark.soak
 def test_systemd_hears_when_a_reload_begins_and_ends(pair: Pair) -> None:
     production = pair.production
     production.stop()

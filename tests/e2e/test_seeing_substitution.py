@@ -105,6 +105,7 @@ CERTIFICATE_TEXT = (
 )
 
 
+@pytest.mark.soak
 def test_an_address_in_a_certificate_is_told_as_such(pair: Pair) -> None:
     root = pair.production.root
     (root / "key.asc").write_bytes(CERTIFICATE_TEXT.removeprefix(b"# 10.0.1.10 serves it\n"))
@@ -162,6 +163,7 @@ def test_failover_searches_its_own_disk_with_what_nobody_synchronizes(tmp_path: 
         assert standing(pair.failover.json("leftovers", expected=(3,))) == standing(result)
 
 
+@pytest.mark.soak
 def test_a_full_synchronization_says_what_still_stands(pair: Pair) -> None:
     done = pair.production.json("snapshot", TARGET)
     assert deviations(examples()["snapshot"], done) == []
@@ -183,6 +185,7 @@ def test_a_full_synchronization_says_what_still_stands(pair: Pair) -> None:
     assert standing(pair.production.json("leftovers", TARGET, expected=(3,))) == {"late": [(0, "10.0.1.10")]}
 
 
+@pytest.mark.soak
 def test_a_target_without_rules_is_not_searched_for_leftovers(tmp_path: Path) -> None:
     with paired(tmp_path, start=False) as pair:
         fill(pair.production.root, TREE)
@@ -250,6 +253,7 @@ def test_diff_shows_what_substitution_changes(pair: Pair) -> None:
     assert LARGE.count(b"\n") == files["large"]["replacements"]
 
 
+@pytest.mark.soak
 def test_explain_says_how_a_file_is_rendered(pair: Pair) -> None:
     production, failover = pair.production, pair.failover
     told = production.json("explain", str(production.root / "nginx.conf"))

@@ -151,6 +151,7 @@ def test_guarantee_15_never_started_unless_production_says_so(tmp_path: Path, da
         assert len(daemon.did("start")) == 1
 
 
+@pytest.mark.soak
 def test_what_runs_already_is_reloaded_and_not_started(tmp_path: Path, daemon: Daemon) -> None:
     with paired(tmp_path, domain=daemon.keys, target=START_THEM, start=False) as pair:
         daemon.begin()
@@ -163,6 +164,7 @@ def test_what_runs_already_is_reloaded_and_not_started(tmp_path: Path, daemon: D
         assert (daemon.pid, len(daemon.did("start"))) == (before, 1)
 
 
+@pytest.mark.soak
 def test_a_service_that_died_is_shown_and_not_restarted(tmp_path: Path, daemon: Daemon) -> None:
     with pair_with(tmp_path, daemon.keys) as pair:
         wait_state(pair, "running")
@@ -185,6 +187,7 @@ def test_a_service_that_died_is_shown_and_not_restarted(tmp_path: Path, daemon: 
         assert len([generation for generation in daemon.did("start") if generation]) == 1
 
 
+@pytest.mark.soak
 def test_a_start_that_hangs_is_ended_whole_and_holds_nothing_up(tmp_path: Path, daemon: Daemon) -> None:
     (daemon.folder / "hang").touch()
     # Long enough for a busy machine to carry the changes over meanwhile.
@@ -210,6 +213,7 @@ def test_a_start_that_hangs_is_ended_whole_and_holds_nothing_up(tmp_path: Path, 
         assert len(daemon.did("start")) == 1
 
 
+@pytest.mark.soak
 def test_a_start_that_fails_is_told_once_and_not_tried_again(tmp_path: Path, daemon: Daemon) -> None:
     (daemon.folder / "broken").touch()
     with pair_with(tmp_path, daemon.keys) as pair:
@@ -230,6 +234,7 @@ def test_a_start_that_fails_is_told_once_and_not_tried_again(tmp_path: Path, dae
         assert len(pair.failover.raised("service.failed")) == 1
 
 
+@pytest.mark.soak
 def test_without_an_agent_a_person_can_still_run_them(tmp_path: Path, daemon: Daemon) -> None:
     with pair_with(tmp_path, daemon.keys) as pair:
         wait_state(pair, "running")

@@ -158,6 +158,7 @@ def test_without_rules_failover_gets_productions_own_bytes(pair: Pair) -> None:
     assert came_home(pair) == TREE
 
 
+@pytest.mark.soak
 def test_what_is_edited_on_failover_is_put_back_as_it_was_rendered(tmp_path: Path) -> None:
     with paired(tmp_path, rules=RULES, domain='drift = "restore"\n', start=False) as pair:
         fill(pair.production.root, TREE)
@@ -214,6 +215,7 @@ def test_a_target_that_has_not_got_the_new_rendering_is_not_called_level(pair: P
     assert (pair.failover.root / "sub/deep/only.conf").read_bytes() == b"172.16.0.2"
 
 
+@pytest.mark.soak
 def test_a_file_that_could_not_come_home_is_not_called_equal(pair: Pair) -> None:
     # Spellings that no inverse could guess, in no pattern that could be kept in short.
     lines = (f"2001:DB8:1:0:0:{os.urandom(2).hex().upper()}:{os.urandom(2).hex()}:%X\n" % n for n in range(1, 65_000))

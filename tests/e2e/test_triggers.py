@@ -120,6 +120,7 @@ def test_kill_9_between_event_and_mail_and_a_mail_server_that_is_down_lose_nothi
     assert len({mail["Message-ID"] for mail in box.mails}) == 2
 
 
+@pytest.mark.soak
 def test_an_event_that_was_not_matched_before_a_kill_is_matched_after_it(pair: Pair, tmp_path: Path) -> None:
     """The state of node.db right after the event was written, before the triggers saw it, is a start as any other."""
     from syncer.events.journal import EventJournal
@@ -149,6 +150,7 @@ def test_an_event_that_was_not_matched_before_a_kill_is_matched_after_it(pair: P
     assert box.subjects == [f"{FAILED}, 3 times", f"Over: {FAILED}"]
 
 
+@pytest.mark.soak
 def test_a_trigger_on_failover_posts_and_runs(pair: Pair, tmp_path: Path) -> None:
     told = tmp_path / "told"
     secret = tmp_path / "hook.secret"
@@ -219,6 +221,7 @@ def test_secrets_are_in_no_log_event_list_or_database(pair: Pair, tmp_path: Path
     assert os.stat(inside).st_mode & 0o777 == 0o600
 
 
+@pytest.mark.soak
 def test_a_silent_production_is_mailed_by_failover_and_its_return_too(pair: Pair, tmp_path: Path) -> None:
     box, port = MailBox(), free_port()
     silent = '\n[[triggers]]\nname = "silent"\nevent = "peer.silent"\nemail = { to = ["ops@example.com"] }\n'
@@ -237,6 +240,7 @@ def test_a_silent_production_is_mailed_by_failover_and_its_return_too(pair: Pair
     assert box.subjects == [headline, f"Over: {headline}"]
 
 
+@pytest.mark.soak
 def test_blocked_actions_hold_up_no_change(pair: Pair, tmp_path: Path) -> None:
     begun = tmp_path / "begun"
     blocked = '\n[[triggers]]\nname = "blocked {}"\nevent = "sync"\nthrottle = 0\nexec_timeout = "10m"\nexec = {}\n'

@@ -145,6 +145,7 @@ def test_changes_go_on_while_a_slow_verification_reads(tmp_path: Path) -> None:
         assert stream["last_verified"] == before
 
 
+@pytest.mark.soak
 def test_the_background_finds_tells_and_repairs_nothing(tmp_path: Path) -> None:
     with equal_pair(tmp_path, domain='verify = "1s"\n') as pair:
         pair.wait_for(lambda stream: stream["last_verified"], "it was verified by itself")

@@ -82,6 +82,7 @@ def test_editors_save_by_rename(pair: Pair, root: Path) -> None:
         backup.unlink()
 
 
+@pytest.mark.soak
 def test_sed_in_place(pair: Pair, root: Path) -> None:
     file = root / "hosts"
     file.write_text("10.0.0.1 one\n")
@@ -148,6 +149,7 @@ def test_a_file_becomes_a_directory_and_back(pair: Pair, root: Path) -> None:
     path.symlink_to("nowhere")
 
 
+@pytest.mark.soak
 def test_symlinks_swap(pair: Pair, root: Path) -> None:
     link = root / "current"
     for number in range(100):
@@ -156,6 +158,7 @@ def test_symlinks_swap(pair: Pair, root: Path) -> None:
         new.replace(link)
 
 
+@pytest.mark.soak
 def test_modes_and_owners(pair: Pair, root: Path) -> None:
     file, folder = root / "file", root / "folder"
     file.write_text("x")
@@ -172,6 +175,7 @@ def test_modes_and_owners(pair: Pair, root: Path) -> None:
             pair.wait_equal()
 
 
+@pytest.mark.soak
 def test_deletes(pair: Pair, root: Path) -> None:
     for number in range(300):
         folder = root / f"d{number % 20}" / "sub"

@@ -184,6 +184,7 @@ def test_a_missing_root_on_failover_is_shown_before_anything_is_sent(pair: Pair,
     pair.wait_for(lambda stream: stream["state"] == "streaming", "it goes on")
 
 
+@pytest.mark.soak
 def test_a_path_longer_than_any_path_may_be_holds_up_nothing(pair: Pair) -> None:
     before = os.open(".", os.O_RDONLY)
     try:
