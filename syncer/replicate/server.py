@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from syncer.errors import Reason, SyncerError
+from syncer.errors import Reason, RefusedError, SyncerError
 from syncer.model import RecordEvent
 from syncer.replicate import messages as m
 from syncer.replicate import wire
@@ -45,7 +45,11 @@ class _CallStream:
 
     async def send(self, message: m.FromFailover) -> None:
         """Send one message."""
-        await self._context.write(wire.encode_from_failover(message))
+        try:
+            await self._context.write(wire.encode_from_failover(message))
+        except grpc.aio.InternalError as error:
+            # RACE: the connection was lost and gRPC has not told the reader of it yet: no fault of this node.
+            raise RefusedError("the connection was lost", Reason.SUPERSEDED) from error
 
 
 def sync_handlers(
