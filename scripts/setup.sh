@@ -35,6 +35,8 @@ install_tools() {
     # Checks metrics and alert rules.
     need promtool prometheus
     need systemd-analyze systemd
+    # A node whose clock is wrong.
+    need faketime faketime
     need swanctl strongswan-swanctl
     need /usr/lib/ipsec/charon strongswan-charon
     need netplan netplan.io

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from syncer.drift.shown import drift_of, kept_local_of
 from syncer.errors import CommandFailure
+from syncer.events.standing import SKEWED_SECONDS
 from syncer.model import Cursor, Mode, Problem, shown
 from syncer.replicate.messages import Approval
 from syncer.replicate.progress import Phase
@@ -107,10 +108,11 @@ def _exit_code(
         failed = any(domain["check"] or domain["reload"] or domain["state"] == "failing" for domain in domains)
         failed = failed or any(domain["service"] and domain["service"]["detail"] for domain in domains)
         differs = any(domain["problems"] or domain["drift"]["count"] for domain in domains)
-        return 3 if never or late or failed or differs or refused else 0
+        skewed = production is not None and abs(production["clock_skew_seconds"] or 0.0) > SKEWED_SECONDS
+        return 3 if never or late or failed or differs or skewed or refused else 0
     codes = [_target_code(target, node.settings.node.behind_after) for target in targets]
     codes += [4 for domain in domains if domain["state"] == "unavailable"]
-    codes += [3 for domain in domains if domain["problems"]]
+    codes += [3 for domain in domains if domain["problems"] or domain["state"] == "degraded"]
     codes += [3] if refused else []
     return gravest(codes)
 
@@ -121,6 +123,8 @@ def _target_code(target: dict[str, Any], behind_after: float) -> int:
         return 4
     if "unreachable" in states:
         return 5
+    if abs(target["clock_skew_seconds"] or 0.0) > SKEWED_SECONDS:
+        return 3
     late = any((domain["oldest_seconds"] or 0.0) > behind_after for domain in target["domains"])
     unknown = any(domain["changes_behind"] is None for domain in target["domains"])
     behind_by_choice = not target["automatic"] and any(domain["changes_behind"] for domain in target["domains"])

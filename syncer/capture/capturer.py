@@ -231,6 +231,8 @@ class Capturer(threading.Thread):
         """Scan what hints named, until it is quiet or settle_max has passed, and record it as one group."""
         torn = self._gathering.gather(at_once=at_once)
         self._record(torn=torn, force=at_once)
+        # What was found may not be watched: then the next full scan is due in seconds, not in an hour.
+        self._full_at = min(self._full_at, time.monotonic() + self._interval())
 
     def _scan_soon(self) -> None:
         self._full_at = 0.0

@@ -201,6 +201,10 @@ CATALOGUE: Mapping[str, Definition] = {
         "A path that was a problem is none any more.",
         {**_STREAM, "path": PATH, "reason": Variable(str, "what was wrong with it")},
     ),
+    "index.rebuilt": Definition(
+        "Production's index of its files was damaged, was put aside and is built anew; each target is compared wholly.",
+        {"node": NODE, "path": Variable(str, "the file")},
+    ),
     "watch.degraded": Definition(
         "Changes were or are not seen as they happen: watches are missing, or the kernel's queue was full. "
         "Scans find them instead.",

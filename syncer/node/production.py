@@ -85,6 +85,8 @@ class ProductionSide:
         self.record = record
         self.observations = observations
         self.index = IndexStore.open(settings.node.state / "index.db")
+        if self.index.was_rebuilt:
+            record("index.rebuilt", {"path": str(settings.node.state / "index.db")})
         self._settings = settings
         self._store = store
         self._identity = identity

@@ -29,9 +29,14 @@ def code(*targets: list[dict[str, Any]], domains: tuple[dict[str, Any], ...] = (
     node: Any = SimpleNamespace(
         is_agent=True,
         mode=Mode.PRODUCTION,
+        loaded=SimpleNamespace(error=""),
         settings=SimpleNamespace(node=SimpleNamespace(behind_after=30.0, peer_timeout=30.0)),
     )
-    return _exit_code(node, [{"automatic": automatic, "domains": found} for found in targets], list(domains), None)
+    return _exit_code(node, [_target(found, automatic) for found in targets], list(domains), None)
+
+
+def _target(domains: list[dict[str, Any]], automatic: bool, skew: float | None = None) -> dict[str, Any]:
+    return {"automatic": automatic, "clock_skew_seconds": skew, "domains": domains}
 
 
 def test_the_gravest_counts_in_whatever_order() -> None:
@@ -70,6 +75,21 @@ def test_a_target_that_is_synchronized_by_hand_is_behind_as_soon_as_anything_is_
 def test_what_production_itself_lacks_counts_though_every_target_is_level() -> None:
     assert code([stream()], domains=({"state": "unavailable", "problems": []},)) == 4
     assert code([stream()], domains=({"state": "watching", "problems": [{}]},)) == 3
+    assert code([stream()], domains=({"state": "degraded", "problems": []},)) == 3
+
+
+@pytest.mark.parametrize(("skew", "expected"), [(None, 0), (4.9, 0), (-3600.0, 3), (5.1, 3)])
+def test_a_clock_that_differs_is_not_green_on_either_node(skew: float | None, expected: int) -> None:
+    node: Any = SimpleNamespace(
+        is_agent=True,
+        mode=Mode.PRODUCTION,
+        loaded=SimpleNamespace(error=""),
+        settings=SimpleNamespace(node=SimpleNamespace(behind_after=30.0, peer_timeout=30.0)),
+    )
+    assert _exit_code(node, [_target([stream()], True, skew)], [], None) == expected
+    node.mode = Mode.FAILOVER
+    heard: dict[str, Any] = {"seconds_since_heard": 1.0, "clock_skew_seconds": skew, "domains": []}
+    assert _exit_code(node, [], [], heard) == expected
 
 
 @pytest.mark.parametrize(
@@ -86,10 +106,12 @@ def test_on_failover_silence_is_gravest(silence: float | None, domain: dict[str,
     node: Any = SimpleNamespace(
         is_agent=True,
         mode=Mode.FAILOVER,
+        loaded=SimpleNamespace(error=""),
         settings=SimpleNamespace(node=SimpleNamespace(behind_after=30.0, peer_timeout=30.0)),
     )
     told = {"oldest_seconds": 0.0, "cursor_seq": 7, **domain}
-    production = None if silence is None else {"seconds_since_heard": silence, "domains": [told]}
+    heard = {"seconds_since_heard": silence, "clock_skew_seconds": 0.1, "domains": [told]}
+    production = None if silence is None else heard
     here: dict[str, Any] = {"state": "receiving", "problems": [], "check": None, "reload": None, "service": None}
     here["drift"] = {"count": 0}
     assert _exit_code(node, [], [here], production) == expected
