@@ -16,7 +16,7 @@ from syncer.errors import SyncerError
 from syncer.events.standing import Alarm, Observation, Raised, is_behind, is_silent, is_skewed, looked
 from syncer.model import EventValue, Mode
 from syncer.node.standings import Standings
-from syncer.replicate.receiver import Heard
+from syncer.replicate.lane import Heard
 from syncer.replicate.sender import Sender
 from syncer.replicate.stream import Watched
 from syncer.state.alarms import AlarmRow, read_alarms, write_alarms

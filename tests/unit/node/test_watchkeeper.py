@@ -15,8 +15,8 @@ from syncer.events.catalogue import checked
 from syncer.model import Cursor, Mode
 from syncer.node.production import Exposure
 from syncer.node.watchkeeper import Watchkeeper
+from syncer.replicate.lane import Heard
 from syncer.replicate.progress import Decision, Phase, Step
-from syncer.replicate.receiver import Heard
 from syncer.replicate.stream import Watched
 from syncer.state.alarms import read_alarms
 from syncer.state.cursors import read_progress
