@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 LONGEST = 65536
 """Characters of a template, and of what is made of one."""
+MOST_TURNS = 1000
+"""Numbers that `range` counts in a template; loops are not nested, so that none runs for long."""
 
 
 class TemplateError(ValueError):
@@ -37,6 +39,10 @@ class Template:
             ) from None
         for node in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)):
             raise TemplateError(f"names another template (line {node.lineno}), and there is none: write it out here")
+        for loop in tree.find_all(nodes.For):
+            inner = next(iter(loop.find_all(nodes.For)), None)
+            if inner is not None:
+                raise TemplateError(f"has a loop within a loop (line {inner.lineno}): write it with one")
         self.names = frozenset(meta.find_undeclared_variables(tree))
         """The variables that it names."""
 
@@ -49,7 +55,7 @@ class Template:
         if unknown:
             raise TemplateError(f"names unknown variables ({', '.join(unknown)}): known here are {', '.join(values)}")
         try:
-            self._compiled.render(values)
+            self._rendered(values)
         except SecurityError as error:
             raise TemplateError(f"does what the sandbox refuses ({error}): use variables and filters only") from None
         except jinja2.TemplateError:
@@ -61,9 +67,26 @@ class Template:
     def render(self, values: Mapping[str, Any]) -> str:
         """Return the text for these values. Raises TemplateError, whatever a template manages to do."""
         try:
-            return str(self._compiled.render(values))[:LONGEST]
+            return self._rendered(values)
         except Exception as error:  # the template's own fault, of any type
             raise TemplateError(f"cannot be rendered ({type(error).__name__}: {error})"[:300]) from error
+
+    def _rendered(self, values: Mapping[str, Any]) -> str:
+        """Return the beginning of the text, no more of it than is kept: a template could make any amount."""
+        text = ""
+        for piece in self._compiled.generate(values):
+            text += piece
+            if len(text) >= LONGEST:
+                break
+        return text[:LONGEST]
+
+
+def _few(*bounds: int) -> range:
+    """Count as `range` does, but not for long. Raises OverflowError."""
+    counted = range(*bounds)
+    if len(counted) > MOST_TURNS:
+        raise OverflowError(f"a template counts to {MOST_TURNS} at most")
+    return counted
 
 
 @cache
@@ -72,4 +95,6 @@ def _environment(*, html: bool) -> ImmutableSandboxedEnvironment:
     import jinja2
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    return ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, autoescape=html)
+    environment = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, autoescape=html)
+    environment.globals["range"] = _few
+    return environment

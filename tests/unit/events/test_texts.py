@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -112,3 +113,19 @@ def test_a_subject_is_one_line_and_not_endless() -> None:
 def test_a_cure_is_meant_to_be_typed() -> None:
     assert "syncer resume 'a b; rm -rf'" in cure_of("target.suspended", {"target": "a b; rm -rf", "node": "n"})
     assert "`syncer drift` on" in cure_of("drift.detected", {"node": "n", "domain": ""})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{% for a in range(9) %}{% for b in range(9) %}x{% endfor %}{% endfor %}", "a loop within a loop (line 1)"),
+        ("{% for a in range(99999) %}x{% endfor %}", "counts to 1000 at most"),
+    ],
+)
+def test_a_template_that_could_run_for_long_is_refused(text: str, said: str) -> None:
+    with pytest.raises(TemplateError, match=re.escape(said)):
+        Template(text).render({})
+
+
+def test_no_more_of_a_text_is_made_than_is_kept() -> None:
+    assert len(Template("{% for a in range(1000) %}" + "x" * 1000 + "{% endfor %}").render({})) == LONGEST
