@@ -207,6 +207,7 @@ def test_systemd_is_told_the_life_of_an_agent(tmp_path: Path, listener: Listener
     assert listener.said("READY=1") == listener.said("STOPPING=1") == 1
 
 
+@pytest.mark.soak
 def test_guarantee_11_a_blocked_event_loop_is_seen_and_starves_the_watchdog(
     tmp_path: Path, listener: Listener, blockable: dict[str, str]
 ) -> None:

@@ -37,6 +37,7 @@ def level(folder: Path, *, start: bool = True, **options: Any) -> Iterator[Pair]
         yield pair
 
 
+@pytest.mark.soak
 def test_guarantee_11_a_failover_that_is_stopped(tmp_path: Path) -> None:
     fault = Fault(
         "failover stopped", "sync", "unreachable", 5, "syncer_target_state", {**STREAM, "state": "unreachable"}
@@ -54,6 +55,7 @@ def test_guarantee_11_a_production_that_is_killed_is_missed_by_failover(tmp_path
         Watch(pair.failover).seconds(fault, pair.production.kill)
 
 
+@pytest.mark.soak
 def test_guarantee_11_a_check_that_fails(tmp_path: Path) -> None:
     rejected = {**STREAM, "kind": "partial", "result": "rejected"}
     fault = Fault("check failing", "check.failed", "check", 4, "syncer_transactions_total", rejected)
@@ -68,6 +70,7 @@ def test_guarantee_11_a_check_that_fails(tmp_path: Path) -> None:
         Watch(pair.production).seconds(fault, (pair.production.root / "wrong").touch)
 
 
+@pytest.mark.soak
 def test_guarantee_11_an_index_that_is_damaged(tmp_path: Path) -> None:
     with level(tmp_path) as pair:
         index = pair.production.state / "index.db"
@@ -92,6 +95,7 @@ def test_guarantee_11_an_index_that_is_damaged(tmp_path: Path) -> None:
         assert len(pair.production.raised("index.rebuilt")) == 1
 
 
+@pytest.mark.soak
 @pytest.mark.skipif(not FAKETIME.exists(), reason="needs libfaketime: scripts/setup.sh installs it as root on Debian")
 @pytest.mark.parametrize("hours", [1, pytest.param(-1, marks=pytest.mark.soak)])
 def test_guarantee_11_a_clock_that_is_an_hour_off(tmp_path: Path, hours: int) -> None:
