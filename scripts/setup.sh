@@ -32,6 +32,11 @@ install_tools() {
     need named-checkconf bind9
     need testparm samba-common-bin
     need keepalived keepalived
+    # Checks metrics and alert rules.
+    need promtool prometheus
+    need systemd-analyze systemd
+    # A node whose clock is wrong.
+    need faketime faketime
     need swanctl strongswan-swanctl
     need /usr/lib/ipsec/charon strongswan-charon
     need netplan netplan.io

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from syncer.drift.shown import drift_of, kept_local_of
 from syncer.errors import CommandFailure
+from syncer.events.standing import SKEWED_SECONDS
 from syncer.model import Cursor, Mode, Problem, shown
 from syncer.replicate.messages import Approval
 from syncer.replicate.progress import Phase
 from syncer.replicate.stream import StreamView
 from syncer.services.commands import Outcome
+from syncer.state.alarms import read_alarms
 from syncer.state.holds import Hold
+from syncer.state.outbox import count_actions
 from syncer.state.peers import peers
 from syncer.state.term import read_term
 from syncer.state.verifications import Verification, read_verification
@@ -48,13 +51,19 @@ def node_status(node: Node) -> dict[str, Any]:
         "term": {"counter": term.counter, "node_id": term.node_id},
         "version": node.failover.identity.software if node.failover else "",
         "listen": node.listen,
+        "http": node.http,
         "configuration": _configuration(node),
         "agent": "running" if node.is_agent else "stopped",
         "pid": os.getpid() if node.is_agent else None,
         "targets": targets,
         "domains": domains,
         "production": production,
+        "alarms": [
+            {"event": row.name, "peer": row.peer, "domain": row.domain, "since": _moment(row.since)}
+            for row in read_alarms(node.store)
+        ],
         "problems_count": problems,
+        "actions": _actions(node),
         "peers": [
             {"name": peer.name, "node_id": peer.node_id, "fingerprint": peer.fingerprint} for peer in peers(node.store)
         ],
@@ -70,6 +79,11 @@ def _configuration(node: Node) -> dict[str, Any]:
         "error": loaded.error,
         "restart_needed": list(loaded.waiting),
     }
+
+
+def _actions(node: Node) -> dict[str, int]:
+    waiting, given_up = count_actions(node.store)
+    return {"waiting": waiting, "given_up": given_up}
 
 
 def _exit_code(
@@ -94,10 +108,11 @@ def _exit_code(
         failed = any(domain["check"] or domain["reload"] or domain["state"] == "failing" for domain in domains)
         failed = failed or any(domain["service"] and domain["service"]["detail"] for domain in domains)
         differs = any(domain["problems"] or domain["drift"]["count"] for domain in domains)
-        return 3 if never or late or failed or differs or refused else 0
+        skewed = production is not None and abs(production["clock_skew_seconds"] or 0.0) > SKEWED_SECONDS
+        return 3 if never or late or failed or differs or skewed or refused else 0
     codes = [_target_code(target, node.settings.node.behind_after) for target in targets]
     codes += [4 for domain in domains if domain["state"] == "unavailable"]
-    codes += [3 for domain in domains if domain["problems"]]
+    codes += [3 for domain in domains if domain["problems"] or domain["state"] == "degraded"]
     codes += [3] if refused else []
     return gravest(codes)
 
@@ -108,6 +123,8 @@ def _target_code(target: dict[str, Any], behind_after: float) -> int:
         return 4
     if "unreachable" in states:
         return 5
+    if abs(target["clock_skew_seconds"] or 0.0) > SKEWED_SECONDS:
+        return 3
     late = any((domain["oldest_seconds"] or 0.0) > behind_after for domain in target["domains"])
     unknown = any(domain["changes_behind"] is None for domain in target["domains"])
     behind_by_choice = not target["automatic"] and any(domain["changes_behind"] for domain in target["domains"])
@@ -174,6 +191,7 @@ def _stream(node: Node, view: StreamView, sender: Sender) -> dict[str, Any]:
         "last_verified": _moment(verified.finished if verified else None),
         "problems": [_problem(problem) for problem in view.problems] + _found_by_verification(verified),
         "suspension": _suspension(node, view),
+        "failing": _failing(view),
         "approval": _approval(sender.waiting_approval()),
     }
 
@@ -275,6 +293,14 @@ def _suspension(node: Node, view: StreamView) -> dict[str, Any] | None:
     if found is None:
         return None
     return {"reason": found.reason, "since": _moment(found.since), "until": _moment(found.until)}
+
+
+def _failing(view: StreamView) -> dict[str, Any] | None:
+    """Return after what failures nothing is sent; None where it is not for failures."""
+    if view.failing is None:
+        return None
+    kind, error, failures, since = view.failing
+    return {"class": kind, "error": error, "failures": failures, "since": _moment(since)}
 
 
 def _production(node: Node) -> dict[str, Any] | None:

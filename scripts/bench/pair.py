@@ -29,7 +29,8 @@ class Agent:
         self.config = folder / "syncer.toml"
         self.config.write_text(
             f'[node]\nname = "{name}"\nmode = "{mode}"\nstate = "{folder / "state"}"\n'
-            f'listen = "127.0.0.1:{port}"\n\n[domains.bench]\npath = "{self.root}"\nsettle = "{settle}"\n\n{extra}'
+            f'listen = "127.0.0.1:{port}"\nhttp = ""\n\n'
+            f'[domains.bench]\npath = "{self.root}"\nsettle = "{settle}"\n\n{extra}'
         )
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -19,6 +19,7 @@ WITHOUT_AGENT = frozenset(
     {"snapshot", "diff", "status", "explain", "target_forget", "invite", "join", "events", "history", "rollback"}
     | {"suspend", "resume", "hold_begin", "hold_end", "drift", "verify", "verify_repair", "service"}
     | {"leftovers", "substitute"}
+    | {"trigger_list", "trigger_test", "outbox", "outbox_change"}
 )
 """Commands that do their work under the state lock where no agent runs.
 
@@ -28,6 +29,8 @@ STARTING_SECONDS = 10.0
 """How long to wait for the socket of a process that holds the state lock already."""
 POLL_SECONDS = 0.05
 CONNECT_SECONDS = 5.0
+ANSWER_SECONDS = {"status": 8.0}
+"""How long an agent may take for what monitoring calls: one that is blocked must not hang it, too."""
 
 OnProgress = Callable[[dict[str, Any]], None]
 
@@ -138,12 +141,17 @@ async def _from_agent(state: Path, command: str, arguments: dict[str, Any]) -> E
                 f"/{wire.SERVICE}/{wire.METHOD}", request_serializer=None, response_deserializer=None
             )
             try:
-                async for data in method(wire.encode_request(command, arguments)):
+                async for data in method(wire.encode_request(command, arguments), timeout=ANSWER_SECONDS.get(command)):
                     event = wire.decode_event(data)
                     if isinstance(event, wire.Failure):
                         raise failure_as_error(event.exit_code, event.errors)
                     yield ("result" if isinstance(event, wire.Result) else "progress"), event.body
             except grpc.aio.AioRpcError as error:
+                if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                    raise UnreachableError(
+                        f"the agent has not answered `syncer {command}` for {ANSWER_SECONDS[command]:g} s: it is "
+                        "blocked, or the machine is; see its log, and restart it where that lasts"
+                    ) from error
                 raise UnreachableError(
                     f"the agent stopped before it had answered `syncer {command}` ({error.details()}); "
                     "see its log, and start it again"

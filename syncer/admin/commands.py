@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from syncer.admin import drift, explain, substitute
+from syncer.admin import drift, explain, substitute, triggers
 from syncer.admin import history as admin_history
 from syncer.admin.events import show_events
 from syncer.admin.hold import hold_begin, hold_end, resume, suspend
@@ -62,6 +62,10 @@ class Commands:
             "resume": self._resume,
             "hold_begin": self._hold_begin,
             "hold_end": self._hold_end,
+            "trigger_list": self._trigger_list,
+            "trigger_test": self._trigger_test,
+            "outbox": self._outbox,
+            "outbox_change": self._outbox_change,
         }
 
     async def run(self, command: str, arguments: dict[str, Any]) -> Answer:
@@ -212,6 +216,18 @@ class Commands:
 
     async def _rollback(self, arguments: dict[str, Any]) -> Answer:
         yield "result", await admin_history.rollback(self._node, arguments)
+
+    async def _trigger_list(self, _: dict[str, Any]) -> Answer:
+        yield "result", await asyncio.to_thread(triggers.trigger_list, self._node)
+
+    async def _trigger_test(self, arguments: dict[str, Any]) -> Answer:
+        yield "result", await triggers.trigger_test(self._node, str(arguments["name"]))
+
+    async def _outbox(self, _: dict[str, Any]) -> Answer:
+        yield "result", await asyncio.to_thread(triggers.outbox, self._node)
+
+    async def _outbox_change(self, arguments: dict[str, Any]) -> Answer:
+        yield "result", await asyncio.to_thread(triggers.outbox_change, self._node, arguments)
 
     def _production(self, command: str) -> ProductionSide:
         if self._node.production is None:

@@ -49,12 +49,25 @@ async def resume(node: Node, production: ProductionSide, arguments: dict[str, An
     chosen = choose(node, production, {"target": target, "domains": domains})
     if arguments.get("plan_only"):
         async for kind, body in _compared(node, production, arguments, chosen, dry_run=True):
-            yield kind, body if kind == "progress" else _answer(chosen, None, body)
+            yield kind, body if kind == "progress" else _answer(chosen, None, [], body)
         return
     ended = await production.pauses.resume(target, domains)
+    failing = [await _resume_failing(sender) for sender in chosen]
     confirmed = bool(arguments.get("confirmed"))
     async for kind, body in _compared(node, production, arguments, chosen if confirmed else [], dry_run=False):
-        yield kind, body if kind == "progress" else _answer(chosen, ended, body)
+        yield (
+            kind,
+            body if kind == "progress" else _answer(chosen, ended, [item for found in failing for item in found], body),
+        )
+
+
+async def _resume_failing(sender: Sender) -> list[dict[str, Any]]:
+    """End a suspension by failures; returns what it was, if any."""
+    view = sender.view()
+    if view.failing is None or not await sender.resume():
+        return []
+    reason = f"{view.failing.failures} failures in a row ({view.failing.kind})"
+    return [{"target": view.target, "domain": view.domain, "reason": reason}]
 
 
 async def _compared(
@@ -68,7 +81,9 @@ async def _compared(
         yield event
 
 
-def _answer(chosen: list[Sender], ended: Resumption | None, compared: dict[str, Any]) -> dict[str, Any]:
+def _answer(
+    chosen: list[Sender], ended: Resumption | None, failing: list[dict[str, Any]], compared: dict[str, Any]
+) -> dict[str, Any]:
     # What was just compared is not suspended any more; the target says so with its next sign of life.
     done = {
         (target["name"], domain["name"])
@@ -86,7 +101,8 @@ def _answer(chosen: list[Sender], ended: Resumption | None, compared: dict[str, 
         "resumed": [
             {"target": item.target, "domain": item.domain or None, "reason": item.reason}
             for item in (ended.ended_suspensions if ended else ())
-        ],
+        ]
+        + failing,
         "holds": [
             {"domain": item.domain, "command": item.command, "detail": item.detail}
             for item in (ended.ended_holds if ended else ())

@@ -15,10 +15,11 @@ from syncer.capture.gathering import Gathering
 from syncer.capture.ignore import Scope
 from syncer.capture.mount_guard import MountGuard
 from syncer.capture.mounts import remote_kind
+from syncer.capture.moving import MovingReads
 from syncer.capture.reader import Reads
 from syncer.capture.root_shape import ShapeWatch
 from syncer.capture.settle import Settling
-from syncer.capture.state import CaptureState, describe
+from syncer.capture.state import CaptureBeat, CaptureState, describe
 from syncer.capture.tree_capture import CaptureIndex, TreeCapture
 from syncer.capture.tree_watch import TreeWatch
 from syncer.capture.watch import Watcher
@@ -84,7 +85,7 @@ class Capturer(threading.Thread):
             index,
             enter=self._enter,
             contents=contents,
-            reads=reads,
+            reads=reads or MovingReads(self._moved),
             before_commit=self._mounts.before_commit,
         )
         self._gathering = Gathering(self._watch, self._capture, Settling(settle, settle_max), self._scan_soon)
@@ -97,6 +98,7 @@ class Capturer(threading.Thread):
         self._last_full_scan = 0.0
         self._scanning = False
         self._published: CaptureState | None = None
+        self._moved_at = time.monotonic()
 
     def flush(self) -> Future[Head]:
         """Return a future of the head that holds everything that happened before this call.
@@ -104,6 +106,10 @@ class Capturer(threading.Thread):
         It raises UnavailableRootError where the root cannot be read. May be called from any thread.
         """
         return self._flushes.ask()
+
+    def beat(self) -> CaptureBeat:
+        """Tell whether this thread moves; from any thread."""
+        return CaptureBeat(self.ident is None or self.is_alive(), self._moved_at, self._watch.waiting)
 
     def rescan_now(self) -> None:
         """Have everything scanned soon."""
@@ -152,7 +158,7 @@ class Capturer(threading.Thread):
         """Do what is due, then sleep until something is."""
         self._wake.clear()
         self._gathering.begin()
-        now = time.monotonic()
+        now = self._moved_at = time.monotonic()
         self._tick(now)
         ready = self._flushes.ready(now)
         if ready:
@@ -225,6 +231,8 @@ class Capturer(threading.Thread):
         """Scan what hints named, until it is quiet or settle_max has passed, and record it as one group."""
         torn = self._gathering.gather(at_once=at_once)
         self._record(torn=torn, force=at_once)
+        # What was found may not be watched: then the next full scan is due in seconds, not in an hour.
+        self._full_at = min(self._full_at, time.monotonic() + self._interval())
 
     def _scan_soon(self) -> None:
         self._full_at = 0.0
@@ -241,6 +249,8 @@ class Capturer(threading.Thread):
         """Watch a directory before it is listed; during a long scan, let settled changes pass."""
         if self._stopping.is_set():
             raise _StoppedError
+        # A scan of millions of paths is one step, and moves with each directory.
+        self._moved()
         if not self._polled:
             self._watch.enter(path, directory)
         if self._scanning and self._scans and self._watch.is_waiting() and not self._watch.wants_everything:
@@ -252,6 +262,9 @@ class Capturer(threading.Thread):
             self._gathering.look_at_hints()
             self._record(torn=unfinished or self._watch.is_waiting(), force=False)
             self._scanning = True
+
+    def _moved(self) -> None:
+        self._moved_at = time.monotonic()
 
     def _answer(self, ready: list[Flush]) -> None:
         """Tell the flushes that all of before is recorded, unless a full scan is due first."""

@@ -26,6 +26,16 @@ class CaptureState(NamedTuple):
     entries: int
 
 
+class CaptureBeat(NamedTuple):
+    """Whether a capturer moves."""
+
+    alive: bool
+    moved_at: float
+    """When it last began something (seconds, monotonic)."""
+    waiting: int
+    """Paths that may have changed and were not looked at yet."""
+
+
 def describe(
     watch: TreeWatch,
     *,

@@ -82,6 +82,11 @@ class TreeWatch:
         return len(self._unwatched)
 
     @property
+    def waiting(self) -> int:
+        """Return how many paths wait to be taken."""
+        return len(self._dirty)
+
+    @property
     def span(self) -> tuple[float, float]:
         """Return when the first and the last of the hints that wait came (seconds, monotonic)."""
         return self._first, self._last

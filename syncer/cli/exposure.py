@@ -42,6 +42,12 @@ def sentences(status: dict[str, Any]) -> list[Sentence]:
     return [*(_of_target(target, unread) for target in status["targets"]), *_services_there(status["targets"])]
 
 
+def leading(status: dict[str, Any]) -> str:
+    """Return the sentence that matters most: of the targets', the gravest; of several as grave, the first."""
+    order = [Severity.BAD, Severity.LATE, Severity.GOOD]
+    return min(sentences(status), key=lambda sentence: order.index(sentence.severity)).text
+
+
 def stream_severity(domain: dict[str, Any]) -> Severity:
     """Tell how one domain of a target stands: good only where it streams and lacks nothing."""
     if domain["state"] in ("suspended", "unreachable"):
@@ -117,9 +123,10 @@ def _services_there(targets: list[dict[str, Any]]) -> list[Sentence]:
 def _of_failover(production: dict[str, Any] | None) -> Sentence:
     if production is None:
         return Sentence(
-            "what failing over to this node would lose is unknown: production was not heard since the start",
+            "what taking over now would lose is unknown: production was not heard since the agent's start",
             Severity.BAD,
         )
+    silent = production["seconds_since_heard"] > SILENT_SECONDS
     silence = seconds_in_words(production["seconds_since_heard"])
     received = [domain for domain in production["domains"] if domain["cursor_seq"] is not None]
     never = [domain["name"] for domain in production["domains"] if domain["cursor_seq"] is None]
@@ -128,10 +135,13 @@ def _of_failover(production: dict[str, Any] | None) -> Sentence:
     if never:
         lost.insert(0, f"all of {', '.join(never)}, which it has never received")
     what = " and ".join(lost) if lost else "nothing that is known here"
-    text = f"failing over to this node now would lose {what}, as of {silence} ago"
+    text = f"taking over now would lose {what}, as of {silence} ago"
+    if silent:
+        text += "; unknown since"
     if unknown:
         text += f"; of {', '.join(unknown)} nothing is known"
-    return Sentence(f"{text} (production is {production['name']})", _failover_severity(production))
+    who = f"{production['name']} is silent" if silent else f"production is {production['name']}"
+    return Sentence(f"{text} ({who})", _failover_severity(production))
 
 
 SILENT_SECONDS = 5.0

@@ -29,6 +29,7 @@ MODES = ("production", "failover")
     help="The state directory; else /var/lib/syncer.",
 )
 @click.option("--listen", metavar="HOST:PORT", help="Where other nodes reach this one; else 0.0.0.0:7443.")
+@click.option("--http", metavar="HOST:PORT", help='Health and metrics; else 127.0.0.1:7480. "" turns them off.')
 @json_option
 @pass_invocation
 def command(
@@ -38,6 +39,7 @@ def command(
     mode: str | None,
     state: Path | None,
     listen: str | None,
+    http: str | None,
     as_json: bool,
 ) -> int:
     """Write a commented configuration, and make the state directory and the node's identity.
@@ -52,9 +54,9 @@ def command(
     if written:
         if mode is None:
             raise ConfigurationError("say what this node starts as: --mode production, or --mode failover")
-        _write(file, name or socket.gethostname(), mode, state, listen)
+        _write(file, name or socket.gethostname(), mode, state, {"listen": listen, "http": http})
     settings = invocation.settings()
-    _refuse_contradictions(settings, name=name, mode=mode, state=state, listen=listen)
+    _refuse_contradictions(settings, name=name, mode=mode, state=state, listen=listen, http=http)
     node_id, fingerprint = _make_state(settings)
     if as_json:
         result = {"config": str(file), "config_written": written, "state": str(settings.node.state)}
@@ -66,13 +68,12 @@ def command(
     return 0
 
 
-def _write(file: Path, name: str, mode: str, state: Path | None, listen: str | None) -> None:
+def _write(file: Path, name: str, mode: str, state: Path | None, addresses: dict[str, str | None]) -> None:
     from syncer.config import example
     from syncer.model import Mode
 
     changes = {} if state is None else {"state": os.path.abspath(state)}
-    if listen is not None:
-        changes["listen"] = listen
+    changes |= {key: address for key, address in addresses.items() if address is not None}
     text = example(name, Mode(mode), **changes)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -88,7 +89,13 @@ def _write(file: Path, name: str, mode: str, state: Path | None, listen: str | N
 
 
 def _refuse_contradictions(
-    settings: Settings, *, name: str | None, mode: str | None, state: Path | None, listen: str | None
+    settings: Settings,
+    *,
+    name: str | None,
+    mode: str | None,
+    state: Path | None,
+    listen: str | None,
+    http: str | None,
 ) -> None:
     node = settings.node
     asked = {
@@ -96,6 +103,7 @@ def _refuse_contradictions(
         "mode": (mode, node.mode.value),
         "state": (None if state is None else os.path.abspath(state), str(node.state)),
         "listen": (listen, node.listen),
+        "http": (http, node.http),
     }
     errors = [
         f"{settings.source}: node.{key} is {there!r} there; change it there, or leave --{key} out"

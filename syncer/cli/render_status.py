@@ -11,6 +11,7 @@ from rich.text import Text
 
 from syncer.cli.exposure import Severity, sentences, stream_severity
 from syncer.cli.output import printable
+from syncer.cli.render_alarms import alarm_lines
 from syncer.cli.render_drift import drift_lines, drift_sentence
 from syncer.cli.wording import bytes_in_words, counted, moment_in_words, seconds_in_words
 
@@ -24,6 +25,7 @@ def render_status(status: dict[str, Any]) -> RenderableType:
         Text(printable(sentence.text), style=f"bold {sentence.severity.value}") for sentence in sentences(status)
     ]
     parts += [Text(""), _node(status), *_configuration(status["configuration"])]
+    parts += list(_actions(status["actions"]))
     if status["targets"]:
         parts += [Text(""), _targets(status["targets"])]
     if status["domains"]:
@@ -32,8 +34,9 @@ def render_status(status: dict[str, Any]) -> RenderableType:
     problems = list(_problems(status))
     drift = list(_local_edits(status))
     limits = list(_limits(status["targets"]))
+    alarms = list(alarm_lines(status))
     services = list(_services(status))
-    for lines in (list(_holds(status["domains"])), approvals, problems, limits, services, drift):
+    for lines in (alarms, list(_holds(status["domains"])), approvals, problems, limits, services, drift):
         if lines:
             parts += [Text(""), *lines]
     return Group(*parts)
@@ -46,6 +49,8 @@ def _node(status: dict[str, Any]) -> Text:
         facts[-1] += f" (process {status['pid']})"
     if status["listen"]:
         facts.append(f"listening on {status['listen']}")
+    if status.get("http"):
+        facts.append(f"health on {status['http']}")
     return Text(printable(" · ".join(facts)))
 
 
@@ -59,6 +64,15 @@ def _configuration(configuration: dict[str, Any]) -> list[Text]:
     if configuration["restart_needed"]:
         lines.append(f"restart the agent for {', '.join(configuration['restart_needed'])} to take effect")
     return [Text(printable(line), style=Severity.LATE.value) for line in lines]
+
+
+def _actions(actions: dict[str, int]) -> Iterator[Text]:
+    """Yield what could not be mailed, posted or run for a trigger."""
+    if actions["given_up"]:
+        what = f"{counted(actions['given_up'], 'action')} of triggers given up: `syncer outbox` shows why"
+        yield Text(what, style=Severity.BAD.value)
+    if actions["waiting"]:
+        yield Text(f"{counted(actions['waiting'], 'action')} of triggers waiting: `syncer outbox` shows for what")
 
 
 def _table(*columns: str, right: tuple[str, ...] = ()) -> Table:

@@ -5,9 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 
+from syncer.config.alarm_settings import (
+    AlarmSettings,
+    EmailSettings,
+    SmtpSettings,
+    TriggerSettings,
+    WebhookSettings,
+)
 from syncer.config.settings import DomainSettings, FailoverSettings, NodeSettings, Settings
 
-_WRITTEN_AS = {"retry_min": "on_failure.retry", "retry_max": "on_failure.retry", "rules": "substitute"}
+AnySettings = (
+    NodeSettings | DomainSettings | FailoverSettings | SmtpSettings | TriggerSettings | EmailSettings | WebhookSettings
+)
+_WRITTEN_AS = {
+    "retry_min": "on_failure.retry",
+    "retry_max": "on_failure.retry",
+    "suspend_after": "on_failure.suspend_after",
+    "probe": "on_failure.probe",
+    "rules": "substitute",
+    "sender": "from",
+}
 """Fields whose key is called otherwise."""
 
 
@@ -23,7 +40,7 @@ def changed_keys(old: Settings, new: Settings) -> tuple[str, ...]:
             found[table] = None
             continue
         one, other = before[table], after[table]
-        found |= {f"{table}.{key}": None for key in other if one.get(key) != other[key]}
+        found |= {f"{table}.{key}": None for key in (*other, *one) if one.get(key) != other.get(key)}
     if old.secret_files != new.secret_files:
         found["files with secrets"] = None
     return tuple(found)
@@ -34,7 +51,26 @@ def _tables(settings: Settings) -> Iterator[tuple[str, Mapping[str, object]]]:
     for domain in settings.domains:
         yield f"domains.{domain.name}", dict(_domain_keys(domain))
     for target in settings.failover:
-        yield f"failover[{target.name}]", dict(_target_keys(target))
+        yield f"failover[{target.name}]", dict(_written(target))
+    yield from _alarm_tables(settings.alarms)
+
+
+def _alarm_tables(alarms: AlarmSettings) -> Iterator[tuple[str, Mapping[str, object]]]:
+    if alarms.smtp is not None:
+        yield "smtp", dict(_written(alarms.smtp))
+    if alarms.variables:
+        yield "variables", dict(alarms.variables)
+    for trigger in alarms.triggers:
+        yield f"triggers[{trigger.name}]", dict(_trigger_keys(trigger))
+
+
+def _trigger_keys(trigger: TriggerSettings) -> Iterator[tuple[str, object]]:
+    """Yield the keys of a table [[triggers]]; an action that has keys of its own is named by them."""
+    for key, value in _keys(trigger):
+        if isinstance(value, EmailSettings | WebhookSettings):
+            yield from ((f"{key}.{inner}", found) for inner, found in _keys(value))
+        else:
+            yield key, value
 
 
 def _domain_keys(domain: DomainSettings) -> Iterator[tuple[str, object]]:
@@ -54,12 +90,12 @@ def _domain_keys(domain: DomainSettings) -> Iterator[tuple[str, object]]:
             yield key, value
 
 
-def _target_keys(target: FailoverSettings) -> Iterator[tuple[str, object]]:
+def _written(table: AnySettings) -> Iterator[tuple[str, object]]:
     gathered: dict[str, list[object]] = {}
-    for key, value in _keys(target):
+    for key, value in _keys(table):
         gathered.setdefault(_WRITTEN_AS.get(key, key), []).append(value)
     yield from gathered.items()
 
 
-def _keys(table: NodeSettings | DomainSettings | FailoverSettings) -> Iterator[tuple[str, object]]:
+def _keys(table: AnySettings) -> Iterator[tuple[str, object]]:
     return ((field.name, getattr(table, field.name)) for field in fields(table))

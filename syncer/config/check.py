@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
-
-from pydantic import ValidationError
 
 from syncer.config.agreement import contradictions
-from syncer.config.schema import DOMAIN_NAME, TABLES, DomainTable, FailoverTable, NodeTable, Table
-from syncer.config.wording import nearest, said, shown_key, target_key, worded
-
-AnyTable = TypeVar("AnyTable", bound=Table)
+from syncer.config.alarm_check import CheckedAlarms, check_alarms
+from syncer.config.one_table import checked_table
+from syncer.config.schema import DOMAIN_NAME, DomainTable, FailoverTable, NodeTable
+from syncer.config.tables import OPEN_TABLES, TABLES
+from syncer.config.wording import nearest, said, shown_key, target_key
 
 
 @dataclass
@@ -22,19 +20,21 @@ class Checked:
     node: NodeTable | None = None
     domains: dict[str, DomainTable] = field(default_factory=dict)
     failover: list[FailoverTable] = field(default_factory=list)
+    alarms: CheckedAlarms = field(default_factory=CheckedAlarms)
     errors: list[str] = field(default_factory=list)
 
 
 def check(document: Mapping[str, object]) -> Checked:
     """Return the tables of `document`, and its errors as "key: what is wrong: the cure"."""
     checked = Checked()
-    top_level = sorted({name.partition(".")[0] for name in TABLES})
+    top_level = sorted({name.partition(".")[0] for name in TABLES} | set(OPEN_TABLES))
     for key in document:
         if key not in top_level:
             checked.errors.append(f"{shown_key(key)}: is an unknown table{nearest(key, top_level)}")
     _check_node(document, checked)
     _check_domains(document.get("domains", {}), checked)
     _check_failover(document.get("failover", []), checked)
+    checked.alarms = check_alarms(document, checked.errors)
     checked.errors.extend(contradictions(document, checked.node, checked.domains, checked.failover))
     return checked
 
@@ -43,7 +43,7 @@ def _check_node(document: Mapping[str, object], checked: Checked) -> None:
     if "node" not in document:
         checked.errors.append('node: is missing: add a table [node] with name = "prod-a" and mode = "production"')
         return
-    checked.node = _table(NodeTable, document["node"], ("node",), "node", checked.errors)
+    checked.node = checked_table(NodeTable, document["node"], ("node",), "node", checked.errors)
 
 
 def _check_domains(tables: object, checked: Checked) -> None:
@@ -57,7 +57,7 @@ def _check_domains(tables: object, checked: Checked) -> None:
                 f"{shown_key(*where)}: is not a name for a domain: write 1 to 63 lower-case letters, digits, "
                 "hyphens and underscores, beginning with a letter or digit"
             )
-        table = _table(DomainTable, raw, where, "domains", checked.errors)
+        table = checked_table(DomainTable, raw, where, "domains", checked.errors)
         if table is not None:
             checked.domains[name] = table
 
@@ -68,19 +68,6 @@ def _check_failover(tables: object, checked: Checked) -> None:
         checked.errors.append(f"failover: is {said(tables)}: {cure}")
         return
     for number, raw in enumerate(tables, 1):
-        table = _table(FailoverTable, raw, (target_key(number, raw),), "failover", checked.errors)
+        table = checked_table(FailoverTable, raw, (target_key(number, raw),), "failover", checked.errors)
         if table is not None:
             checked.failover.append(table)
-
-
-def _table(
-    model: type[AnyTable], raw: object, where: tuple[str, ...], table: str, errors: list[str]
-) -> AnyTable | None:
-    if not isinstance(raw, dict):
-        errors.append(f"{shown_key(*where)}: is {said(raw)}: write it as a table, with a line for each key")
-        return None
-    try:
-        return model.model_validate(raw)
-    except ValidationError as error:
-        errors.extend(worded(error, where, table))
-        return None

@@ -13,6 +13,7 @@ name = {name}
 mode = {mode}          # production | failover: what this node starts as
 state = {state}
 listen = {listen}      # where other nodes reach this one; port 0: any, shown in status
+http = {http}        # health and metrics, without a password; "" turns it off, port 0: any
 # rescan = "1h"                 # full scan of every domain, beside the changes seen at once
 # peer_timeout = "30s"          # silence of production after which status is not green
 # behind_after = "30s"          # lag that counts as behind
@@ -51,7 +52,7 @@ listen = {listen}      # where other nodes reach this one; port 0: any, shown in
 # timeout = "10s"               # silence after which the connection counts as dead
 # domains = []                  # names of domains; empty: all
 # start_services = false        # whether services are meant to run there while it is failover
-# on_failure = {{ retry = "1s..60s" }}
+# on_failure = {{ suspend_after = 5, retry = "1s..60s", probe = true }}
 #
 # Addresses and host names that become others in the files that this target receives; one table for each.
 #
@@ -63,12 +64,51 @@ listen = {listen}      # where other nodes reach this one; port 0: any, shown in
 # except_domains = []
 # paths = ["**"]                # gitignore syntax, from the root of the domain
 # except_paths = []
+
+# What is done when something happens (docs/events.md). Mail goes through one server:
+#
+# [smtp]
+# host = "mail.example.com"
+# port = 587                    # with tls = true: 465
+# starttls = true
+# tls = false                   # from the first byte, in place of starttls
+# username = "syncer"
+# password_file = "/etc/syncer/smtp.secret"   # mode 0600; its first line
+# from = "syncer@example.com"
+# timeout = "30s"               # for the whole mail
+# ca_file = "/etc/ssl/certs/mail-ca.pem"      # trusted in place of the system's
+#
+# [variables]                   # for conditions and templates
+# site = "north"
+#
+# [[triggers]]
+# name = "sync failed"
+# event = "sync"
+# when = "!success"             # CEL over the event's variables; without: always
+# throttle = "15m"              # at most one notice in this time, which says how many it stands for
+# after = "0s"                  # only when the state lasts so long
+# notify_recovery = true        # tell its end, too
+# give_up = "24h"               # what could not be delivered until then is given up, with an event
+# email = {{ to = ["ops@example.com"] }}        # subject, body, html: templates
+# exec = ["/usr/local/bin/on-failure"]        # no shell; SYNCER_… in its environment
+# exec_timeout = "30s"
+# webhook = {{ url = "https://example.com/hook", secret_file = "/etc/syncer/hook.secret" }}
+# notify = ["slack://…"]        # through Apprise: pip install "syncer-failover[notify]"
 """
 
 
-def example(name: str, mode: Mode, *, state: str = "/var/lib/syncer", listen: str = "0.0.0.0:7443") -> str:
-    """Return a configuration that loads as it is, for a node of this name, mode, state and address."""
-    return _TEXT.format(name=_quoted(name), mode=_quoted(mode.value), state=_quoted(state), listen=_quoted(listen))
+def example(
+    name: str,
+    mode: Mode,
+    *,
+    state: str = "/var/lib/syncer",
+    listen: str = "0.0.0.0:7443",
+    http: str = "127.0.0.1:7480",
+) -> str:
+    """Return a configuration that loads as it is, for a node of this name, mode, state and addresses."""
+    return _TEXT.format(
+        name=_quoted(name), mode=_quoted(mode.value), state=_quoted(state), listen=_quoted(listen), http=_quoted(http)
+    )
 
 
 def _quoted(text: str) -> str:

@@ -44,6 +44,7 @@ def load(path: Path | None = None) -> Settings:
     """
     file = chosen_path(path)
     document = _read(file)
+    from syncer.config.alarm_loader import alarm_settings
     from syncer.config.check import check
 
     checked = check(document)
@@ -52,11 +53,14 @@ def load(path: Path | None = None) -> Settings:
     # check() gives every table or an error.
     assert checked.node is not None
     names = tuple(checked.domains)
+    alarms = alarm_settings(checked.alarms)
     return Settings(
         node=_node(checked.node),
         domains=tuple(_domain(name, table) for name, table in checked.domains.items()),
         failover=tuple(_failover(table, names) for table in checked.failover),
         source=Path(os.path.abspath(file)),
+        alarms=alarms,
+        secret_files=alarms.secret_files(),
     )
 
 
@@ -130,6 +134,7 @@ def _node(table: NodeTable) -> NodeSettings:
         rescan=table.rescan,
         peer_timeout=table.peer_timeout,
         behind_after=table.behind_after,
+        http=table.http,
     )
 
 
@@ -169,4 +174,6 @@ def _failover(table: FailoverTable, names: tuple[str, ...]) -> FailoverSettings:
         retry_max=table.on_failure.retry[1],
         start_services=table.start_services,
         rules=rules_of(table),
+        suspend_after=table.on_failure.suspend_after,
+        probe=table.on_failure.probe,
     )

@@ -8,7 +8,6 @@ from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic.fields import FieldInfo
 
 from syncer.config.address import parse_address
 from syncer.config.amount import parse_share, parse_size
@@ -51,6 +50,10 @@ def _address(value: object) -> str:
 
 def _listen(value: object) -> str:
     return str(parse_address(_text(value), any_port=True))
+
+
+def _http(value: object) -> str:
+    return "" if value == "" else _listen(value)
 
 
 def _path(value: object) -> str:
@@ -155,6 +158,7 @@ class NodeTable(Table):
     mode: Literal["production", "failover"] = Field(examples=["production"])
     state: AbsolutePath = "/var/lib/syncer"
     listen: Annotated[str, BeforeValidator(_listen)] = "0.0.0.0:7443"
+    http: Annotated[str, BeforeValidator(_http)] = "127.0.0.1:7480"
     rescan: Duration = 3600.0
     peer_timeout: Duration = 30.0
     behind_after: Duration = 30.0
@@ -195,7 +199,9 @@ class DomainTable(Table):
 class OnFailureTable(Table):
     """[failover.on_failure]."""
 
+    suspend_after: Annotated[int, Field(ge=0, le=1_000_000)] = 5
     retry: Annotated[tuple[float, float], BeforeValidator(_range)] = (1.0, 60.0)
+    probe: bool = True
 
 
 class SubstituteTable(Table):
@@ -233,14 +239,3 @@ TABLES: dict[str, type[Table]] = {
     "failover.substitute": SubstituteTable,
 }
 """The tables by the keys that lead to them, without the names that the operator chooses."""
-
-
-def keys_of(table: type[Table]) -> dict[str, FieldInfo]:
-    """Return the keys of a table as they are written, each with what is known of it."""
-    return {found.alias or name: found for name, found in table.model_fields.items()}
-
-
-def known_keys() -> list[str]:
-    """Return every key as "table.key", sorted; for suggestions and for the test of the documentation."""
-    keys = {f"{table}.{key}" for table, model in TABLES.items() for key in keys_of(model)}
-    return sorted(keys - TABLES.keys())

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from syncer.config.alarm_settings import AlarmSettings
 from syncer.model import Mode, Patterns
 from syncer.substitution.rules import EMPTY, RuleSet
 
@@ -26,6 +27,8 @@ class NodeSettings:
     """Seconds of silence of production after which status says so."""
     behind_after: float
     """Seconds of lag that count as behind."""
+    http: str = ""
+    """host:port of health and metrics; port 0 means any, "" none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,10 @@ class FailoverSettings:
     """Whether the domains' services are meant to run on this target while it is failover."""
     rules: RuleSet = EMPTY
     """What becomes what in the files that it receives."""
+    suspend_after: int = 5
+    """Failures in a row, of kinds that retrying worsens, that suspend a domain for it; 0: none do."""
+    probe: bool = True
+    """Whether it is tried again every `retry_max` seconds while failures suspend it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,5 +121,7 @@ class Settings:
     failover: tuple[FailoverSettings, ...]
     source: Path
     """The file, absolute."""
+    alarms: AlarmSettings = field(default_factory=AlarmSettings)
+    """What is done when something happens."""
     secret_files: tuple[Path, ...] = ()
     """Files with secrets that the configuration names; never captured, never accepted."""

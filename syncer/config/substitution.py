@@ -58,7 +58,8 @@ def _flaws(where: str, tables: Mapping[int, SubstituteTable]) -> Iterator[str]:
 
 
 def _right_but_for_unknown_keys(raw: object) -> SubstituteTable | None:
-    from syncer.config.schema import SubstituteTable, keys_of
+    from syncer.config.schema import SubstituteTable
+    from syncer.config.tables import keys_of
 
     if not isinstance(raw, dict):
         return None

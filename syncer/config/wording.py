@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, cast
 
-from syncer.config.schema import TABLES, Table, keys_of, known_keys
+from syncer.config.schema import Table
+from syncer.config.tables import TABLES, keys_of, known_keys
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+|failover\[[^\]]*\]|substitute\[[0-9]+\]", re.ASCII)
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+|(?:failover|triggers)\[[^\]]*\]|substitute\[[0-9]+\]", re.ASCII)
 _EXPECTED = {
     "string_type": "text in quotes",
     "bool_type": "true or false, without quotes",
@@ -23,6 +24,7 @@ _EXPECTED = {
     "model_attributes_type": "a table",
 }
 _TABLE_LISTS = ("substitute",)
+_SECRET = {"url", "notify"}
 _LONGEST = 60
 """Characters of a value that are repeated in an error."""
 
@@ -88,7 +90,8 @@ def _sentence(details: ErrorDetails, table: str) -> str:
         return f"is an unknown key{_elsewhere(key, inner) or nearest(key, keys_of(TABLES[inner]))}"
     if kind == "missing":
         return f"is missing: add a line such as {key} = {said(_example(TABLES[inner], key))}"
-    value = said(details["input"])
+    # What may hold a secret is not repeated.
+    value = "the value" if _SECRET & set(location) else said(details["input"])
     if kind == "value_error":
         return f"{value} {details['ctx']['error']}"
     if kind == "literal_error":
@@ -105,6 +108,9 @@ def _elsewhere(key: str, table: str) -> str:
     titles = {
         "domains": "[domains.NAME]",
         "failover": "[[failover]]",
+        "triggers": "[[triggers]]",
+        "triggers.email": "email = { … } of [[triggers]]",
+        "triggers.webhook": "webhook = { … } of [[triggers]]",
         "failover.on_failure": "on_failure = { … } of [[failover]]",
         "failover.substitute": "[[failover.substitute]]",
     }

@@ -61,6 +61,8 @@ class NodeProcess:
         self.name = name
         self.mode = mode
         self.port = port
+        self.http = ""
+        """Address of health and metrics; none unless one is chosen before the configuration is written."""
         self.root = folder / "root"
         self.config = folder / "syncer.toml"
         self.state = folder / "state"
@@ -86,6 +88,9 @@ class NodeProcess:
             str(self.state),
             "--listen",
             self.address,
+            # Many nodes on one machine: no two may want the port.
+            "--http",
+            self.http,
         )
         with self.config.open("a", encoding="utf-8") as writer:
             writer.write(f"\n{tables}")

@@ -25,7 +25,9 @@ def agent(subject: Subject) -> Iterator[Finding]:
     status = subject.agent.status
     if status is None:
         yield noted("none runs, so nothing is captured, sent or received now", "agent", "start it with `syncer agent`")
-        yield from _listening(subject.settings.node.listen)
+        for key, address in (("listen", subject.settings.node.listen), ("http", subject.settings.node.http)):
+            if address:
+                yield from _listening(address, f"node.{key}")
         return
     yield fine(f"runs as process {status['pid']}, listening on {status['listen']}", "agent")
     asked = {domain.name for domain in subject.domains}
@@ -62,7 +64,7 @@ def _skew(where: str, seconds: float | None) -> Iterator[Finding]:
         yield warned(what, where, "let both nodes keep time by NTP")
 
 
-def _listening(listen: str) -> Iterator[Finding]:
+def _listening(listen: str, key: str) -> Iterator[Finding]:
     """Take the port for a moment, without listening on it."""
     address = parse_address(listen, any_port=True)
     try:
@@ -75,12 +77,12 @@ def _listening(listen: str) -> Iterator[Finding]:
             probe.bind(where)
     except OSError as error:
         cures = {
-            errno.EADDRINUSE: "end what listens there, or change node.listen",
+            errno.EADDRINUSE: f"end what listens there, or change {key}",
             errno.EACCES: "choose a port from 1024 on, or run as root",
         }
         number = error.errno or 0
         reason = os.strerror(number) if number > 0 else error.strerror
-        cure = cures.get(number, "write an address of this machine into node.listen")
-        yield broken(f"cannot listen on {listen} ({reason})", "node.listen", cure)
+        cure = cures.get(number, f"write an address of this machine into {key}")
+        yield broken(f"cannot listen on {listen} ({reason})", key, cure)
         return
-    yield fine(f"{listen} is free", "node.listen")
+    yield fine(f"{listen} is free", key)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from syncer.config import warnings_of
+from syncer.config.secret import SecretError, read_secret
 from syncer.doctor.findings import Finding, broken, fine, warned
 from syncer.doctor.subject import Subject
 
@@ -15,8 +16,9 @@ from syncer.doctor.subject import Subject
 def configuration(subject: Subject) -> Iterator[Finding]:
     """Yield what is odd about syncer.toml and the files with secrets that it names; it is valid, or nobody got here."""
     file = subject.settings.source
-    # Roots are looked at more closely elsewhere.
-    odd = [warning for warning in warnings_of(subject.settings) if ".path: " not in warning]
+    secrets = tuple(f"{file}: {secret} " for secret in subject.settings.secret_files)
+    # Roots are looked at more closely elsewhere, files with secrets below.
+    odd = [found for found in warnings_of(subject.settings) if ".path: " not in found and not found.startswith(secrets)]
     for warning in odd:
         what, _, cure = warning.removeprefix(f"{file}: ").rpartition(": ")
         yield warned(what, str(file), cure)
@@ -52,9 +54,7 @@ def _open_to_others(file: Path) -> Iterator[Finding]:
 
 def _secret(path: Path) -> Iterator[Finding]:
     try:
-        found = path.stat()
-    except OSError as error:
-        yield broken(f"cannot be read ({error.strerror})", str(path), "put it there, or correct the configuration")
-        return
-    if found.st_mode & 0o077:
-        yield broken("other users can read this secret", str(path), f"run `chmod 600 {path}`")
+        read_secret(path)
+    except SecretError as error:
+        what, _, cure = str(error).removeprefix(f"{path} ").partition(": ")
+        yield broken(f"this secret {what}", str(path), cure)

@@ -37,6 +37,8 @@ OUTPUT = Variable(str, "what it printed last, shortened and without secrets")
 SECONDS = Variable(float, "how long it ran, in seconds")
 PATH = Variable(str, "the path, relative to the domain's root")
 
+TRIGGER = Variable(str, "name of the trigger")
+
 _STREAM = {"node": NODE, "target": TARGET, "domain": DOMAIN}
 _SYNC = {
     "success": Variable(bool, "whether it arrived"),
@@ -46,9 +48,34 @@ _SYNC = {
     "bytes": Variable(int, "content that was sent, in bytes"),
     "seconds": Variable(float, "how long it took, in seconds; summed up, all of them together"),
     "error": Variable(str, "why it failed; empty where it succeeded"),
+    "error_class": Variable(
+        str,
+        "`unreachable`, `refused`, `waiting`, `disk full`, `check failed`, `protocol` or `internal`; empty where it "
+        "succeeded",
+    ),
     "consecutive_failures": Variable(int, "failed attempts in a row, with this one; 0 where it succeeded"),
 }
 _PEER = Variable(str, "name of the other node")
+_BEHIND = {
+    **_STREAM,
+    "state": Variable(str, "state of the target, such as `streaming`, `suspended` or `unreachable`"),
+    "reason": Variable(str, "why it is in this state; empty where nothing is wrong"),
+    "changes": Variable(int, "paths that failing over now would lose"),
+    "bytes": Variable(int, "their content, in bytes"),
+    "oldest_seconds": Variable(float, "age of the oldest of them, in seconds"),
+}
+_SILENCE = {
+    "node": NODE,
+    "peer": Variable(str, "name of production; where it never came, the names of the nodes that are paired"),
+    "seconds": Variable(float, "how long nothing was heard, in seconds"),
+    "ever_heard": Variable(bool, "whether it was heard since the agent started"),
+    "changes": Variable(int, "changes that this node is known to lack, at least; more may have come since"),
+}
+_SKEW = {
+    "node": NODE,
+    "peer": TARGET,
+    "seconds": Variable(float, "how far its clock is ahead, in seconds; negative: behind"),
+}
 
 CATALOGUE: Mapping[str, Definition] = {
     "sync": Definition(
@@ -64,6 +91,22 @@ CATALOGUE: Mapping[str, Definition] = {
         "A target that was suspended is sent to again.",
         {**_STREAM, "reason": Variable(str, "why it had been suspended")},
     ),
+    "target.behind": Definition(
+        "What a target has not acknowledged is older than `behind_after`. Not while a person has suspended it, or "
+        "holds the domain.",
+        _BEHIND,
+    ),
+    "target.caught_up": Definition("A target that was behind is not any more.", _BEHIND),
+    "peer.silent": Definition(
+        "Failover has heard nothing of production for `peer_timeout`; counted from the agent's start where production "
+        "never came. Not while nobody is paired.",
+        _SILENCE,
+    ),
+    "peer.heard": Definition("Production, which was silent, is heard again.", _SILENCE),
+    "clock.skewed": Definition(
+        "The clocks of production and a target differ by more than 5 s. Raised on production.", _SKEW
+    ),
+    "clock.agreed": Definition("Clocks that differed agree again, within 4 s.", _SKEW),
     "brake.engaged": Definition(
         "More deletions wait than may pass without a person's word, or what is mounted at or below the root changed.",
         {
@@ -158,6 +201,10 @@ CATALOGUE: Mapping[str, Definition] = {
         "A path that was a problem is none any more.",
         {**_STREAM, "path": PATH, "reason": Variable(str, "what was wrong with it")},
     ),
+    "index.rebuilt": Definition(
+        "Production's index of its files was damaged, was put aside and is built anew; each target is compared wholly.",
+        {"node": NODE, "path": Variable(str, "the file")},
+    ),
     "watch.degraded": Definition(
         "Changes were or are not seen as they happen: watches are missing, or the kernel's queue was full. "
         "Scans find them instead.",
@@ -166,6 +213,10 @@ CATALOGUE: Mapping[str, Definition] = {
     "rules.refused": Definition(
         "Production renders by substitution rules that are not the inverse of those that are configured here.",
         {"node": NODE, "peer": _PEER, "reason": Variable(str, "the first difference, and what to do")},
+    ),
+    "watch.restored": Definition(
+        "Changes are seen as they happen again.",
+        {"node": NODE, "domain": DOMAIN, "reason": Variable(str, "what had been missing")},
     ),
     "term.refused": Definition(
         "A node came with a lower term than was seen before, and was refused. Raised on both nodes.",
@@ -214,6 +265,26 @@ CATALOGUE: Mapping[str, Definition] = {
     "config.refused": Definition(
         "The configuration was read again and has errors: what was in force before stays in force.",
         {"node": NODE, "error": Variable(str, "every error, with its key and the cure")},
+    ),
+    "condition.failed": Definition(
+        "The condition of a trigger has no answer for an event, and counted as not fulfilled; once a minute at most.",
+        {"node": NODE, "failed_trigger": TRIGGER, "reason": Variable(str, "why, and for which event")},
+    ),
+    "action.failed": Definition(
+        "An action of a trigger was given up: it was refused for good, or had been tried for too long.",
+        {
+            "node": NODE,
+            "failed_trigger": TRIGGER,
+            "action": Variable(str, "`email`, `exec`, `webhook` or `notify`"),
+            "receiver": Variable(str, "who did not get it: addresses, or the server without what may be secret"),
+            "error": Variable(str, "what was answered last"),
+            "attempts": Variable(int, "how often it was tried"),
+            "seconds": Variable(float, "how long it had waited, in seconds"),
+        },
+    ),
+    "actions.overflowed": Definition(
+        "More actions were due than may wait; those were not kept. Summed up for a minute.",
+        {"node": NODE, "count": Variable(int, "how many were not kept")},
     ),
     "events.lost": Definition(
         "More events came than could be written; those in between are missing from the journal.",

@@ -55,6 +55,8 @@ class EventJournal:
         self._thread: threading.Thread | None = None
         self._unpruned = PRUNE_EVERY
         self._followers: list[Callable[[], None]] = []
+        self.observe: Callable[[str], None] = lambda name: None
+        """Told the name of each event that is raised, on the thread that raises it; must not block."""
 
     def record(self, name: str, **variables: EventValue) -> None:
         """Raise an event; durable within a second. Raises InvariantError for what the catalogue does not know."""
@@ -64,6 +66,7 @@ class EventJournal:
         """Raise an event, as `record` does; this is the callable that the other rooms get."""
         found = checked(name, {"node": self._node_name, **variables})
         log.info("%s: %s", name, _sentence(found), extra={"event": name, "variables": found})
+        self.observe(name)
         with self._news:
             if len(self._queue) >= self._queued:
                 self._lost += 1
@@ -73,6 +76,40 @@ class EventJournal:
                 self._thread = threading.Thread(target=self._write_all, name="events", daemon=True)
                 self._thread.start()
             self._news.notify()
+
+    def raise_within(self, name: str, variables: Mapping[str, EventValue]) -> None:
+        """Write an event within the transaction that the caller has open: it is durable with it, or not at all."""
+        found = checked(name, {"node": self._node_name, **variables})
+        log.info("%s: %s", name, _sentence(found), extra={"event": name, "variables": found})
+        self.observe(name)
+        add_events(self._store, [(self._clock(), name, found)])
+        with self._news:
+            followers = list(self._followers)
+        for tell in followers:
+            tell()
+
+    def listen(self, tell: Callable[[], None]) -> Callable[[], None]:
+        """Have `tell` called, on any thread, whenever events were written; returns what ends that.
+
+        It must not block.
+        """
+
+        def stop() -> None:
+            with self._news:
+                self._followers.remove(tell)
+
+        with self._news:
+            self._followers.append(tell)
+        return stop
+
+    def after(self, event: int, limit: int) -> list[EventRow]:
+        """Return the oldest `limit` events behind the one with this id."""
+        return read_events(self._store, since_id=event, limit=limit, newest=False)
+
+    @property
+    def waiting(self) -> int:
+        """Return how many events wait to be written."""
+        return len(self._queue)
 
     def read(
         self, *, since_id: int = 0, since_time: float = 0.0, names: Collection[str] = (), limit: int = 1000

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+import time
 from collections.abc import Callable
 
 from syncer.files import syscalls
@@ -17,6 +18,9 @@ from syncer.files.failures import DiskError
 Observer = Callable[[str, bytes], None]
 """Called with name and path before each operation; may raise, an OSError as the system would."""
 
+Flushed = Callable[[str, float], None]
+"""Called with what was flushed (file, directory or filesystem) and the seconds that it took."""
+
 _FICLONE = 0x40049409
 """Of linux/fs.h; the same number on every machine that syncer runs on."""
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -25,9 +29,10 @@ _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 class Disk:
     """The disk as syncer changes it; every method raises DiskError where the system refuses."""
 
-    def __init__(self, observer: Observer | None = None) -> None:
-        """Change the real disk, and tell `observer` of each operation."""
+    def __init__(self, observer: Observer | None = None, flushed: Flushed | None = None) -> None:
+        """Change the real disk, and tell `observer` of each operation, `flushed` of each flush that is done."""
         self._before = observer
+        self._flushed = flushed
 
     def milestone(self, name: str) -> None:
         """Tell the observer that a stage of the work is reached; changes nothing."""
@@ -258,7 +263,10 @@ class Disk:
         try:
             if self._before is not None:
                 self._before("flush_file", path)
+            began = time.monotonic()
             os.fsync(descriptor)
+            if self._flushed is not None:
+                self._flushed("file", time.monotonic() - began)
         except OSError as error:
             raise DiskError("flush_file", path, error) from error
 
@@ -267,7 +275,10 @@ class Disk:
         try:
             if self._before is not None:
                 self._before("flush_directory", path)
+            began = time.monotonic()
             os.fsync(descriptor)
+            if self._flushed is not None:
+                self._flushed("directory", time.monotonic() - began)
         except OSError as error:
             raise DiskError("flush_directory", path, error) from error
 
@@ -276,6 +287,9 @@ class Disk:
         try:
             if self._before is not None:
                 self._before("flush_filesystem", path)
+            began = time.monotonic()
             syscalls.sync_filesystem(descriptor)
+            if self._flushed is not None:
+                self._flushed("filesystem", time.monotonic() - began)
         except OSError as error:
             raise DiskError("flush_filesystem", path, error) from error

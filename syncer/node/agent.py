@@ -20,14 +20,20 @@ from syncer.admin.server import serve_admin
 from syncer.config import Settings
 from syncer.errors import StateError, SyncerError
 from syncer.events.journal import EventJournal
+from syncer.health.measurements import Measurements
+from syncer.health.notifier import Notifier
 from syncer.model import Mode, Term
+from syncer.node.alarms import NodeAlarms
 from syncer.node.failover import FailoverSide
 from syncer.node.memory import keep_small
 from syncer.node.production import ProductionSide
 from syncer.node.reload import Loaded, Reloading
+from syncer.node.vitals import Sentence, Vitals
+from syncer.node.watchkeeper import Watchkeeper
 from syncer.replicate.progress import Phase
 from syncer.replicate.reconnect import first_of
 from syncer.state.lock import StateLock
+from syncer.state.outbox import count_actions
 from syncer.state.peers import Peer
 from syncer.state.store import StateStore
 from syncer.state.term import observe_term, read_term
@@ -55,9 +61,14 @@ class Node:
         self.store = store
         self.identity = identity
         self.events = EventJournal(store, settings.node.name)
+        self.alarms = NodeAlarms(settings, store, self.events)
         self.production: ProductionSide | None = None
         self.failover: FailoverSide | None = None
         self.listen = ""
+        self.http = ""
+        """Where health and metrics are served; "" where they are not."""
+        self.measured = Measurements()
+        self.events.observe = self.measured.raised
         self.started_at = time.monotonic()
         self.loaded = Loaded(time.time())
         self.is_agent = False
@@ -77,9 +88,15 @@ class Node:
             if not read_term(self.store).counter:
                 observe_term(self.store, Term(1, self.store.node_id))
             self.production = ProductionSide(
-                self.settings, self.store, self.identity, self.fail, self.events.raise_event, automatic=automatic
+                self.settings,
+                self.store,
+                self.identity,
+                self.fail,
+                self.events.raise_event,
+                automatic=automatic,
+                observations=self.measured,
             )
-        self.failover = FailoverSide(self.settings, self.store, self.events.raise_event)
+        self.failover = FailoverSide(self.settings, self.store, self.events.raise_event, self.measured)
 
     def start_failover(self) -> None:
         """Let the failover side begin; only the agent does that, a command that runs without one does not."""
@@ -171,6 +188,7 @@ class Node:
             await asyncio.to_thread(self.production.stop)
         if self.failover is not None:
             await asyncio.to_thread(self.failover.close)
+        await asyncio.to_thread(self.alarms.close)
         await asyncio.to_thread(self.events.close)
         self.store.close()
 
@@ -185,13 +203,19 @@ async def _open(settings: Settings) -> tuple[StateLock, Node]:
         raise
 
 
-async def run_agent(settings: Settings) -> None:
-    """Run the node until SIGTERM or SIGINT; raises SyncerError where it cannot start or must stop."""
+async def run_agent(settings: Settings, sentence: Sentence) -> None:
+    """Run the node until SIGTERM or SIGINT; raises SyncerError where it cannot start or must stop.
+
+    `sentence` makes of a status what it begins with, for systemd.
+    """
     sys.setswitchinterval(SWITCH_INTERVAL)
+    notifier = Notifier.of_environment(os.environ)
     lock, node = await _open(settings)
     node.is_agent = True
+    vitals = Vitals(node, node.measured, notifier, sentence)
+    vitals.outbox_waiting = lambda: count_actions(node.store)[0]
     stopping = asyncio.Event()
-    reloading = Reloading(node, notify_systemd)
+    reloading = Reloading(node, notifier)
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stopping.set)
@@ -201,8 +225,10 @@ async def run_agent(settings: Settings) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     try:
         node.prepare(automatic=True)
+        node.alarms.start()
         node.start_failover()
         await node.listen_for_peers()
+        node.http = vitals.open()
         commands = Commands(node)
         async with serve_admin(settings.node.state, commands.run):
             if node.production is not None:
@@ -210,13 +236,14 @@ async def run_agent(settings: Settings) -> None:
             elif node.failover is not None and node.mode is Mode.FAILOVER:
                 node.failover.watch_for_drift(node.fail_from_any_thread)
             log.info("%s runs as %s, listening on %s", settings.node.name, node.mode.value, node.listen)
-            notify_systemd("READY=1")
+            vitals.start()
+            notifier.ready()
             # What was imported and built so far stays: the collector need not look at it again and again.
             gc.freeze()
-            await _supervise(node, stopping, reloading)
-            notify_systemd("STOPPING=1")
+            await _supervise(node, stopping, vitals, reloading)
     finally:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        await asyncio.to_thread(vitals.close)
         await node.close()
         lock.release()
 
@@ -231,11 +258,12 @@ async def keep_state(node: Node) -> None:
             node.fail(error)
 
 
-async def _supervise(node: Node, stopping: asyncio.Event, reloading: Reloading) -> None:
+async def _supervise(node: Node, stopping: asyncio.Event, vitals: Vitals, reloading: Reloading) -> None:
     """Run until told to stop, or until a part fails."""
 
     async def until_told() -> None:
         await stopping.wait()
+        vitals.notifier.stopping()
         await node.drain()
         raise _StopError
 
@@ -243,8 +271,10 @@ async def _supervise(node: Node, stopping: asyncio.Event, reloading: Reloading) 
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(until_told())
             tasks.create_task(node.failed())
+            tasks.create_task(vitals.run())
             tasks.create_task(keep_small())
             tasks.create_task(keep_state(node))
+            tasks.create_task(Watchkeeper(node).run())
             if node.failover is not None:
                 tasks.create_task(node.failover.run())
             if node.production is not None:
@@ -292,15 +322,3 @@ async def run_without_agent(
     finally:
         await node.close()
         lock.release()
-
-
-def notify_systemd(message: str) -> None:
-    """Tell systemd (Type=notify) what the agent does; without systemd nobody listens (sd_notify(3))."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if not address:
-        return
-    import socket
-
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
-        channel.connect("\0" + address[1:] if address.startswith("@") else address)
-        channel.sendall(message.encode())

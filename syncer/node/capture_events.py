@@ -17,16 +17,23 @@ class CaptureEvents:
         self._problems = ProblemChanges("", domain, record)
         self._overflows = 0
         self._degraded = ""
+        self._told = ""
+        self._scans = 0
 
     def now(self, state: CaptureState) -> None:
         """Raise what is new in `state`."""
         if state.overflows > self._overflows:
             self._overflows = state.overflows
+            self._scans = state.scans
             self._raise_degraded("the kernel's queue of changes was full: everything is scanned again, nothing to do")
         reason = state.reason if state.state == "degraded" else ""
         if reason and not self._degraded:
             self._raise_degraded(reason)
         self._degraded = reason
+        # An overflow is over once everything was scanned again.
+        if self._told and state.state in ("watching", "polling") and state.scans > self._scans:
+            self._record("watch.restored", {"domain": self._domain, "reason": self._told})
+            self._told = ""
         self._problems.now(state.problems)
 
     def ended(self, *, for_good: bool) -> None:
@@ -37,4 +44,5 @@ class CaptureEvents:
             self._problems.now(())
 
     def _raise_degraded(self, reason: str) -> None:
+        self._told = reason
         self._record("watch.degraded", {"domain": self._domain, "reason": reason})

@@ -18,9 +18,11 @@ from syncer.capture.watch import Watcher
 from syncer.config import DomainSettings, Settings
 from syncer.drift.monitor import DriftMonitor, forget_what_is_not_watched
 from syncer.errors import SyncerError
+from syncer.files import Disk
 from syncer.model import Mode, RecordEvent, Term
 from syncer.node.protected import protected_paths
 from syncer.node.reload_plan import Plan
+from syncer.observations import UNOBSERVED, Observations
 from syncer.replicate.destination import Destination
 from syncer.replicate.receiver import Receiver
 from syncer.replicate.rollback import bring_back
@@ -69,9 +71,16 @@ class FailoverIdentity:
 class FailoverSide:
     """Everything that accepts changes."""
 
-    def __init__(self, settings: Settings, store: StateStore, record: RecordEvent) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: StateStore,
+        record: RecordEvent,
+        observations: Observations = UNOBSERVED,
+    ) -> None:
         """Make a destination for each configured domain."""
         self._record = record
+        self._observations = observations
         self.identity = FailoverIdentity(settings, store)
         self._trouble: dict[str, str] = {}
         self._tended: dict[str, float] = {}
@@ -84,7 +93,9 @@ class FailoverSide:
             domain.name: self._destination(settings, domain, self.services[domain.name]) for domain in settings.domains
         }
         self.monitors: dict[str, DriftMonitor] = {}
-        self.receiver = Receiver(self.identity, self.destinations, settings.node.peer_timeout, _rules_of(settings))
+        self.receiver = Receiver(
+            self.identity, self.destinations, settings.node.peer_timeout, _rules_of(settings), observations
+        )
         self._watcher: Watcher | None = None
         self._on_failure: Callable[[BaseException], None] = _nobody_watches
 
@@ -212,6 +223,7 @@ class FailoverSide:
             domain.patterns,
             self._store,
             protected_paths(settings, domain.path),
+            Disk(flushed=self._observations.flushed),
             owners=domain.owners,
             brake=domain.brake,
             name=settings.node.name,

@@ -26,8 +26,10 @@ from syncer.node.pauses import Pauses
 from syncer.node.protected import protected_paths
 from syncer.node.reload_plan import Plan
 from syncer.node.supervised import Supervised
+from syncer.observations import UNOBSERVED, Observations
 from syncer.procedures.background import BackgroundVerification
 from syncer.procedures.verify import Domain
+from syncer.replicate.failing import Failing
 from syncer.replicate.link import Link
 from syncer.replicate.link import Stream as Call
 from syncer.replicate.messages import Ack
@@ -40,6 +42,7 @@ from syncer.replicate.source import DiskSource
 from syncer.replicate.stream import Stream, StreamView
 from syncer.state.brake import BrakeStore
 from syncer.state.cursors import TargetProgress, read_progress, read_target, record_progress
+from syncer.state.failure_suspensions import FailureSuspensions
 from syncer.state.peers import peer_by_node_id
 from syncer.state.store import StateStore
 from syncer.state.term import read_term
@@ -73,13 +76,17 @@ class ProductionSide:
         record: RecordEvent,
         *,
         automatic: bool = True,
+        observations: Observations = UNOBSERVED,
     ) -> None:
         """Build capturers and senders; with `automatic` False nothing is sent but what is asked for."""
         self.node_id = store.node_id
         self.name = settings.node.name
         self.software = __version__
         self.record = record
+        self.observations = observations
         self.index = IndexStore.open(settings.node.state / "index.db")
+        if self.index.was_rebuilt:
+            record("index.rebuilt", {"path": str(settings.node.state / "index.db")})
         self._settings = settings
         self._store = store
         self._identity = identity
@@ -295,6 +302,8 @@ class ProductionSide:
             pattern_hash(domain.patterns),
             target.start_services,
             target.rules.for_domain(domain.name),
+            target.suspend_after,
+            target.probe,
         )
         source = DiskSource(Path(domain.path), self._cache)
         before = {progress.domain: progress for progress in read_progress(self._store, target.name)}
@@ -311,7 +320,9 @@ class ProductionSide:
             shared = self._renderings.setdefault(domain.name, Rendering(self.index.renderings, self._cache))
             rendering = TargetRendering(domain.name, stream.rules, shared)
         progress = before.get(domain.name)
-        return Sender(stream, self, self.index, source, lambda: self._dial(target), progress, brake, rendering)
+        kept = FailureSuspensions(self._store, target.name, domain.name)
+        failing = Failing(target.name, domain.name, stream.suspend_policy(), kept)
+        return Sender(stream, self, self.index, source, lambda: self._dial(target), progress, brake, rendering, failing)
 
     def _dial(self, target: FailoverSettings) -> Call:
         record = read_target(self._store, target.name)

@@ -6,13 +6,13 @@ import asyncio
 import gc
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from syncer.config import Settings, load, warnings_of
 from syncer.errors import ConfigurationError
+from syncer.health.notifier import Notifier
 from syncer.node.reload_plan import Plan, plan
 
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ class Loaded:
 class Reloading:
     """Takes a changed configuration file over when it is told to; two orders at once are one."""
 
-    def __init__(self, node: Node, tell: Callable[[str], None]) -> None:
-        """Reload `node`; `tell` takes what systemd is to hear (sd_notify(3))."""
+    def __init__(self, node: Node, notifier: Notifier) -> None:
+        """Reload `node`; `notifier` tells systemd of it."""
         self._node = node
-        self._tell = tell
+        self._notifier = notifier
         self._ordered = asyncio.Event()
 
     def order(self) -> None:
@@ -52,13 +52,13 @@ class Reloading:
             await self._ordered.wait()
             # RACE: cleared before the file is read, so that what is written later is read again.
             self._ordered.clear()
-            self._tell(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+            self._notifier.reloading()
             found = await asyncio.to_thread(_read, self._node.settings.source)
             if isinstance(found, ConfigurationError):
                 self._refuse(found)
             else:
                 await self._whole(plan(self._node.settings, found))
-            self._tell("READY=1")
+            self._notifier.ready()
             # What was replaced lies in cycles and holds descriptors; what an idle agent allocates would not bring the
             # collector for hours. It takes milliseconds, since what was there at the start is frozen.
             gc.collect()
@@ -89,6 +89,7 @@ class Reloading:
             await node.production.reload(chosen)
         if node.failover is not None:
             await node.failover.reload(chosen)
+        await asyncio.to_thread(node.alarms.change, chosen.settings)
         node.settings = chosen.settings
         node.loaded = Loaded(time.time(), waiting=chosen.waiting)
         what = ", ".join(chosen.changed)

@@ -18,7 +18,7 @@ from syncer.config.settings import (
 
 Key = TypeVar("Key", bound=Hashable)
 
-NEEDS_RESTART = ("name", "mode", "state", "listen")
+NEEDS_RESTART = ("name", "mode", "state", "listen", "http")
 """Keys of [node] on which the whole process rests."""
 
 
@@ -78,7 +78,7 @@ def plan(old: Settings, new: Settings) -> Plan:
 
 
 def _kept(old: NodeSettings, new: NodeSettings) -> NodeSettings:
-    return replace(new, name=old.name, mode=old.mode, state=old.state, listen=old.listen)
+    return replace(new, name=old.name, mode=old.mode, state=old.state, listen=old.listen, http=old.http)
 
 
 def _turnover(before: Mapping[Key, object], after: Mapping[Key, object]) -> Turnover[Key]:

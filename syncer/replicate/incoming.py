@@ -51,6 +51,7 @@ class Incoming:
         self._hello = hello
         self._node_name = node_name
         self._begin = part.begin
+        self.full = part.begin.full
         self._started = time.monotonic()
         self._changes: list[Change] = []
         self._inline: dict[bytes, Content] = {}

@@ -72,10 +72,21 @@ class Link:
                 if reason is Reason.MALFORMED:
                     return PeerProtocolError(f"{self._peer} refused what was sent: {message}")
                 return PeerRejectedError(f"{self._peer} refused: {message}", reason)
-        # gRPC's details tell its whole inner way to the error; what an operator needs is the last word of it.
-        details = (await self._call.details() or "no reason given").rsplit(": ", 1)[-1]
+        details = last_word(await self._call.details() or "")
         if code is grpc.StatusCode.PERMISSION_DENIED:
             return PeerRejectedError(f"{self._peer} refused: {details}", Reason.NOT_PAIRED)
         if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
             return UnreachableError(f"{self._peer} cannot be reached: {details}")
         return UnreachableError(f"the connection to {self._peer} was lost ({code.name.lower()}: {details})")
+
+
+def last_word(details: str) -> str:
+    """Return what an operator needs of gRPC's details, which tell its whole inner way to an error."""
+    words = [word for word in details.split(": ") if word not in ("", "OK")]
+    last = words[-1] if words else "no reason given"
+    if "CERTIFICATE_VERIFY_FAILED" in details:
+        return (
+            f"its certificate is not the one that it was paired with ({last}); where it was set up anew, pair it again "
+            "with `syncer invite` and `syncer join`"
+        )
+    return f"TLS was refused ({last})" if "handshake failed" in details else last

@@ -12,10 +12,15 @@ from typing import NamedTuple
 from syncer.errors import Reason, SyncerError
 from syncer.events.problems import ProblemChanges
 from syncer.model import Problem, RecordEvent
-from syncer.replicate.messages import Ack
-from syncer.replicate.progress import Decision, Phase
+from syncer.observations import UNOBSERVED, Observations
+from syncer.replicate.causes import cause_of, word_of
+from syncer.replicate.failures import FailureClass, class_of_error, class_of_reason
+from syncer.replicate.messages import Ack, Reject
+from syncer.replicate.progress import Decision, Phase, Step
 
 SUMMED_SECONDS = 60.0
+_SETTLED = Decision(Step.WAIT, Phase.STREAMING)
+"""Nothing is left to send, and nothing is wrong."""
 
 
 class _Sum(NamedTuple):
@@ -29,33 +34,59 @@ class _Sum(NamedTuple):
 class Outcomes:
     """Raises the events of one target and domain; used on the event loop."""
 
-    def __init__(self, target: str, domain: str, record: RecordEvent) -> None:
-        """Raise through `record`, which must not block."""
+    def __init__(self, target: str, domain: str, record: RecordEvent, observations: Observations = UNOBSERVED) -> None:
+        """Raise through `record`, which must not block, and have everything counted by `observations`."""
         self._where = {"target": target, "domain": domain}
         self._record = record
+        self._observations = observations
         self._sum: _Sum | None = None
         self._due: asyncio.TimerHandle | None = None
         self._suspended = ""
+        self._failed = False
+        self._unsettled = True
+        self._failures = 0
+        self._forgiven = 0
         self._problems = ProblemChanges(target, domain, record)
 
     def lost(self, failure: SyncerError, failures: int, *, full: bool) -> None:
         """The target was not reached, or ended the session; `failures` in a row with this one."""
         if getattr(failure, "reason", None) is Reason.STALE_TERM:
             self._record("term.refused", {"peer": self._where["target"], "reason": str(failure)})
-        self.failed(str(failure), failures, full=full)
+        self._observations.failed(self._where["target"], self._where["domain"], cause_of(failure))
+        self._attempt_failed(str(failure), failures, class_of_error(failure), full=full)
 
-    def failed(self, error: str, failures: int, *, full: bool) -> None:
+    def rejected(self, reject: Reject, failures: int, *, full: bool) -> None:
+        """A transaction was rejected; `failures` in a row with this one."""
+        self._observations.rejected(self._where["target"], self._where["domain"], word_of(reject.reason), full=full)
+        self._attempt_failed(reject.message, failures, class_of_reason(reject.reason), full=full)
+
+    def _attempt_failed(self, error: str, failures: int, kind: FailureClass, *, full: bool) -> None:
         """An attempt failed; `failures` in a row with this one."""
-        self._synchronized(_Sum(), full=full, error=error, failures=failures)
+        # They are counted since the last acknowledgement; but a target that had everything was in order, too.
+        if failures < self._failures or failures <= self._forgiven:
+            self._forgiven = 0
+        self._failures = failures
+        self._synchronized(_Sum(), full=full, error=error, kind=kind.value, failures=failures - self._forgiven)
 
     def arrived(self, ack: Ack, *, full: bool) -> None:
         """A transaction was acknowledged."""
+        self._observations.acknowledged(
+            self._where["target"],
+            self._where["domain"],
+            full=full,
+            changes=ack.changes,
+            sent_bytes=ack.bytes,
+            seconds=ack.seconds,
+        )
         if full:
             self._synchronized(_Sum(ack.changes, ack.bytes, ack.seconds), full=True)
         else:
             before = self._sum or _Sum()
             self._sum = _Sum(before.changes + ack.changes, before.bytes + ack.bytes, before.seconds + ack.seconds)
-            if self._due is None:
+            if self._failed:
+                # Who was told of the failure waits for this.
+                self.end_minute()
+            elif self._due is None:
                 self._due = asyncio.get_running_loop().call_later(SUMMED_SECONDS, self.end_minute)
         self.has_problems(ack.problems)
 
@@ -63,8 +94,13 @@ class Outcomes:
         """The target said which paths it cannot hold."""
         self._problems.now(problems)
 
-    def decided(self, decision: Decision) -> None:
-        """The stream goes on like this; raises an event where that begins or ends a suspension."""
+    def decided(self, decision: Decision, *, retrying: bool = False) -> None:
+        """The stream goes on like this; raises an event where that begins or ends a suspension.
+
+        `retrying`: it only waits to try again, which is none.
+        """
+        if retrying:
+            return
         if decision.phase is Phase.SUSPENDED:
             if decision.reason != self._suspended:
                 self._suspended = decision.reason
@@ -73,6 +109,8 @@ class Outcomes:
         elif self._suspended and decision.phase in (Phase.STREAMING, Phase.FULL):
             self._record("target.resumed", {**self._where, "reason": self._suspended})
             self._suspended = ""
+        if self._unsettled and decision == _SETTLED:
+            self._settled()
 
     def end_minute(self) -> None:
         """Raise the sum of what arrived; at the end of a minute, or of the stream."""
@@ -82,7 +120,16 @@ class Outcomes:
         if found is not None:
             self._synchronized(found, full=False)
 
-    def _synchronized(self, found: _Sum, *, full: bool, error: str = "", failures: int = 0) -> None:
+    def _settled(self) -> None:
+        """The target has everything, for the first time since the start or a failure: nothing need have been sent."""
+        self._forgiven = self._failures
+        if self._sum is not None:
+            self.end_minute()
+        else:
+            self._synchronized(_Sum(), full=False)
+
+    def _synchronized(self, found: _Sum, *, full: bool, error: str = "", kind: str = "", failures: int = 0) -> None:
+        self._failed = self._unsettled = bool(error)
         self._record(
             "sync",
             {
@@ -91,6 +138,7 @@ class Outcomes:
                 "success": not error,
                 "kind": "full" if full else "partial",
                 "error": error,
+                "error_class": kind,
                 "consecutive_failures": failures,
             },
         )

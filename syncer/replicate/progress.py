@@ -15,6 +15,7 @@ from typing import NamedTuple
 from syncer.errors import CommandFailure, Reason
 from syncer.model import Cursor, Head, shown
 from syncer.replicate.brake import PREFIX
+from syncer.replicate.failures import WORSENED_BY_RETRYING, class_of_reason
 from syncer.replicate.messages import Ack, Approval, Reject, Welcome
 
 
@@ -68,6 +69,10 @@ class Facts(NamedTuple):
     """What is requested changes nothing: a person looks at what waits."""
     suspended: str = ""
     """Why nothing is to be sent by a person's word: a suspension, or a hold; "" where it is."""
+    failing: str = ""
+    """Why failures in a row have suspended the stream; "" where they have not."""
+    probing: bool = False
+    """It may be tried all the same, half-open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,8 @@ class Progress:
     braked: str = ""
     """Why this node's own brake held back the head `braked_seq`; judged again when the head moves."""
     braked_seq: int = -1
+    retrying: str = ""
+    """Why the last transaction failed, where it is tried again by itself until one arrives."""
 
 
 LINES_SHOWN = 3
@@ -115,7 +122,21 @@ def decide(progress: Progress, facts: Facts, now: float) -> Decision:
     # Before all else, also while the target is away: that may be what it was suspended for.
     if facts.suspended:
         return Decision(Step.REFUSE if facts.requested else Step.WAIT, Phase.SUSPENDED, facts.suspended)
-    return _unsuspended(progress, facts, now)
+    decision = _unsuspended(progress, facts, now)
+    return _failing(decision, facts) if facts.failing else decision
+
+
+def _failing(decision: Decision, facts: Facts) -> Decision:
+    """Say what becomes of a step while failures have suspended the stream: one in a while, and what a person asks."""
+    if decision.step is Step.REFUSE:
+        return decision
+    sends = decision.step in (Step.FULL, Step.PARTIAL) and (facts.probing or facts.requested)
+    return Decision(decision.step if sends else Step.WAIT, Phase.SUSPENDED, facts.failing)
+
+
+def is_retrying(progress: Progress, decision: Decision) -> bool:
+    """Tell whether a stream only waits to try again, or does, after the disk there refused: no suspension yet."""
+    return bool(progress.retrying) and decision.phase is Phase.SUSPENDED and decision.reason == progress.retrying
 
 
 def _unsuspended(progress: Progress, facts: Facts, now: float) -> Decision:
@@ -140,8 +161,9 @@ def _unsuspended(progress: Progress, facts: Facts, now: float) -> Decision:
     waiting = _waiting_for_person_or_time(progress, facts, now)
     if waiting is not None:
         return waiting
-    # What was held back stays suspended to the eye until it has passed, also while it is judged again.
-    waits = progress.braked or (progress.approval_needed if progress.approval and not progress.approved else "")
+    # What was held back stays suspended to the eye until it has passed, also while it is judged or tried again.
+    asked = progress.approval_needed if progress.approval and not progress.approved else ""
+    waits = progress.braked or asked or progress.retrying
     if progress.cursor is None or not progress.trusted or not facts.resumable:
         return Decision(Step.FULL, Phase.SUSPENDED, waits) if waits else Decision(Step.FULL, Phase.FULL)
     if progress.cursor.seq == facts.head.seq:
@@ -196,7 +218,7 @@ def _waiting_for_person_or_time(progress: Progress, facts: Facts, now: float) ->
     if progress.check is not None and progress.rejected_seq == facts.head.seq:
         return Decision(Step.WAIT, Phase.SUSPENDED, progress.check_refused)
     if progress.rejected_seq == facts.head.seq and now < progress.retry_at:
-        return Decision(Step.WAIT, Phase.SUSPENDED, progress.error)
+        return Decision(Step.WAIT, Phase.SUSPENDED, progress.retrying or progress.error)
     return None
 
 
@@ -230,6 +252,7 @@ def after_ack(progress: Progress, ack: Ack) -> Progress:
         broken=False,
         braked="",
         braked_seq=-1,
+        retrying="",
     )
 
 
@@ -257,9 +280,12 @@ def after_reject(progress: Progress, reject: Reject, head_seq: int, now: float, 
         error=reject.message,
         rejected_seq=head_seq,
         retry_at=now + delay,
+        retrying="",
     )
     if reject.reason is Reason.CURSOR_MISMATCH:
         return replace(changed, trusted=False, retry_at=now)
+    if class_of_reason(reject.reason) in WORSENED_BY_RETRYING:
+        return replace(changed, retrying=reject.message)
     if reject.reason is Reason.APPROVAL_REQUIRED:
         return replace(changed, approval=reject.approval, approval_needed=reject.message, approved="")
     return changed
@@ -270,8 +296,13 @@ def first_lines(output: str) -> list[str]:
     return [line.strip() for line in output.splitlines() if line.strip()][:LINES_SHOWN]
 
 
-def after_loss(progress: Progress, error: str, *, refused: bool, malformed: bool = False) -> Progress:
-    """Fold a lost or refused connection in; `malformed`: the target could not make sense of what was sent."""
+def after_loss(
+    progress: Progress, error: str, *, refused: bool, malformed: bool = False, worsens: bool = False
+) -> Progress:
+    """Fold a lost or refused connection in.
+
+    `malformed`: the target could not make sense of what was sent; `worsens`: trying again does so too often.
+    """
     return replace(
         progress,
         connected=False,
@@ -279,12 +310,25 @@ def after_loss(progress: Progress, error: str, *, refused: bool, malformed: bool
         failures=progress.failures + 1,
         error=error,
         broken=progress.broken or malformed,
+        retrying=error if worsens else progress.retrying,
     )
 
 
 def after_root_change(progress: Progress) -> Progress:
     """The target's root went or came back: what was planned or refused for the other tree means nothing now."""
-    return replace(progress, approval=None, approval_needed="", approved="", rejected_seq=-1, check=None, error="")
+    return replace(
+        progress, approval=None, approval_needed="", approved="", rejected_seq=-1, check=None, error="", retrying=""
+    )
+
+
+def after_resume(progress: Progress) -> Progress:
+    """Fold in that a person ends a suspension by failures: what was refused for them is tried at once."""
+    return progress if progress.check is not None else replace(progress, rejected_seq=-1, retry_at=0.0)
+
+
+def after_rest(progress: Progress) -> Progress:
+    """Fold in that the target has all there is, whatever had failed before."""
+    return replace(progress, retrying="") if progress.retrying else progress
 
 
 def after_full_wanted(progress: Progress) -> Progress:

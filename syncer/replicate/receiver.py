@@ -11,16 +11,18 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from concurrent.futures import Future
 from typing import Protocol, TypeVar
 
 from syncer.errors import PeerProtocolError, Reason, RefusedError
 from syncer.model import Mode, Term
+from syncer.observations import UNOBSERVED, Observations
 from syncer.replicate import messages as m
 from syncer.replicate.destination import Destination, refuse_unless_failover, unknown_domain
+from syncer.replicate.lane import Heard, Lane, new_lane
 from syncer.replicate.received_rules import take_rules
 from syncer.replicate.transactions import Transactions
+from syncer.replicate.worker import Worker
 from syncer.substitution.rules import RuleSet
 
 log = logging.getLogger(__name__)
@@ -43,47 +45,6 @@ class ServerStream(Protocol):
 
     async def send(self, message: m.FromFailover) -> None:
         """Send one message to production."""
-
-
-@dataclass(slots=True)
-class Heard:
-    """What production last said of one domain (times in seconds of the monotonic clock)."""
-
-    node_id: str = ""
-    node_name: str = ""
-    at: float = 0.0
-    head_seq: int = 0
-    oldest_seconds: float = 0.0
-    changes_behind: int = 0
-    clock_skew_seconds: float | None = None
-
-
-@dataclass(slots=True)
-class _Lane:
-    """What one domain's sessions share: the worker, the lock that lets in one, and who holds it."""
-
-    destination: Destination
-    worker: ThreadPoolExecutor
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    holder: asyncio.Task[None] | None = None
-    heard: Heard = field(default_factory=Heard)
-    trouble: str = ""
-    ending: str = ""
-    """Why the session that holds the lane is ended by us, for its peer."""
-
-    def answer(self, sent_unix_ns: int, now: int) -> m.HeartbeatAnswer:
-        """Return failover's sign of life (clocks in Unix nanoseconds)."""
-        here = self.destination
-        # Not looked up once a second as the root is: a resumed domain must not be called rolled back any more.
-        trouble, rolled_back = self.trouble or here.rolled_back.sentence(), here.rolled_back.done is not None
-        return m.HeartbeatAnswer(
-            sent_unix_ns, now, trouble, here.drift_count, here.wants_full, here.examined, rolled_back,
-            here.checked.service,
-        )  # fmt: skip  # the fields in the order of the message
-
-
-def _new_lane(domain: str, destination: Destination) -> _Lane:
-    return _Lane(destination, ThreadPoolExecutor(1, f"apply-{domain}"))
 
 
 class Node(Protocol):
@@ -113,20 +74,26 @@ class Receiver:
         destinations: Mapping[str, Destination],
         silence: float,
         rules: Mapping[str, RuleSet] | None = None,
+        observations: Observations = UNOBSERVED,
     ) -> None:
         """Serve these domains; a session silent for `silence` seconds is taken for dead.
 
         `rules` are this node's own for the other direction, by the name of the peer.
         """
         self._node = node
+        self._observations = observations
         self.rules = rules or {}
         self.silence = silence
         # Replaced as a whole, never changed: other threads read it.
-        self._lanes = {name: _new_lane(name, destination) for name, destination in destinations.items()}
+        self._lanes = {name: new_lane(name, destination) for name, destination in destinations.items()}
 
     def submit(self, domain: str, work: Callable[[], T]) -> Future[T]:
         """Run `work` on the domain's worker, between the steps of its transactions; RuntimeError after close."""
         return self._lane(domain).worker.submit(work)
+
+    def workers(self) -> dict[str, Worker]:
+        """Return the worker of each domain; for any thread, to look at."""
+        return {name: lane.worker for name, lane in list(self._lanes.items())}
 
     def heard(self) -> dict[str, Heard]:
         """Return for each domain what production last said."""
@@ -182,17 +149,17 @@ class Receiver:
         """Serve a domain from `destination` from now on; one that is served already is held meanwhile."""
         lane = self._lanes.get(domain)
         if lane is None:
-            self._lanes = {**self._lanes, domain: _new_lane(domain, destination)}
+            self._lanes = {**self._lanes, domain: new_lane(domain, destination)}
         else:
             lane.destination, lane.trouble = destination, ""
 
-    def remove(self, domain: str) -> ThreadPoolExecutor:
+    def remove(self, domain: str) -> Worker:
         """Serve a domain no more, which is held meanwhile; returns its worker, for the caller to end."""
         worker = self._lanes[domain].worker
         self._lanes = {name: lane for name, lane in self._lanes.items() if name != domain}
         return worker
 
-    def _lane(self, domain: str) -> _Lane:
+    def _lane(self, domain: str) -> Lane:
         lane = self._lanes.get(domain)
         if lane is None:
             raise unknown_domain(domain)
@@ -236,7 +203,7 @@ class Receiver:
             raise PeerProtocolError("the peer did not open the stream with Hello")
         return message
 
-    def _admit(self, hello: m.Hello, peer_node_id: str) -> _Lane:
+    def _admit(self, hello: m.Hello, peer_node_id: str) -> Lane:
         """Check everything that decides whether this node listens to that one; RefusedError where not."""
         node = self._node
         if hello.protocol != m.PROTOCOL:
@@ -263,7 +230,7 @@ class Receiver:
         node.observe_term(hello.term)
         return lane
 
-    async def _supersede(self, lane: _Lane) -> None:
+    async def _supersede(self, lane: Lane) -> None:
         """End the session that holds the lane; its transaction is finished or given up before ours begins."""
         if lane.holder is not None:
             self._end(lane, "a newer connection has taken its place")
@@ -274,12 +241,12 @@ class Receiver:
             if lane.holder is not None:
                 self._end(lane, why)
 
-    def _end(self, lane: _Lane, why: str) -> None:
+    def _end(self, lane: Lane, why: str) -> None:
         assert lane.holder is not None, "somebody holds the lane"
         lane.ending = f"the connection for domain {lane.destination.domain} was ended: {why}"
         lane.holder.cancel()
 
-    async def _session(self, stream: ServerStream, hello: m.Hello, lane: _Lane) -> None:
+    async def _session(self, stream: ServerStream, hello: m.Hello, lane: Lane) -> None:
         await asyncio.to_thread(take_rules, lane.destination.store, hello, self.rules)
         lane.heard = Heard(hello.node_id, hello.node_name, time.monotonic(), hello.head.seq)
         loop = asyncio.get_running_loop()
@@ -298,7 +265,9 @@ class Receiver:
             reading = tasks.create_task(self._read(stream, queue, lane, send))
             beating = tasks.create_task(self._beat(lane, send, sending))
             try:
-                await Transactions(lane.destination, lane.worker, hello, self._node.name, send).run(queue)
+                await Transactions(lane.destination, lane.worker, hello, self._node.name, send, self._observations).run(
+                    queue
+                )
             finally:
                 reading.cancel()
                 beating.cancel()
@@ -333,7 +302,7 @@ class Receiver:
         self,
         stream: ServerStream,
         queue: asyncio.Queue[m.FromProduction | None],
-        lane: _Lane,
+        lane: Lane,
         send: Callable[[m.FromFailover], Awaitable[None]],
     ) -> None:
         """Answer heartbeats at once, whatever the worker does, and queue the rest."""
@@ -354,9 +323,7 @@ class Receiver:
             if message is None or isinstance(message, m.Goodbye):
                 return
 
-    async def _beat(
-        self, lane: _Lane, send: Callable[[m.FromFailover], Awaitable[None]], sending: asyncio.Lock
-    ) -> None:
+    async def _beat(self, lane: Lane, send: Callable[[m.FromFailover], Awaitable[None]], sending: asyncio.Lock) -> None:
         """Show life each second, also while a long transaction keeps the reader waiting."""
         while True:
             await asyncio.sleep(HEARTBEAT)

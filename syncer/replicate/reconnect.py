@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 import tenacity
@@ -31,6 +32,19 @@ async def reconnecting(
         sleep=pause,
     )
     await retrying(attempt)
+
+
+async def until_news(news: asyncio.Event, at: float) -> None:
+    """Wait for news, or for the time of the next attempt (monotonic seconds); a time in the past is none."""
+    delay = at - time.monotonic()
+    if delay <= 0:
+        await news.wait()
+        return
+    try:
+        async with asyncio.timeout(delay):
+            await news.wait()
+    except TimeoutError:
+        return
 
 
 async def until_ended(running: asyncio.Task[None]) -> None:

@@ -11,18 +11,18 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from syncer.errors import (
-    PeerProtocolError,
-    PeerRejectedError,
     Reason,
     RefusedError,
     SyncerError,
     UnreachableError,
 )
 from syncer.index.store import IndexStore
-from syncer.model import Head, Problem
+from syncer.model import Cursor, Head, Problem
 from syncer.replicate import messages as m
 from syncer.replicate.content import ContentChangedError, ContentSource
 from syncer.replicate.examination import Examination
+from syncer.replicate.failing import Failing
+from syncer.replicate.failures import class_of_reason
 from syncer.replicate.link import Dial
 from syncer.replicate.outcomes import Outcomes
 from syncer.replicate.pauses import Cause
@@ -35,20 +35,19 @@ from syncer.replicate.progress import (
     after_approval,
     after_brake,
     after_full_wanted,
-    after_loss,
     after_reject,
     after_release,
     after_root_change,
-    after_welcome,
     backoff,
     braking_reason,
     decide,
+    is_retrying,
 )
-from syncer.replicate.reconnect import first_of, reconnecting, until_ended
+from syncer.replicate.reconnect import first_of, reconnecting, until_ended, until_news
 from syncer.replicate.rendered_tree import TargetRendering
 from syncer.replicate.sending_brake import BrakedError, SendingBrake
 from syncer.replicate.session import Outcome, Planned, Report, Session, Transaction
-from syncer.replicate.stream import Production, Request, Stream, StreamView, hello_of
+from syncer.replicate.stream import Production, Request, Stream, StreamView, Watched, hello_of
 from syncer.replicate.stream_state import StreamState
 from syncer.state.cursors import TargetProgress
 
@@ -75,11 +74,13 @@ class Sender:
         before: TargetProgress | None,
         brake: SendingBrake,
         rendering: TargetRendering | None = None,
+        failing: Failing | None = None,
     ) -> None:
         """Send `stream` through calls made by `dial`; `before` is what the target told in an earlier life.
 
-        `rendering` says what substitution makes of the contents; None: no rules apply.
+        `rendering` is what substitution makes of it; None: no rules. `failing` None: it does not outlive the process.
         """
+        failing = failing or Failing(stream.target, stream.domain, stream.suspend_policy())
         self.stream = stream
         self._production = production
         self._index = index
@@ -89,13 +90,15 @@ class Sender:
         self._hurry = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, f"send-{stream.target}-{stream.domain}")
         self._preparation = Preparation(stream.domain, index, source, brake, rendering)
-        self._state = StreamState(stream, production, index, brake, before)
+        self._state = StreamState(stream, production, index, brake, before, failing)
         self._session: Session | None = None
         self._running: asyncio.Task[None] | None = None
         self._target_root: str | None = None
         self._spoiled: Counter[bytes] = Counter()
         self._moved = asyncio.Condition()
-        self._outcomes = Outcomes(stream.target, stream.domain, production.record)
+        self._outcomes = Outcomes(stream.target, stream.domain, production.record, production.observations)
+        self.has_ended = False
+        """Whether `run` has come to its end; for any thread."""
         self.ending = ""
         """Why the stream is about to be cancelled while the agent goes on: it takes nothing new, who waits is told."""
 
@@ -113,6 +116,14 @@ class Sender:
     def unsent(self) -> tuple[Problem, ...]:
         """Return the files that this target is not sent, since they could not come home."""
         return self._preparation.problems()
+
+    def watched(self) -> Watched:
+        """Return what the watch over all streams looks at; cheap."""
+        return self._state.watched()
+
+    def counted(self, cursor: Cursor | None, changes: int) -> None:
+        """Take in how many paths wait behind `cursor`, for the heartbeats."""
+        self._state.counted(cursor, changes)
 
     def head_moved(self) -> None:
         """Look again: the index has news, or the root came or went."""
@@ -149,8 +160,17 @@ class Sender:
         self._state.progress = Progress()
         self._brake.reset()
         self._state.told.reset()
+        self._state.failing.ended()
         if self._running is not None:
             self._running.cancel()
+
+    async def resume(self) -> bool:
+        """End a suspension by failures, durably, by a person's word; tells whether there was one. Raises StateError."""
+        if not self._state.resume():
+            return False
+        await self._state.failing.kept()
+        self.hurry()
+        return True
 
     async def wait_acknowledged(self, head: Head) -> None:
         """Return once the target is durable at `head` or beyond it, or the stream is ending."""
@@ -180,9 +200,10 @@ class Sender:
             while True:
                 await reconnecting(self._run_session, self._hurry, self.stream.retry_min, self.stream.retry_max)
         finally:
+            self.has_ended = True
             self._outcomes.end_minute()
-            for request in self._state.requests:
-                request.fail(SyncerError(self.ending) if self.ending else UnreachableError("the agent is stopping"))
+            why = SyncerError(self.ending) if self.ending else UnreachableError("the agent is stopping")
+            self._state.fail_requests(why)
             await self._announce()
             # RACE: nothing of it may go on beside the stream that takes its place.
             await asyncio.to_thread(self._thread.shutdown, wait=bool(self.ending), cancel_futures=True)
@@ -191,6 +212,7 @@ class Sender:
         """Run one session to its end; returns (starting the backoff anew) where it had proven itself."""
         started = time.monotonic()
         self._hurry.clear()
+        await self._state.failing.kept()
         acknowledged = self._state.told.last_success
         self._running = asyncio.create_task(self._connected())
         try:
@@ -209,20 +231,16 @@ class Sender:
     def _lost(self, failure: SyncerError) -> None:
         # The target ended the session on purpose, to be connected to again: a rollback, or a new configuration there.
         is_over = getattr(failure, "reason", None) is Reason.SUPERSEDED
-        refused = isinstance(failure, PeerRejectedError | PeerProtocolError) and not is_over
         if not self._state.progress.failures:
             log.warning("%s, domain %s: %s", self.stream.target, self.stream.domain, failure)
-        self._state.progress = after_loss(
-            self._state.progress, str(failure), refused=refused, malformed=isinstance(failure, PeerProtocolError)
-        )
+        refused = self._state.lost(failure, is_over=is_over)
         # Who suspends a target may well switch it off: that is no news then.
         if self._state.pause().cause is not Cause.PERSON and not is_over:
             self._outcomes.lost(failure, self._state.progress.failures, full=not self._state.progress.trusted)
-        self._outcomes.decided(self._state.decision())
-        while self._state.requests:
-            request = self._state.requests.popleft()
-            reason = getattr(failure, "reason", Reason.UNSPECIFIED)
-            request.fail(RefusedError(str(failure), reason) if refused else failure)
+        decision = self._state.decision()
+        self._outcomes.decided(decision, retrying=is_retrying(self._state.progress, decision))
+        reason = getattr(failure, "reason", Reason.UNSPECIFIED)
+        self._state.fail_requests(RefusedError(str(failure), reason) if refused else failure)
 
     async def _connected(self) -> None:
         stream = self._dial()
@@ -240,10 +258,7 @@ class Sender:
             welcome = await session.handshake(
                 hello_of(self.stream, self._production, self._index.head(self.stream.domain), names)
             )
-            self._state.progress = after_welcome(
-                self._state.progress, welcome, self.stream.pattern_hash, self.stream.rules.hash
-            )
-            self._state.told.welcomed(welcome)
+            self._state.welcomed(welcome)
             self._production.reached(self.stream)
             self._outcomes.has_problems(welcome.problems)
             self._session, self._state.vitals = session, session.vitals
@@ -273,12 +288,13 @@ class Sender:
         """Do what the state machine says, for as long as the session lives."""
         while True:
             self._wake.clear()
+            await self._state.failing.kept()
             if self._state.requests:
                 await self._agree(self._state.requests[0])
             facts = self._state.facts()
             decision = decide(self._state.progress, facts, time.monotonic())
             if not self._state.is_looking() and self._state.pause().cause is not Cause.HOLD:
-                self._outcomes.decided(decision)
+                self._outcomes.decided(decision, retrying=is_retrying(self._state.progress, decision))
                 await self._tell_braking(braking_reason(self._state.progress, facts, decision))
             if decision.step is Step.REFUSE:
                 self._state.requests.popleft().fail(RefusedError(decision.reason, Reason.ROOT_UNAVAILABLE))
@@ -287,7 +303,7 @@ class Sender:
             elif decision.step is Step.PARTIAL:
                 await self._synchronize(session, full=False)
             else:
-                await self._sleep_until(self._state.progress.retry_at)
+                await until_news(self._wake, self._state.next_attempt())
 
     async def _agree(self, request: Request) -> None:
         """A person who asks may have agreed already to what waits."""
@@ -301,21 +317,11 @@ class Sender:
             waiting = await self._on_thread(self.waiting_approval)
             self._production.record("brake.engaged", self._brake.event(waiting, self._index, reason))
 
-    async def _sleep_until(self, at: float) -> None:
-        """Wait for news, or for the time of the next attempt."""
-        delay = at - time.monotonic()
-        if delay <= 0:
-            await self._wake.wait()
-            return
-        try:
-            async with asyncio.timeout(delay):
-                await self._wake.wait()
-        except TimeoutError:
-            return
-
     async def _synchronize(self, session: Session, *, full: bool) -> None:
         """Send one transaction, and fold the answer in."""
         request = self._state.requests[0] if full and self._state.requests else None
+        if not self._state.is_looking():
+            self._state.failing.attempting()
         holds = self._production.holds_begun(self.stream.domain)
         unstable = frozenset(path for path, times in self._spoiled.items() if times >= UNSTABLE_AFTER)
         try:
@@ -354,7 +360,7 @@ class Sender:
         self._spoiled[path] += 1
         self._wake.clear()
         self._production.content_changed(self.stream.domain, path)
-        await self._sleep_until(time.monotonic() + 0.5)
+        await until_news(self._wake, time.monotonic() + 0.5)
 
     async def _fold(self, outcome: Outcome, seq: int, *, full: bool, unstable: frozenset[bytes]) -> None:
         now = time.monotonic()
@@ -364,11 +370,13 @@ class Sender:
             delay = backoff(self._state.progress.failures + 1, self.stream.retry_min, self.stream.retry_max)
             self._state.progress = after_reject(self._state.progress, outcome, seq, now, delay)
             log.warning("%s, domain %s: %s", self.stream.target, self.stream.domain, outcome.message)
+            self._state.failing.failed(class_of_reason(outcome.reason), outcome.message)
             if outcome.reason is Reason.CHECK_FAILED:
                 self._production.check_failed(self.stream, outcome.failure)
-            self._outcomes.failed(outcome.message, self._state.progress.failures, full=full)
+            self._outcomes.rejected(outcome, self._state.progress.failures, full=full)
             return
         self._state.progress = after_ack(self._state.progress, outcome)
+        self._state.failing.ended()
         self._outcomes.arrived(outcome, full=full)
         if self._state.vitals is not None:
             # Nothing is acknowledged by a root that is away or a domain that stands at a rollback.

@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from syncer.errors import Reason, SyncerError
+from syncer.errors import Reason, RefusedError, SyncerError
 from syncer.model import RecordEvent
 from syncer.replicate import messages as m
 from syncer.replicate import wire
@@ -52,7 +52,11 @@ class _CallStream:
         """Send one message; whoever gives up waiting for it does not end the writing."""
         self._writing = asyncio.ensure_future(self._write(wire.encode_from_failover(message)))
         self._writing.add_done_callback(_heard)
-        await asyncio.shield(self._writing)
+        try:
+            await asyncio.shield(self._writing)
+        except grpc.aio.InternalError as error:
+            # RACE: the connection was lost and gRPC has not told the reader of it yet: no fault of this node.
+            raise RefusedError("the connection was lost", Reason.SUPERSEDED) from error
 
     async def _write(self, data: bytes) -> None:
         await self._context.write(data)

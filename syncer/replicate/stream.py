@@ -10,11 +10,13 @@ from typing import NamedTuple, Protocol
 from syncer.errors import CommandFailure
 from syncer.index.names import OwnerNames
 from syncer.model import Cursor, Head, Patterns, Problem, RecordEvent, Term
+from syncer.observations import Observations
 from syncer.replicate import messages as m
 from syncer.replicate.pauses import Pause
 from syncer.replicate.progress import Decision, Progress
 from syncer.replicate.rendered_tree import Tree
 from syncer.replicate.session import Outcome, Report
+from syncer.replicate.streak import FailureSuspension, SuspendPolicy
 from syncer.substitution.rules import EMPTY, RuleSet
 
 
@@ -33,6 +35,14 @@ class Stream(NamedTuple):
     """Whether the domain's services are meant to run on the target."""
     rules: RuleSet = EMPTY
     """How its contents are rendered for the target; only what can apply to the domain."""
+    suspend_after: int = 5
+    """Failures in a row that suspend it; 0: none do."""
+    probe: bool = True
+    """Whether it is tried again now and then while failures suspend it."""
+
+    def suspend_policy(self) -> SuspendPolicy:
+        """Return how many failures it bears, and what comes then."""
+        return SuspendPolicy(self.suspend_after, self.probe, self.retry_max)
 
 
 class Production(Protocol):
@@ -43,6 +53,7 @@ class Production(Protocol):
     software: str
     record: RecordEvent
     """Raises an event; blocks nobody."""
+    observations: Observations
 
     def addresses(self) -> tuple[str, ...]:
         """Return by what this node is reached."""
@@ -128,6 +139,23 @@ class StreamView(NamedTuple):
     """How the domain's services are there, and after ": " what is wrong; "" where it has not said."""
     connected_since: float | None = None
     """None while it is not connected."""
+    failing: FailureSuspension | None = None
+    """Failures in a row have suspended it; None: they have not."""
+
+
+class Watched(NamedTuple):
+    """What the watch over all streams looks at, of one of them (seconds)."""
+
+    target: str
+    domain: str
+    lag: float
+    """Age of the oldest change that the target has not acknowledged."""
+    excused: bool
+    """It is behind because a person wants it so."""
+    clock_skew: float | None
+    round_trip: float | None
+    head_seq: int
+    cursor: Cursor | None
 
 
 def hello_of(stream: Stream, production: Production, head: Head, names: OwnerNames) -> m.Hello:

@@ -5,14 +5,28 @@ from __future__ import annotations
 import time
 from collections import deque
 
+from syncer.errors import PeerProtocolError, PeerRejectedError, SyncerError
 from syncer.index.store import IndexStore
-from syncer.model import Head, Problem
+from syncer.model import Cursor, Head, Problem
 from syncer.replicate import messages as m
-from syncer.replicate.pauses import Pause
-from syncer.replicate.progress import Decision, Facts, Progress, braking_reason, decide
+from syncer.replicate.failing import Failing
+from syncer.replicate.failures import WORSENED_BY_RETRYING, class_of_error
+from syncer.replicate.lag import Lag
+from syncer.replicate.pauses import Cause, Pause
+from syncer.replicate.progress import (
+    Decision,
+    Facts,
+    Progress,
+    after_loss,
+    after_rest,
+    after_resume,
+    after_welcome,
+    braking_reason,
+    decide,
+)
 from syncer.replicate.sending_brake import SendingBrake
 from syncer.replicate.session import Vitals
-from syncer.replicate.stream import Production, Request, Stream, StreamView
+from syncer.replicate.stream import Production, Request, Stream, StreamView, Watched
 from syncer.state.cursors import TargetProgress
 
 
@@ -60,8 +74,10 @@ class StreamState:
         index: IndexStore,
         brake: SendingBrake,
         before: TargetProgress | None,
+        failing: Failing,
     ) -> None:
         """Know `stream` of this node; `before` is what the target told in an earlier life."""
+        self.failing = failing
         # Only for display until the target answers: then its own word counts.
         trusted = before is not None and before.rule_hash == stream.rules.hash
         self.progress = Progress(cursor=before.cursor if before else None, trusted=trusted)
@@ -73,7 +89,8 @@ class StreamState:
         self._production = production
         self._index = index
         self._brake = brake
-        self._behind_since = 0.0
+        self._lag = Lag()
+        self._counted: tuple[Cursor | None, int] | None = None
 
     def take_over(self, before: StreamState) -> None:
         """Remember what `before` knew of the same stream, and a person's word that has not done its work yet."""
@@ -88,7 +105,12 @@ class StreamState:
             approved=known.approved,
             approved_empty_seq=known.approved_empty_seq,
         )
-        self._behind_since = before._behind_since
+        self._lag = before._lag
+
+    def fail_requests(self, error: SyncerError) -> None:
+        """Tell everybody who waits for a full synchronization why there is none."""
+        while self.requests:
+            self.requests.popleft().fail(error)
 
     def facts(self) -> Facts:
         """Return what this node knows apart from the target."""
@@ -106,6 +128,8 @@ class StreamState:
             self._brake.trouble(),
             self.is_looking(),
             "" if self.is_looking() else self.pause().reason,
+            "" if self.is_looking() else self.failing.reason,
+            self.failing.may_attempt(),
         )
 
     def decision(self) -> Decision:
@@ -141,14 +165,79 @@ class StreamState:
             and self._index.is_resumable(self._stream.domain, cursor)
         )
 
+    def welcomed(self, welcome: m.Welcome) -> None:
+        """Take in the target's first word in a session."""
+        stream = self._stream
+        self.progress = after_welcome(self.progress, welcome, stream.pattern_hash, stream.rules.hash)
+        self.told.welcomed(welcome)
+        if self.has_reached(self._index.head(stream.domain)):
+            # Nothing waits to be sent, so nothing can fail any more.
+            self.failing.ended()
+            self.progress = after_rest(self.progress)
+
+    def lost(self, failure: SyncerError, *, is_over: bool) -> bool:
+        """Take in that a connection was lost, or ended on purpose (`is_over`); tells whether the target refused."""
+        refused = isinstance(failure, PeerRejectedError | PeerProtocolError) and not is_over
+        kind = class_of_error(failure)
+        self.failing.failed(kind, str(failure))
+        self.progress = after_loss(
+            self.progress,
+            str(failure),
+            refused=refused,
+            malformed=isinstance(failure, PeerProtocolError),
+            worsens=kind in WORSENED_BY_RETRYING,
+        )
+        return refused
+
+    def next_attempt(self) -> float:
+        """Return when to look again though nothing is new (monotonic seconds); in the past: not before news."""
+        return max(self.progress.retry_at, self.failing.probe_at)
+
+    def resume(self) -> bool:
+        """Take in that a person ends a suspension by failures; tells whether there was one."""
+        if not self.failing.ended():
+            return False
+        self.progress = after_resume(self.progress)
+        return True
+
     def heartbeat(self) -> m.Heartbeat:
-        """Return what production knows at this moment; its age counts from when the target fell behind."""
+        """Return what production knows at this moment."""
         head = self._index.head(self._stream.domain)
-        now = time.monotonic()
-        behind = not self.has_reached(head)
-        since = self._behind_since = (self._behind_since or now) if behind else 0.0
-        changes = head.seq - self.progress.cursor.seq if behind and self.progress.cursor else 0
-        return m.Heartbeat(time.time_ns(), head.seq, now - since if since else 0.0, max(changes, 0))
+        cursor = self.progress.cursor
+        if self.has_reached(head) or cursor is None:
+            changes = 0
+        elif self._counted is not None and self._counted[0] == cursor:
+            changes = self._counted[1]
+        else:
+            changes = max(head.seq - cursor.seq, 0)
+        return m.Heartbeat(time.time_ns(), head.seq, self.lag(), changes)
+
+    def lag(self) -> float:
+        """Return the age of the oldest change that the target has not acknowledged, in seconds; on the event loop."""
+        head = self._index.head(self._stream.domain)
+        cursor = self.progress.cursor
+        known = cursor is not None and self.progress.trusted and cursor.index_id == head.index_id
+        acknowledged = cursor.seq if cursor is not None and known else None
+        return self._lag.seconds(head, acknowledged, time.monotonic(), reached=self.has_reached(head))
+
+    def counted(self, cursor: Cursor | None, changes: int) -> None:
+        """Take in how many paths wait behind `cursor`: seqs count a path as often as it changed."""
+        self._counted = (cursor, changes)
+
+    def watched(self) -> Watched:
+        """Return what the watch over all streams looks at; cheap, on the event loop."""
+        vitals = self.vitals
+        stream = self._stream
+        return Watched(
+            stream.target,
+            stream.domain,
+            self.lag(),
+            not stream.automatic or self.pause().cause in (Cause.PERSON, Cause.HOLD),
+            vitals.clock_skew if vitals else None,
+            vitals.round_trip if vitals else None,
+            self._index.head(stream.domain).seq,
+            self.progress.cursor,
+        )
 
     def view(self) -> StreamView:
         """Return what status shows of this stream."""
@@ -173,4 +262,5 @@ class StreamState:
             told.welcome.limits if told.welcome else (),
             vitals.service if vitals else "",
             told.connected_at if self.progress.connected else None,
+            self.failing.suspension,
         )

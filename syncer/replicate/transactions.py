@@ -8,7 +8,9 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from syncer.errors import PeerProtocolError, SyncerError
+from syncer.observations import UNOBSERVED, Observations
 from syncer.replicate import messages as m
+from syncer.replicate.causes import word_of
 from syncer.replicate.destination import Destination
 from syncer.replicate.examination import Examining, begins_examination
 from syncer.replicate.incoming import Incoming
@@ -24,12 +26,14 @@ class Transactions:
         hello: m.Hello,
         node_name: str,
         send: Callable[[m.FromFailover], Awaitable[None]],
+        observations: Observations = UNOBSERVED,
     ) -> None:
         self._destination = destination
         self._worker = worker
         self._hello = hello
         self._node_name = node_name
         self._send = send
+        self._observations = observations
         self._incoming: Incoming | None = None
         self._examining = Examining(destination, worker, destination.verify_rate, send)
         self._last = 0
@@ -46,6 +50,7 @@ class Transactions:
                     continue
                 for reply in await self._on_worker(message):
                     await self._send(reply)
+                    self._observe(reply)
                     if isinstance(reply, m.Ack):
                         self._destination.checked.acknowledged()
                         if queue.empty():
@@ -53,6 +58,16 @@ class Transactions:
         finally:
             # RACE: the next session of this domain waits for the lane's lock until this is done.
             await asyncio.shield(self._give_up())
+
+    def _observe(self, reply: m.FromFailover) -> None:
+        """Count what came of a transaction."""
+        domain, incoming = self._destination.domain, self._incoming
+        if isinstance(reply, m.Ack) and incoming is not None:
+            self._observations.applied(
+                domain, full=incoming.full, changes=reply.changes, received_bytes=reply.bytes, seconds=reply.seconds
+            )
+        elif isinstance(reply, m.Reject):
+            self._observations.refused(domain, word_of(reply.reason))
 
     async def _tidy(self) -> None:
         """Use the time until the next transaction, of which nobody waits for this."""

@@ -90,6 +90,7 @@ def forget_target(store: StateStore, name: str) -> bool:
     with store.transaction() as writer:
         writer.execute("DELETE FROM target_progress WHERE target = ?", (name,))
         writer.execute("DELETE FROM verification WHERE target = ?", (name,))
+        writer.execute("DELETE FROM failure_suspension WHERE target = ?", (name,))
         record = read_target(store, name)
         writer.execute("DELETE FROM target WHERE name = ?", (name,))
         if record is None:

@@ -63,7 +63,7 @@ class Node(NodeProcess):
         """Write what `init` writes, with further lines for the table `node`."""
         self.folder.mkdir(parents=True, exist_ok=True)
         head = f'[node]\n{node}name = "{self.name}"\nmode = "{self.mode}"\n'
-        places = f'state = "{self.state}"\nlisten = "{self.address}"\n'
+        places = f'state = "{self.state}"\nlisten = "{self.address}"\nhttp = "{self.http}"\n'
         self.config.write_text(f"{head}{places}\n{tables}", "utf-8")
 
     def pause(self) -> None:
@@ -95,15 +95,24 @@ class Pair:
     """Production and failover with one domain, `DOMAIN`; the target's name is `TARGET`."""
 
     def __init__(
-        self, folder: Path, *, target: str = "", domain: str = "", node: str = "", rules: str = "", proxy: bool = False
+        self,
+        folder: Path,
+        *,
+        target: str = "",
+        domain: str = "",
+        node: str = "",
+        rules: str = "",
+        proxy: bool = False,
+        http: str = "",
     ) -> None:
         """Write both configurations, with these further lines in their tables; nothing runs yet.
 
         `rules` are tables [[failover.substitute]] of production. With `proxy`, production reaches failover through
-        `self.proxy`, which must be entered first.
+        `self.proxy`, which must be entered first. `http` is where both serve health and metrics, with port 0.
         """
         self.failover = Node(folder / "failover", TARGET, "failover", free_port())
         self.production = Node(folder / "production", "prod-a", "production", free_port())
+        self.failover.http = self.production.http = http
         self.proxy = Proxy(free_port(), self.failover.port) if proxy else None
         self.address = f"127.0.0.1:{self.proxy.port}" if self.proxy else self.failover.address
         self._target, self._domain, self._node, self.rules = target, domain, node, rules

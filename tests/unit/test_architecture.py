@@ -13,13 +13,25 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "syncer"
 
 LEVELS = [
-    ["model", "errors", "summary", "access_list", "attributes", "migrations", "origin", "patterns", "pb", "__init__"],
+    [
+        "model",
+        "errors",
+        "summary",
+        "access_list",
+        "attributes",
+        "migrations",
+        "origin",
+        "observations",
+        "patterns",
+        "pb",
+        "__init__",
+    ],
     # The configuration proves its rules as it loads.
     ["substitution"],
     ["config", "files", "state"],
     ["capture", "index", "apply", "trust", "events"],
     ["replicate", "services"],
-    ["procedures", "status", "drift", "doctor", "leftovers"],
+    ["procedures", "status", "drift", "doctor", "leftovers", "health"],
     # admin sits beside node, demo beside cli: both drive a whole node.
     ["node", "admin"],
     ["cli", "demo", "__main__"],
@@ -40,11 +52,26 @@ SIBLINGS = {
     ("admin", "node"): "without an agent, a command runs on the node itself",
     ("cli", "demo"): "the demo is a command",
     ("demo", "cli"): "the demo prints as the commands do",
+    ("config", "events"): "triggers are proved as the configuration loads: see PROVED_WITH",
     ("__main__", "cli"): "it starts the command line",
 }
 """Imports within a level that are allowed, each with its reason."""
 
+PROVED_WITH = ["catalogue", "conditions", "notice", "samples", "states", "templates"]
+"""What config may import of events: they know neither the configuration nor any I/O."""
+
 PURE = [
+    "events.catalogue",
+    "events.conditions",
+    "events.cures",
+    "events.delivery",
+    "events.memory",
+    "events.notice",
+    "events.samples",
+    "events.states",
+    "events.templates",
+    "events.texts",
+    "events.triggers",
     "model",
     "summary",
     "access_list",
@@ -61,9 +88,20 @@ PURE = [
     "replicate.brake",
     "replicate.pauses",
     "replicate.progress",
+    "replicate.failures",
+    "replicate.streak",
+    "replicate.lag",
+    "events.standing",
     "replicate.drifted",
     "replicate.compare",
     "replicate.shape",
+    "replicate.causes",
+    "health.catalogue",
+    "health.answers",
+    "health.pulse",
+    "health.readiness",
+    "health.request",
+    "health.samples",
     "services.redaction",
     "services.lifecycle",
     "config.changes",
@@ -170,6 +208,17 @@ def test_imports_point_one_way(module: str) -> None:
         assert not wrong_direction(room_of(module), imported), (
             f"{MODULES[module]}:{line}: {room_of(module)} may not import {imported}"
         )
+
+
+def test_the_configuration_knows_of_events_only_what_triggers_are_proved_with() -> None:
+    for module, file in MODULES.items():
+        if room_of(module) == "config":
+            found = [name.split(".")[2] for name, _ in imports_of(file) if name.startswith("syncer.events.")]
+            assert set(found) <= set(PROVED_WITH), f"{file} imports {sorted(set(found) - set(PROVED_WITH))} of events"
+    for name in PROVED_WITH:
+        for imported, line in imports_of(MODULES[f"events.{name}"]):
+            assert not imported.startswith("syncer.config"), f"events/{name}.py:{line}: a circle with config"
+            assert room_of(imported) not in IMPURE, f"events/{name}.py:{line}: imports {imported}"
 
 
 @pytest.mark.parametrize("module", [module for module in PURE if module in MODULES])

@@ -22,7 +22,7 @@ from syncer.config import (
 )
 from syncer.config.check import check
 from syncer.config.loader import state_directory
-from syncer.config.schema import TABLES, known_keys
+from syncer.config.tables import TABLES, known_keys
 from syncer.errors import ConfigurationError
 from syncer.model import Mode, Patterns
 from syncer.substitution.rules import Rule, RuleSet
@@ -58,6 +58,7 @@ def test_defaults_are_those_of_the_design(tmp_path: Path) -> None:
         rescan=3600.0,
         peer_timeout=30.0,
         behind_after=30.0,
+        http="127.0.0.1:7480",
     )
     assert settings.domains == (DomainSettings("nginx", Path("/etc/nginx"), Patterns(("**",), ()), 0.01, 0.5),)
     assert settings.failover == (FailoverSettings("dr-a", "10.0.2.10:7443", True, 10.0, ("nginx",), 1.0, 60.0),)
@@ -74,6 +75,7 @@ def test_every_key_reaches_the_settings(tmp_path: Path) -> None:
     rescan = "2h"
     peer_timeout = "5s"
     behind_after = "1m"
+    http = ""
     [domains.web]
     path = "/srv/web/"
     include = ["*.conf", "/certs/"]
@@ -95,6 +97,16 @@ def test_every_key_reaches_the_settings(tmp_path: Path) -> None:
     web = DomainSettings("web", Path("/srv/web"), Patterns(("*.conf", "/certs/"), ("*~",)), 0.0, 1.0)
     assert settings.domains[0] == web
     assert settings.failover == (FailoverSettings("dr-b", "dr-b.example.com:7443", False, 3.0, ("mail",), 0.1, 2.0),)
+
+
+@pytest.mark.parametrize(("written", "meant"), [("[::1]:0", "[::1]:0"), ("0.0.0.0:80", "0.0.0.0:80"), ("", "")])
+def test_where_health_is_served(tmp_path: Path, written: str, meant: str) -> None:
+    assert load(write(tmp_path, f'{NODE}http = "{written}"\n')).node.http == meant
+
+
+def test_an_address_of_health_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r'node\.http: "localhost" has no port'):
+        load(write(tmp_path, f'{NODE}http = "localhost"\n'))
 
 
 def test_the_source_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,10 +150,10 @@ def test_every_error_is_said_at_once(tmp_path: Path) -> None:
     name = "dr"
     address = "10.0.2.11:7443"
     automatic = "yes"
-    [smtp]
+    [mails]
     """
     beginnings = [
-        "smtp: is an unknown table: ",
+        "mails: is an unknown table: ",
         'node.name: "a b" is not a name',
         'node.mode: is "fenced": write one of "production" or "failover"',
         'node.listen: "7443" does not start with a host name',
@@ -350,10 +362,10 @@ def test_the_example_loads_with_its_comments_taken_away_and_shows_every_key(tmp_
     head, _, tables = text.partition("# [domains.nginx]")
     keys = [line.removeprefix("# ") for line in head.splitlines() if line.startswith("# ") and " = " in line]
     uncommented = "\n".join(
-        line.removeprefix("# ") for line in tables.splitlines() if line.startswith("# ") and line[2].islower()
+        line.removeprefix("# ")
+        for line in tables.splitlines()
+        if line.startswith("# [") or (line.startswith("# ") and line[2].islower())
     )
-    for key, heading in (('name = "dr-a"', "[[failover]]"), ('from = "10.0.1.10"', "[[failover.substitute]]")):
-        uncommented = uncommented.replace(key, f"{heading}\n{key}")
     document = head + "\n".join(keys) + "\n[domains.nginx]\n" + uncommented
     settings = load(write(tmp_path, document))
     assert [domain.name for domain in settings.domains] == ["nginx"]

@@ -85,6 +85,22 @@ def test_the_observer_is_told_before_and_can_fail_an_operation(tmp_path: Path) -
     assert os.listdir(tmp_path) == []
 
 
+def test_flushes_that_are_done_are_measured(tmp_path: Path) -> None:
+    (tmp_path / "f").touch()
+    seen: list[tuple[str, float]] = []
+    disk = Disk(flushed=lambda what, seconds: seen.append((what, seconds)))
+    with Root(tmp_path) as root, (tmp_path / "f").open("rb") as file:
+        disk.flush_file(file.fileno())
+        disk.flush_directory(root.descriptor)
+        disk.flush_filesystem(root.descriptor)
+        closed = os.dup(root.descriptor)
+        os.close(closed)
+        with pytest.raises(DiskError):
+            disk.flush_file(closed)
+    assert [what for what, _ in seen] == ["file", "directory", "filesystem"]
+    assert all(0 < seconds < 60 for _, seconds in seen)
+
+
 def test_exchange_swaps_a_file_and_a_directory(tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
     (tmp_path / "f").touch()

@@ -5,12 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
 
 from syncer.capture import capturer as capturer_module
-from syncer.capture.reader import Reads
+from syncer.capture.moving import MovingReads
+from syncer.capture.owners import Owners
+from syncer.capture.reader import Reads, read_stable
+from syncer.demo.node import wait_until
 from syncer.errors import IndexStoreError, UnavailableRootError
 from syncer.model import Kind
 from tests.unit.capture.trees import Running
@@ -217,3 +221,48 @@ def test_a_directory_that_cannot_be_read_is_unknown_and_comes_back(tmp_path: Pat
         with running.index.snapshot("d") as snapshot:
             gone = [change.path for change in snapshot.changes_since(before.seq) if change.entry is None]
         assert gone == [b"d/x"]
+
+
+def test_a_thread_that_hangs_at_a_file_does_not_move_and_one_that_sleeps_does(tmp_path: Path) -> None:
+    hanging, released = threading.Event(), threading.Event()
+
+    class Hanging(Reads):
+        @staticmethod
+        def open(name: str | Path, flags: int, *, dir_fd: int | None = None) -> int:
+            if name == "hangs":
+                hanging.set()
+                assert released.wait(20)
+            return os.open(name, flags, dir_fd=dir_fd)
+
+    with Running(tmp_path, reads=Hanging()) as running:
+        running.flush()
+        moved = running.capturer.beat().moved_at
+        wait_until(lambda: running.capturer.beat().moved_at > moved, 20, "an idle thread looked around")
+        (running.root / "hangs").write_text("x")
+        assert hanging.wait(20)
+        beat = running.capturer.beat()
+        assert beat.alive
+        (running.root / "later").write_text("x")
+        wait_until(lambda: running.capturer.beat().waiting, 20, "a path waited")
+        assert running.capturer.beat().moved_at == beat.moved_at
+        released.set()
+        running.wait(lambda: running.index.get("d", b"later") is not None)
+        wait_until(lambda: running.capturer.beat().moved_at > beat.moved_at, 20, "it moved again")
+    assert not running.capturer.beat().alive
+
+
+def test_reading_a_large_file_is_moving(tmp_path: Path) -> None:
+    moved = 0
+
+    def move() -> None:
+        nonlocal moved
+        moved += 1
+
+    (tmp_path / "large").write_bytes(bytes(5 << 20))
+    directory = os.open(tmp_path, os.O_RDONLY)
+    try:
+        reading = read_stable(directory, "large", os.stat(tmp_path / "large"), None, MovingReads(move), Owners())
+    finally:
+        os.close(directory)
+    assert reading is not None
+    assert moved > 2

@@ -64,3 +64,18 @@ def test_where_the_watches_are_used_up_it_says_how_many_are_needed(
         assert running.state.watched == 31
         (root / "29" / "g").touch()
         running.wait(lambda: running.index.get("d", b"29/g") is not None)
+
+
+def test_where_the_watches_are_used_up_later_all_is_scanned_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(capturer_module, "DEGRADED_SECONDS", 0.1)
+    (tmp_path / "root").mkdir()
+    with Running(tmp_path) as running:
+        running.wait(lambda: bool(running.states) and running.state.state == "watching")
+        with lowered("max_user_watches", 1):
+            for number in range(5):
+                (running.root / str(number)).mkdir()
+            running.wait(lambda: running.state.state == "degraded")
+            (running.root / "4" / "late").write_bytes(b"x")
+            running.wait(lambda: running.index.get("d", b"4/late") is not None)

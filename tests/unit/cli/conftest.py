@@ -117,6 +117,10 @@ def agent(config: Path) -> Iterator[FakeAgent]:
     fake.answer("verify_repair", documented["verify"])
     fake.answer("drift", documented["drift"])
     fake.answer("service", documented["service"])
+    fake.answer("trigger_list", documented["trigger-list"])
+    fake.answer("trigger_test", documented["trigger-test"])
+    fake.answer("outbox", documented["outbox"])
+    fake.answer("outbox_change", documented["outbox-change"])
     fake.answer("target_forget", documented["target-forget"])
     with served(fake):
         yield fake

@@ -87,7 +87,7 @@ def test_failover_says_only_what_it_was_told() -> None:
     document = examples()["status-failover"]
     [sentence] = sentences(document)
     assert sentence.text == (
-        "failing over to this node now would lose at least 3 changes in nginx, the oldest 41 s old, "
+        "taking over now would lose at least 3 changes in nginx, the oldest 41 s old, "
         "as of 600 ms ago (production is prod-a)"
     )
     assert sentence.severity is Severity.LATE
@@ -99,7 +99,14 @@ def test_failover_says_only_what_it_was_told() -> None:
     assert sentence.severity is Severity.LATE
     document["production"]["domains"][0]["cursor_seq"] = 1
     document["production"]["seconds_since_heard"] = 40.0
-    assert sentences(document)[0].severity is Severity.BAD
+    document["production"]["domains"][0]["changes_behind"] = 3
+    assert sentences(document)[0] == (
+        (
+            "taking over now would lose at least 3 changes in nginx, the oldest 41 s old, as of 40 s ago; "
+            "unknown since (prod-a is silent)"
+        ),
+        Severity.BAD,
+    )
     document["production"]["domains"][0]["changes_behind"] = None
     assert "of nginx nothing is known" in sentences(document)[0].text
     document["production"] = None
@@ -130,6 +137,7 @@ def test_the_tables_show_everything_in_whole_lines() -> None:
     text = rendered(status())
     for expected in (
         "prod-a · production · term 1 · agent running (process 4711) · listening on 10.0.1.10:7443",
+        " · health on 127.0.0.1:7480",
         "3 (2.0 KiB)",
         "24 of 24",
         "2 deletions and 1 overwrite in nginx wait for your approval: syncer approve dr-a",
@@ -152,6 +160,21 @@ def test_services_that_fail_stand_first_and_others_are_shown() -> None:
     assert "services: dr-a nginx: running" in rendered(status())
     assert sentences(status(service="stopped: look"))[1].text == "services of nginx on dr-a: stopped: look"
     assert "services" not in rendered(status(service=None))
+
+
+def test_alarms_and_clocks_that_differ_have_their_lines() -> None:
+    document = status()
+    assert "alarm: target.behind of dr-a nginx since 2026-01-31" in rendered(document)
+    assert "clock:" not in rendered(document)
+    document["targets"][0]["clock_skew_seconds"] = -7.25
+    assert "clock: dr-a is 7.2 s behind this node" in rendered(document)
+    document = examples()["status-failover"]
+    assert "alarm:" not in rendered(document)
+    # Failover measures itself against production; what is shown is production's clock.
+    document["production"]["clock_skew_seconds"] = -3600.0
+    document["alarms"] = [{"event": "peer.silent", "peer": "", "domain": "", "since": "2026-01-31T12:00:00+00:00"}]
+    assert "clock: prod-a is 1 h ahead of this node" in rendered(document)
+    assert "alarm: peer.silent since 2026-01-31" in rendered(document)
 
 
 def test_many_problems_are_counted() -> None:
@@ -251,3 +274,12 @@ def test_a_file_that_is_not_in_force_is_shown() -> None:
         "x.toml: two",
         "restart the agent for node.listen, node.name to take effect",
     ]
+
+
+def test_actions_of_triggers_that_were_not_done_are_shown() -> None:
+    status = examples()["status"]
+    assert "of triggers" not in rendered(status)
+    status["actions"] = {"waiting": 2, "given_up": 1}
+    shown = rendered(status)
+    assert "2 actions of triggers waiting: `syncer outbox`" in shown
+    assert "1 action of triggers given up: `syncer outbox`" in shown

@@ -21,7 +21,8 @@ def examined(tmp_path: Path) -> Examined:
     def make(
         domains: dict[str, str] | None = None, *, mode: str = "production", targets: dict[str, str] | None = None
     ) -> Subject:
-        text = f'[node]\nname = "n"\nmode = "{mode}"\nstate = "{tmp_path}/state"\nlisten = "127.0.0.1:0"\n'
+        text = f'[node]\nname = "n"\nmode = "{mode}"\nstate = "{tmp_path}/state"\n'
+        text += 'listen = "127.0.0.1:0"\nhttp = ""\n'
         for name, lines in (domains or {"nginx": ""}).items():
             (tmp_path / name).mkdir(exist_ok=True)
             text += f'[domains.{name}]\npath = "{tmp_path}/{name}"\n{lines}\n'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -155,7 +156,8 @@ def test_secrets_that_others_can_read(examined: Examined, tmp_path: Path) -> Non
     secret = tmp_path / "smtp.secret"
     subject.settings = replace(subject.settings, secret_files=(secret,))
     assert any("cannot be read (No such file" in line for line in bad(configuration, subject))
-    secret.touch(0o644)
+    secret.write_text("word\n")
+    secret.chmod(0o644)
     assert any(f"run `chmod 600 {secret}`" in line for line in bad(configuration, subject))
     secret.chmod(0o600)
     assert bad(configuration, subject) == []
@@ -278,6 +280,24 @@ def test_a_port_that_is_taken_and_an_address_that_is_not_ours(examined: Examined
             settings = load(file)
             subject = Subject(settings, settings.domains)
             assert any(expected in line for line in bad(agent, subject))
+
+
+def test_a_port_of_health_that_is_taken(examined: Examined, tmp_path: Path) -> None:
+    from syncer.config import load
+
+    file = tmp_path / "syncer.toml"
+    examined()
+    text = file.read_text()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        file.write_text(re.sub(r"(?m)^http = .*\n", "", text).replace("[node]\n", f'[node]\nhttp = "{address}"\n'))
+        settings = load(file)
+        [line] = bad(agent, Subject(settings, settings.domains))
+        assert "node.http" in line
+        assert "change node.http" in line
+    file.write_text(re.sub(r"(?m)^http = .*\n", 'http = ""\n', file.read_text()))
+    settings = load(file)
+    assert bad(agent, Subject(settings, settings.domains)) == []
 
 
 def test_what_the_agent_says(examined: Examined) -> None:

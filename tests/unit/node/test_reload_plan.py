@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from syncer.config import load
-from syncer.config.schema import known_keys
 from syncer.config.settings import Settings
+from syncer.config.tables import known_keys
 from syncer.node.reload_plan import NEEDS_RESTART, Plan, Turnover, plan
 
 BASE = """
@@ -101,6 +101,12 @@ ROWS = {
         'on_failure = { retry = "2s..9s" }',
         {"streams": anew(*ALL_OF_DR_A)},
     ),
+    "failover[dr-a].on_failure.suspend_after": (
+        DR_A,
+        "on_failure = { suspend_after = 9 }",
+        {"streams": anew(*ALL_OF_DR_A)},
+    ),
+    "failover[dr-a].on_failure.probe": (DR_A, "on_failure = { probe = false }", {"streams": anew(*ALL_OF_DR_A)}),
     "failover[dr-a].domains": (DR_A, 'domains = ["two"]', {"streams": Turnover(frozenset(ALL_OF_ONE), frozenset())}),
 }
 
@@ -119,6 +125,65 @@ def test_one_changed_key_disturbs_its_own_parts_alone(settings: Any, key: str) -
     assert differing(plan(new, new)) == {}
 
 
+SMTP = '[smtp]\nhost = "mail"\nfrom = "a@example.com"\n'
+TRIGGER = '[[triggers]]\nname = "t"\nevent = "sync"\n'
+EMAIL = 'email.to = ["a@example.com"]\n'
+WEBHOOK = 'webhook.url = "https://a.example"\n'
+ALARMS = f"{BASE}{SMTP}{TRIGGER}{EMAIL}{WEBHOOK}"
+ALARM_ROWS = {
+    "smtp.host": ('"mail"', '"other"'),
+    "smtp.port": (SMTP, f"{SMTP}port = 26\n"),
+    "smtp.starttls": (SMTP, f"{SMTP}starttls = false\n"),
+    "smtp.tls": (SMTP, f"{SMTP}tls = true\nport = 587\n"),
+    "smtp.username": (SMTP, f'{SMTP}username = "u"\npassword_file = "/secret"\n'),
+    "smtp.password_file": (SMTP, f'{SMTP}username = "u"\npassword_file = "/secret"\n'),
+    "smtp.from": ('from = "a@', 'from = "b@'),
+    "smtp.timeout": (SMTP, f'{SMTP}timeout = "9s"\n'),
+    "smtp.ca_file": (SMTP, f'{SMTP}ca_file = "/ca.pem"\n'),
+    "triggers.event": ('event = "sync"', 'event = "drift.detected"'),
+    "triggers.when": (TRIGGER, f'{TRIGGER}when = "!success"\n'),
+    "triggers.throttle": (TRIGGER, f'{TRIGGER}throttle = "1s"\n'),
+    "triggers.after": (TRIGGER, f'{TRIGGER}after = "1s"\n'),
+    "triggers.notify_recovery": (TRIGGER, f"{TRIGGER}notify_recovery = false\n"),
+    "triggers.give_up": (TRIGGER, f'{TRIGGER}give_up = "1s"\n'),
+    "triggers.exec": (TRIGGER, f'{TRIGGER}exec = ["true"]\n'),
+    "triggers.exec_timeout": (TRIGGER, f'{TRIGGER}exec_timeout = "1s"\n'),
+    "triggers.notify": (TRIGGER, f'{TRIGGER}notify = ["json://a"]\n'),
+    "triggers.email.to": (EMAIL, 'email.to = ["b@example.com"]\n'),
+    "triggers.email.subject": (EMAIL, f'{EMAIL}email.subject = "s"\n'),
+    "triggers.email.body": (EMAIL, f'{EMAIL}email.body = "b"\n'),
+    "triggers.email.html": (EMAIL, f'{EMAIL}email.html = "h"\n'),
+    "triggers.webhook.url": ("https://a", "https://b"),
+    "triggers.webhook.secret_file": (WEBHOOK, f'{WEBHOOK}webhook.secret_file = "/secret"\n'),
+    "triggers.webhook.timeout": (WEBHOOK, f'{WEBHOOK}webhook.timeout = "1s"\n'),
+    "triggers.webhook.ca_file": (WEBHOOK, f'{WEBHOOK}webhook.ca_file = "/ca.pem"\n'),
+}
+
+
+@pytest.mark.parametrize("key", ALARM_ROWS)
+def test_what_is_mailed_or_run_disturbs_nothing_that_is_captured_sent_or_applied(settings: Any, key: str) -> None:
+    before, after = ALARM_ROWS[key]
+    old, new = settings(ALARMS), settings(ALARMS.replace(before, after, 1))
+    found = plan(old, new)
+    assert key.replace("triggers.", "triggers[t].") in found.changed
+    assert found.settings == new
+    if "files with secrets" in found.changed:
+        # What is never synchronized is another now.
+        assert old.secret_files != new.secret_files
+    else:
+        assert differing(found) == {}
+    gone = plan(new, old)
+    assert set(gone.changed) == set(found.changed)
+
+
+def test_alarm_tables_that_come_and_go_are_named_alone(settings: Any) -> None:
+    with_variables = f'{ALARMS}[variables]\nsite = "n"\n'
+    assert plan(settings(BASE), settings(with_variables)).changed == ("smtp", "variables", "triggers[t]")
+    assert plan(settings(with_variables), settings(BASE)).changed == ("smtp", "variables", "triggers[t]")
+    other = with_variables.replace('site = "n"', "floor = 1")
+    assert plan(settings(with_variables), settings(other)).changed == ("variables.floor", "variables.site")
+
+
 def test_rules_disturb_only_the_streams_that_they_can_apply_to(settings: Any) -> None:
     table = '[[failover.substitute]]\nfrom = "10.9.0.1"\nto = "10.9.0.2"\n'
     address = 'address = "10.0.0.1:7443"\n'
@@ -132,7 +197,7 @@ def test_the_table_has_a_row_for_every_key_of_the_configuration() -> None:
     """A key that is added must say what it disturbs."""
     named = {re.sub(r"^(domains)\.one|^(failover)\[dr-a\]", r"\1\2", key) for key in ROWS}
     # A target or domain of another name is another one; substitution has a table of its own.
-    others = {"failover.name", *(f"node.{key}" for key in NEEDS_RESTART)}
+    others = {"failover.name", "triggers.name", *ALARM_ROWS, *(f"node.{key}" for key in NEEDS_RESTART)}
     missing = {key for key in known_keys() if not key.startswith("failover.substitute")} - named - others
     assert missing == set()
 
@@ -144,6 +209,7 @@ def test_the_table_has_a_row_for_every_key_of_the_configuration() -> None:
         ('mode = "production"', 'mode = "failover"', "node.mode"),
         ('state = "/var/lib/n"', 'state = "/var/lib/m"', "node.state"),
         ("[node]\n", '[node]\nlisten = "0.0.0.0:1"\n', "node.listen"),
+        ("[node]\n", '[node]\nhttp = ""\n', "node.http"),
     ],
 )
 def test_what_needs_a_restart_is_not_applied_and_the_rest_is(settings: Any, before: str, after: str, key: str) -> None:

@@ -101,3 +101,41 @@ def test_a_storm_of_problems_is_bounded() -> None:
     found = recorder.of("problem", "path", "reason")
     assert len(found) == RAISED_AT_ONCE + 1
     assert found[-1] == ("", "and 980 more paths: see `syncer status`")
+
+
+def test_a_target_that_is_reached_again_with_nothing_to_send_is_a_success_once() -> None:
+    recorder = Recorder()
+    settled = Decision(Step.WAIT, Phase.STREAMING)
+
+    async def run() -> None:
+        outcomes = Outcomes("dr-a", "nginx", recorder)
+        outcomes.decided(settled)
+        outcomes.decided(settled)
+        outcomes.lost(UnreachableError("cut"), 1, full=False)
+        for phase, reason in ((Phase.UNREACHABLE, "cut"), (Phase.SUSPENDED, "braked"), (Phase.STREAMING, "automatic")):
+            outcomes.decided(Decision(Step.WAIT, phase, reason))
+        outcomes.decided(Decision(Step.PARTIAL, Phase.STREAMING))
+        assert [success for success, _ in recorder.of("sync", "success", "changes")] == [True, False]
+        outcomes.decided(settled)
+        outcomes.decided(settled)
+        outcomes.lost(UnreachableError("cut again"), 1, full=False)
+        # What arrives after a failure is told at once, not after the minute.
+        outcomes.arrived(ack(2), full=False)
+        outcomes.decided(settled)
+
+    asyncio.run(run())
+    expected = [(True, 0), (False, 0), (True, 0), (False, 0), (True, 2)]
+    assert recorder.of("sync", "success", "changes") == expected
+
+
+def test_failures_in_a_row_are_counted_since_the_target_had_everything() -> None:
+    recorder = Recorder()
+    outcomes = Outcomes("dr-a", "nginx", recorder)
+    settled = Decision(Step.WAIT, Phase.STREAMING)
+    # What is counted outside begins anew with each acknowledgement only.
+    for failures in (1, 2, 0, 3, 4, 0, 5, 1, 2, 0, 1):
+        if failures:
+            outcomes.lost(UnreachableError("cut"), failures, full=False)
+        else:
+            outcomes.decided(settled)
+    assert [count for (count,) in recorder.of("sync", "consecutive_failures")] == [1, 2, 0, 1, 2, 0, 1, 1, 2, 0, 1]

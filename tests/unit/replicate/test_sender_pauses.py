@@ -13,6 +13,7 @@ from syncer.config.settings import BrakeSettings
 from syncer.errors import RefusedError
 from syncer.index.store import IndexStore
 from syncer.model import Patterns, RootShape, Term
+from syncer.observations import UNOBSERVED
 from syncer.replicate import messages as m
 from syncer.replicate.pauses import Cause, Pause
 from syncer.replicate.rendered_tree import Plain
@@ -28,6 +29,7 @@ class FakeProduction:
     """A node whose domain becomes held at the moment a test chooses."""
 
     node_id, name, software = "id", "prod-a", "0"
+    observations = UNOBSERVED
 
     def reached(self, stream: object) -> None:
         """Nobody else waits."""

@@ -1,0 +1,192 @@
+"""Mails a notice: SMTP with verified TLS, each recipient judged by itself."""
+
+from __future__ import annotations
+
+import contextlib
+import smtplib
+import socket
+import ssl
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime
+from pathlib import Path
+
+from syncer.config.alarm_settings import EmailSettings, SmtpSettings
+from syncer.config.secret import SecretError, read_secret
+from syncer.events.delivery import Answer, Outcome, Parcel
+from syncer.events.texts import Text, Words, one_line, rendered
+from syncer.events.time_limit import TimeLimit, time_limit
+from syncer.model import EventValue
+
+ANSWER_LENGTH = 300
+_CURABLE = frozenset({503, 530, 534, 535, 538})
+"""5xx that say that the session is not set up as it should be: the operator can correct that."""
+
+
+class Mailer:
+    """Mails what one trigger has to say."""
+
+    def __init__(self, smtp: SmtpSettings, email: EmailSettings, constants: Mapping[str, EventValue]) -> None:
+        """Send through `smtp`, in the words of `email`; `constants` is the table [variables]."""
+        self._smtp = smtp
+        self._words = Words(email.subject, email.body, email.html)
+        self._constants = constants
+        self._to = email.to
+
+    def deliver(self, parcel: Parcel) -> Answer:
+        """Make one attempt for the receivers of `parcel`."""
+        text = rendered(parcel.notice, self._words, self._constants)
+        message = composed(parcel, text, self._smtp.sender, self._to)
+        with time_limit(self._smtp.timeout) as limit:
+            answer = self._attempt(parcel, message, limit)
+        return answer._replace(trouble=text.trouble)
+
+    def _attempt(self, parcel: Parcel, message: bytes, limit: TimeLimit) -> Answer:
+        settings = self._smtp
+        where = f"{settings.host}:{settings.port}"
+        password = ""
+        try:
+            password = read_secret(settings.password_file) if settings.password_file is not None else ""
+            session = _connected(settings, limit)
+            try:
+                _greet(session, settings, limit)
+                if settings.username:
+                    session.login(settings.username, password)
+                answer = _hand_over(session, settings.sender, parcel.receivers, message)
+                # What follows changes nothing about what was answered, so it may fail.
+                with contextlib.suppress(smtplib.SMTPException, OSError):
+                    session.quit()
+                return answer
+            finally:
+                session.close()
+        except SecretError as error:
+            return Answer(Outcome.LATER, str(error))
+        except (smtplib.SMTPException, OSError, ValueError) as error:
+            if limit.is_over:
+                return Answer(Outcome.LATER, f"{where} did not take the mail within {settings.timeout:g} s")
+            said = f"{where}: {_reason(error)}"
+            # A server that repeats what it was given.
+            return Answer(Outcome.LATER, said.replace(password, "[redacted]") if password else said)
+
+
+def composed(parcel: Parcel, text: Text, sender: str, to: tuple[str, ...]) -> bytes:
+    """Return the mail as it goes over the wire: 7 bits, the same at every attempt."""
+    message = EmailMessage(policy=SMTP)
+    message["Subject"] = text.subject
+    message["From"] = f"syncer <{sender}>"
+    message["To"] = ", ".join(to)
+    message["Date"] = format_datetime(datetime.fromtimestamp(parcel.notice.at, UTC))
+    message["Message-ID"] = f"<{parcel.key}@{sender.partition('@')[2]}>"
+    # RFC 3834: no out-of-office answers to an alarm.
+    message["Auto-Submitted"] = "auto-generated"
+    message["X-Syncer-Trigger"] = one_line(parcel.notice.trigger)
+    message["X-Syncer-Event"] = parcel.notice.event
+    message["X-Syncer-Kind"] = parcel.notice.kind
+    message.set_content(text.body, cte="quoted-printable")
+    if text.html:
+        message.add_alternative(text.html, subtype="html", cte="quoted-printable")
+    return message.as_bytes()
+
+
+def tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    """Return what verifies a server: its certificate, and that it is for the name that was asked for."""
+    context = ssl.create_default_context(cafile=str(ca_file) if ca_file is not None else None)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+class _Session(smtplib.SMTP):
+    """An SMTP session whose connection is known to the time limit from its beginning."""
+
+    limit: TimeLimit
+
+    def getreply(self) -> tuple[int, bytes]:
+        self.limit.watch(self.sock)
+        return super().getreply()
+
+
+class _TlsSession(_Session, smtplib.SMTP_SSL):
+    """The same over TLS from the first byte."""
+
+
+def _connected(settings: SmtpSettings, limit: TimeLimit) -> smtplib.SMTP:
+    kind = type("Session", (_TlsSession if settings.tls else _Session,), {"limit": limit})
+    name = socket.gethostname()
+    # Not asked of the name service: that may take longer than the mail.
+    local = name if name.isascii() and name.replace("-", "").replace(".", "").isalnum() else "localhost"
+    options = {"context": tls_context(settings.ca_file)} if settings.tls else {}
+    found = kind(settings.host, settings.port, local_hostname=local, timeout=settings.timeout, **options)
+    assert isinstance(found, smtplib.SMTP), "both are"
+    return found
+
+
+def _greet(session: smtplib.SMTP, settings: SmtpSettings, limit: TimeLimit) -> None:
+    session.ehlo_or_helo_if_needed()
+    if settings.starttls:
+        # Raises where it is not offered: never unencrypted because somebody between both left it out.
+        session.starttls(context=tls_context(settings.ca_file))
+        limit.watch(session.sock)
+        session.ehlo()
+
+
+def _hand_over(session: smtplib.SMTP, sender: str, receivers: tuple[str, ...], message: bytes) -> Answer:
+    code, said = session.mail(sender)
+    if code != 250:
+        return _refusal(code, said, receivers)
+    taken: list[str] = []
+    later: list[str] = []
+    refused: list[str] = []
+    words: list[str] = []
+    for receiver in receivers:
+        code, said = session.rcpt(receiver)
+        if code in (250, 251):
+            taken.append(receiver)
+        else:
+            (refused if _is_final(code) else later).append(receiver)
+            words.append(f"{receiver}: {_shown(code, said)}")
+    if not taken:
+        outcome = Outcome.LATER if later else Outcome.REFUSED
+        return Answer(outcome, "; ".join(words)[:ANSWER_LENGTH], tuple(later), tuple(refused) if later else ())
+    try:
+        code, said = session.data(message)
+    except smtplib.SMTPDataError as error:
+        code, said = error.smtp_code, error.smtp_error if isinstance(error.smtp_error, bytes) else b""
+    except (smtplib.SMTPServerDisconnected, OSError) as error:
+        # Whether it took the mail nobody knows: again, with the same Message-ID.
+        words.append(f"the connection broke in the middle ({_reason(error)})")
+        return Answer(Outcome.LATER, "; ".join(words)[:ANSWER_LENGTH], (*taken, *later), tuple(refused))
+    words.insert(0, _shown(code, said))
+    sentence = "; ".join(words)[:ANSWER_LENGTH]
+    if code == 250:
+        return Answer(Outcome.DONE, sentence, tuple(later), tuple(refused))
+    if _is_final(code):
+        if not later:
+            return Answer(Outcome.REFUSED, sentence)
+        return Answer(Outcome.LATER, sentence, tuple(later), (*refused, *taken))
+    return Answer(Outcome.LATER, sentence, (*taken, *later), tuple(refused))
+
+
+def _refusal(code: int, said: bytes, receivers: tuple[str, ...]) -> Answer:
+    return Answer(Outcome.REFUSED if _is_final(code) else Outcome.LATER, _shown(code, said), receivers)
+
+
+def _is_final(code: int) -> bool:
+    return 500 <= code < 600 and code not in _CURABLE
+
+
+def _shown(code: int, said: bytes) -> str:
+    text = said.decode("utf-8", "backslashreplace")
+    return f"{code} {' '.join(''.join(c if c.isprintable() else ' ' for c in text).split())}"[:ANSWER_LENGTH]
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, smtplib.SMTPResponseException):
+        said = error.smtp_error if isinstance(error.smtp_error, bytes) else str(error.smtp_error).encode()
+        return _shown(error.smtp_code, said)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({error.verify_message})"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f"{error}"[:ANSWER_LENGTH] or type(error).__name__

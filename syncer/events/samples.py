@@ -1,0 +1,34 @@
+"""Made-up variables of an event, to prove templates with, and for `syncer trigger test` (pure)."""
+
+from __future__ import annotations
+
+from syncer.events.catalogue import CATALOGUE
+from syncer.events.notice import TEST, Notice
+from syncer.events.states import STATES
+from syncer.model import EventValue
+
+_SAMPLES: dict[str, EventValue] = {
+    "kind": "partial",
+    "success": True,
+    "target": "dr-a",
+    "domain": "nginx",
+    "peer": "dr-a",
+    "consecutive_failures": 3,
+    "seconds": 1.5,
+}
+_BY_KIND: dict[type[EventValue], EventValue] = {str: "example", int: 3, float: 1.5, bool: True}
+
+
+def sample_variables(event: str, node: str) -> dict[str, EventValue]:
+    """Return a value for each variable of the event; such that it begins a state, where it can."""
+    definition = CATALOGUE[event]
+    found = {name: _SAMPLES.get(name, _BY_KIND[variable.kind]) for name, variable in definition.variables.items()}
+    found["node"] = node
+    if event in STATES:
+        found.update(STATES[event].having)
+    return found
+
+
+def sample_notice(trigger: str, event: str, node: str, at: float) -> Notice:
+    """Return a notice that is marked as a test."""
+    return Notice(TEST, trigger, event, node, at, at, 1, False, (), sample_variables(event, node))

@@ -1,0 +1,50 @@
+"""Ends what talks to a server that is too slow: a socket's own timeout begins anew with every byte."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+
+
+class TimeLimit:
+    """Shuts a connection down when its time is over."""
+
+    def __init__(self) -> None:
+        self.is_over = False
+        self._socket: socket.socket | None = None
+        self._lock = threading.Lock()
+
+    def watch(self, connection: socket.socket | None) -> None:
+        """Shut this connection down, and no longer the one before."""
+        with self._lock:
+            self._socket = connection
+            if self.is_over:
+                self._end()
+
+    def expire(self) -> None:
+        """The time is over."""
+        with self._lock:
+            self.is_over = True
+            self._end()
+
+    def _end(self) -> None:
+        # Closed already: then there is nothing to end.
+        with contextlib.suppress(OSError):
+            if self._socket is not None:
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+
+@contextlib.contextmanager
+def time_limit(seconds: float) -> Iterator[TimeLimit]:
+    """Let the body run for so long; then the connection that it watches is shut down."""
+    limit = TimeLimit()
+    timer = threading.Timer(seconds, limit.expire)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield limit
+    finally:
+        timer.cancel()
+        limit.watch(None)

@@ -1,0 +1,175 @@
+"""When a trigger speaks: a pure state machine, with events in, notices out, and the clock passed in.
+
+An event that matches counts: at once, or, with `after`, once the state that it begins has lasted so long. What
+counts is told in one alarm, at most one in each `throttle`; what comes in between is held, and told as one when the
+throttle ends, so the last state of a storm is never lost. The end of a state whose alarm went out while it lasted is
+told in a recovery notice: at once where nothing that was told lasts any more, else at the latest after another
+`throttle`, and at most one in each `throttle`. So a trigger never makes more than two notices in that time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from syncer.events.memory import Held, Lasting, Memory, Variables
+from syncer.events.notice import ALARM, RECOVERY, SUBJECTS_LISTED, Notice
+from syncer.events.states import STATES, begun, ended, subject_in_words
+
+MOST_STATES = 1000
+"""States that one trigger follows at once; what comes beyond them counts, but its end is not told."""
+
+
+DOUBT_SECONDS = 3600.0
+"""What was told to last before a start, and is not told again in this time, is over: the first scan was long ago."""
+
+
+class Rule(NamedTuple):
+    """One trigger as the state machine sees it; times in seconds."""
+
+    name: str
+    event: str
+    holds: Callable[[Variables], bool]
+    """Tells whether an event of this name matches; must not raise."""
+    throttle: float
+    after: float
+    notify_recovery: bool
+
+
+class Happened(NamedTuple):
+    """One event."""
+
+    at: float
+    name: str
+    variables: Variables
+
+
+def start(rule: Rule, memory: Memory, now: float) -> bool:
+    """The agent starts: doubt what may have ended while none ran; tells whether that changed anything."""
+    state = STATES.get(rule.event)
+    if state is None or not state.is_told_again or not memory.lasting:
+        return False
+    for subject, lasting in memory.lasting.items():
+        memory.lasting[subject] = lasting._replace(doubted=now + DOUBT_SECONDS)
+    return True
+
+
+def take(rule: Rule, memory: Memory, event: Happened, now: float) -> bool:
+    """Fold one event in at `now`; tells whether it changed anything."""
+    changed = False
+    if event.name == rule.event and rule.holds(event.variables):
+        subject = begun(event.name, event.variables)
+        if subject is None or (subject not in memory.lasting and len(memory.lasting) >= MOST_STATES):
+            _hold(memory, 1, min(event.at, now), event.variables, subject)
+        else:
+            _go_on(rule, memory, subject, event, now)
+        changed = True
+    for name, subject in ended(event.name, event.variables):
+        if name == rule.event and subject in memory.lasting:
+            _end(rule, memory, subject, now)
+            changed = True
+    return changed
+
+
+def speak(rule: Rule, memory: Memory, node: str, now: float) -> list[Notice]:
+    """Return the notices that are due at `now`; call it after the events of a batch, and when `due` says."""
+    _not_from_the_future(memory, now)
+    for subject, state in list(memory.lasting.items()):
+        if state.doubted and now >= state.doubted:
+            _end(rule, memory, subject, now)
+        elif not state.ripe and now >= state.since + rule.after:
+            memory.lasting[subject] = state._replace(ripe=True)
+            _hold(memory, state.times, state.since, state.variables, subject)
+    said = []
+    if memory.held is not None and now >= _alarm_due(rule, memory, now):
+        said.append(_alarm(rule, memory, memory.held, node, now))
+        memory.held = None
+        memory.alarmed = now
+        for subject, state in memory.lasting.items():
+            if state.ripe and not state.told:
+                memory.lasting[subject] = state._replace(told=True)
+    if memory.ended and now >= _recovery_due(rule, memory):
+        said.append(_recovery(rule, memory, node, now))
+        memory.ended.clear()
+        memory.recovered = now
+    return said
+
+
+def due(rule: Rule, memory: Memory, now: float) -> float | None:
+    """Return when `speak` has something to do without another event; None where it never has."""
+    times = [state.since + rule.after for state in memory.lasting.values() if not state.ripe]
+    times += [state.doubted for state in memory.lasting.values() if state.doubted]
+    if memory.held is not None:
+        times.append(_alarm_due(rule, memory, now))
+    if memory.ended:
+        times.append(_recovery_due(rule, memory))
+    return min(times, default=None)
+
+
+def _go_on(rule: Rule, memory: Memory, subject: str, event: Happened, now: float) -> None:
+    """A state begins, or is said to last."""
+    state = memory.lasting.get(subject)
+    if state is None:
+        # Whose end has not been told yet has never ended for who reads the notices.
+        back = memory.ended.pop(subject, None)
+        since = min(event.at, now)
+        state = back._replace(ended=0.0) if back else Lasting(since, 0, event.variables, ripe=rule.after <= 0)
+    state = state._replace(times=state.times + 1, variables=event.variables, doubted=0.0)
+    memory.lasting[subject] = state
+    if state.ripe:
+        _hold(memory, 1, min(event.at, now), event.variables, subject)
+
+
+def _end(rule: Rule, memory: Memory, subject: str, now: float) -> None:
+    state = memory.lasting.pop(subject)
+    if state.told and rule.notify_recovery:
+        memory.ended[subject] = state._replace(ended=now, doubted=0.0)
+
+
+def _hold(memory: Memory, count: int, since: float, variables: Variables, subject: str | None) -> None:
+    held = memory.held or Held(0, since, variables, ())
+    subjects = held.subjects
+    if subject is not None and subject not in subjects and len(subjects) < SUBJECTS_LISTED:
+        subjects = (*subjects, subject)
+    memory.held = Held(held.times + count, min(held.since, since), variables, subjects)
+
+
+def _alarm_due(rule: Rule, memory: Memory, now: float) -> float:
+    return now if memory.alarmed is None else memory.alarmed + rule.throttle
+
+
+def _recovery_due(rule: Rule, memory: Memory) -> float:
+    earliest = float("-inf") if memory.recovered is None else memory.recovered + rule.throttle
+    if not any(state.told for state in memory.lasting.values()):
+        return earliest
+    return max(earliest, min(state.ended for state in memory.ended.values()) + rule.throttle)
+
+
+def _alarm(rule: Rule, memory: Memory, held: Held, node: str, now: float) -> Notice:
+    lasting = any(state.ripe for state in memory.lasting.values())
+    words = tuple(subject_in_words(subject) for subject in held.subjects)
+    return Notice(ALARM, rule.name, rule.event, node, now, held.since, held.times, lasting, words, held.variables)
+
+
+def _recovery(rule: Rule, memory: Memory, node: str, now: float) -> Notice:
+    states = memory.ended
+    since = min(state.since for state in states.values())
+    count = sum(state.times for state in states.values())
+    latest = max(states.values(), key=lambda state: state.ended)
+    lasting = any(state.told for state in memory.lasting.values())
+    words = tuple(subject_in_words(subject) for subject in list(states)[:SUBJECTS_LISTED])
+    return Notice(RECOVERY, rule.name, rule.event, node, now, since, count, lasting, words, latest.variables)
+
+
+def _not_from_the_future(memory: Memory, now: float) -> None:
+    """A clock that was set back must not silence a trigger until it has caught up."""
+    if memory.alarmed is not None:
+        memory.alarmed = min(memory.alarmed, now)
+    if memory.recovered is not None:
+        memory.recovered = min(memory.recovered, now)
+    for states in (memory.lasting, memory.ended):
+        late: Mapping[str, Lasting] = {
+            subject: state for subject, state in states.items() if max(state.since, state.ended) > now
+        }
+        for subject, state in late.items():
+            states[subject] = state._replace(since=min(state.since, now), ended=min(state.ended, now))
