@@ -41,6 +41,7 @@ def test_pairing_pins_both_and_the_token_is_spent(tmp_path: Path) -> None:
     assert [peer["name"] for peer in pair.failover.status()["peers"]] == ["prod-a"]
 
 
+@pytest.mark.soak
 def test_a_token_is_worth_one_join_and_its_results_are_as_documented(tmp_path: Path) -> None:
     with paired(tmp_path, start=False) as pair:
         invitation = pair.failover.json("invite", "--ttl", "1h")

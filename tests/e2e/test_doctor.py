@@ -67,6 +67,7 @@ def test_the_stream_goes_on_while_the_doctor_looks(pair: Pair) -> None:
     assert pair.failover.raised("pairing.refused") == []
 
 
+@pytest.mark.soak
 def test_what_a_service_reads_and_nobody_synchronizes(pair: Pair, tmp_path: Path) -> None:
     key = tmp_path / "x.key"
     key.touch()

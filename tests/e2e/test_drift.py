@@ -103,6 +103,7 @@ def test_drift_survives_a_restart_and_is_found_by_the_scan_at_the_start(tmp_path
         assert len(pair.failover.raised("drift.detected")) == 1
 
 
+@pytest.mark.soak
 def test_production_wins_at_its_next_change_and_the_rest_stays(tmp_path: Path) -> None:
     with edited_pair(tmp_path) as pair:
         edit(pair.failover.root)
@@ -140,6 +141,7 @@ def test_what_syncer_applies_is_never_drift(tmp_path: Path) -> None:
         assert len(pair.failover.raised("drift.detected")) == 1
 
 
+@pytest.mark.soak
 def test_restore_puts_edits_back_at_once(tmp_path: Path) -> None:
     with edited_pair(tmp_path, domain='drift = "restore"\n') as pair:
         edit(pair.failover.root)

@@ -189,6 +189,7 @@ def listener(tmp_path: Path) -> Iterator[Listener]:
     found.close()
 
 
+@pytest.mark.soak
 def test_systemd_is_told_the_life_of_an_agent(tmp_path: Path, listener: Listener) -> None:
     with paired(tmp_path, start=False) as pair:
         asked = {"NOTIFY_SOCKET": str(listener.path), "WATCHDOG_USEC": "1000000"}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.harness import DOMAIN, RETRY, TARGET, Pair, paired, wait_until
 
 NEVER = 'on_failure = { retry = "1h..1h" }\n'
@@ -15,6 +17,7 @@ def is_unreachable(pair: Pair, domain: str) -> bool:
     return bool(pair.production.stream(TARGET, domain)["state"] == "unreachable")
 
 
+@pytest.mark.soak
 def test_a_target_that_answers_on_one_stream_is_tried_on_the_others(tmp_path: Path) -> None:
     with paired(tmp_path, start=False) as pair:
         others = [node.folder / "other" for node in (pair.production, pair.failover)]

@@ -163,6 +163,7 @@ def test_status_of_a_file_with_errors_and_no_agent_says_the_errors(pair: Pair) -
         assert "domains.x.path" in pair.production.cli(command, check=2).stderr
 
 
+@pytest.mark.soak
 def test_a_new_domain_begins_and_a_removed_one_ends_without_a_word_to_the_others(pair: Pair) -> None:
     production, failover = pair.production, pair.failover
     before = production.config.read_text("utf-8")

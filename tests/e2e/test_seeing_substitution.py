@@ -71,6 +71,7 @@ def reasons(result: dict[str, Any]) -> dict[str, str]:
     return {item["path"]: item["why"] for item in result["targets"][0]["found"]}
 
 
+@pytest.mark.soak
 def test_leftovers_names_place_reason_and_the_rule_that_is_missing(pair: Pair) -> None:
     production = pair.production
     (production.root / "notes.txt").write_bytes(b"one\ntwo 198.51.100.7\n")
@@ -126,6 +127,7 @@ def test_an_address_in_a_certificate_is_told_as_such(pair: Pair) -> None:
     }
 
 
+@pytest.mark.soak
 def test_failover_searches_its_own_disk_with_what_nobody_synchronizes(tmp_path: Path) -> None:
     domain = 'exclude = ["*.local"]\nkeep_local = ["own/"]\n'
     with paired(tmp_path, rules=RULES, domain=domain, start=False) as pair:
@@ -195,6 +197,7 @@ def test_a_target_without_rules_is_not_searched_for_leftovers(tmp_path: Path) ->
         assert pair.production.raised("leftovers.found") == []
 
 
+@pytest.mark.soak
 def test_substitute_previews_what_arrives_and_what_comes_home(pair: Pair) -> None:
     production, failover = pair.production, pair.failover
     names = [str(production.root / name) for name in TREE]

@@ -122,6 +122,7 @@ def test_guarantee_15_started_once_whatever_restarts_but_the_machine(tmp_path: P
         assert len(daemon.did("start")) == 2
 
 
+@pytest.mark.soak
 def test_guarantee_15_never_started_unless_production_says_so(tmp_path: Path, daemon: Daemon) -> None:
     with pair_with(tmp_path, daemon.keys, target="") as pair:
         wait_state(pair, "stopped")

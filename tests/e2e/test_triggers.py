@@ -92,6 +92,7 @@ def test_a_stopped_failover_is_one_mail_and_its_return_another(
     assert (shown["state"], shown["lasting"], shown["actions"][0]["last_answer"]) == ("throttled", [], "250 OK")
 
 
+@pytest.mark.soak
 def test_kill_9_between_event_and_mail_and_a_mail_server_that_is_down_lose_nothing(
     pair: Pair, tmp_path: Path, certificate: Certificate
 ) -> None:
@@ -189,6 +190,7 @@ def test_a_trigger_on_failover_posts_and_runs(pair: Pair, tmp_path: Path) -> Non
     assert "secret-path" not in said
 
 
+@pytest.mark.soak
 def test_secrets_are_in_no_log_event_list_or_database(pair: Pair, tmp_path: Path, certificate: Certificate) -> None:
     port = free_port()
     notify = f'notify = ["json://someone:hunter2hunter2@127.0.0.1:{free_port()}"]\n'
