@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
 
-
-class Observations(Protocol):
-    """Takes what happens, from any thread, within a microsecond or so; raises nothing and blocks nobody."""
+class Observations:
+    """Takes what happens, from any thread, within a microsecond or so; raises nothing, blocks nobody, keeps nothing."""
 
     def acknowledged(
         self, target: str, domain: str, *, full: bool, changes: int, sent_bytes: int, seconds: float
@@ -32,31 +30,5 @@ class Observations(Protocol):
         """Note an event of the catalogue."""
 
 
-class Unobserved:
-    """Keeps nothing: for commands without an agent, and for tests that do not look."""
-
-    def acknowledged(
-        self, target: str, domain: str, *, full: bool, changes: int, sent_bytes: int, seconds: float
-    ) -> None:
-        """Forget it."""
-
-    def failed(self, target: str, domain: str, cause: str) -> None:
-        """Forget it."""
-
-    def rejected(self, target: str, domain: str, cause: str, *, full: bool) -> None:
-        """Forget it."""
-
-    def applied(self, domain: str, *, full: bool, changes: int, received_bytes: int, seconds: float) -> None:
-        """Forget it."""
-
-    def refused(self, domain: str, cause: str) -> None:
-        """Forget it."""
-
-    def flushed(self, what: str, seconds: float) -> None:
-        """Forget it."""
-
-    def raised(self, event: str) -> None:
-        """Forget it."""
-
-
-UNOBSERVED: Observations = Unobserved()
+UNOBSERVED = Observations()
+"""For commands without an agent, and for tests that do not look."""

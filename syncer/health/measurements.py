@@ -11,6 +11,8 @@ from bisect import bisect_left
 from collections import defaultdict
 from typing import NamedTuple
 
+from syncer.observations import Observations
+
 SECONDS_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 """Upper bounds of the buckets (seconds): from one small change to a full synchronization of a large tree."""
 
@@ -38,7 +40,7 @@ class _Histogram:
         self.total += seconds
 
 
-class Measurements:
+class Measurements(Observations):
     """The numbers of one process since its start; usable from any thread.
 
     Labels are names of the configuration and words of syncer's own, never paths or what a peer sent: their number

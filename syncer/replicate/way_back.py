@@ -45,10 +45,6 @@ class WayBack:
             return Home(self._rewritten(applied.path, pieces), self.has_undo(applied))
         return Home(self._restored(applied, pieces) if applied.origin else iter(pieces), needs_person=False)
 
-    def of_new(self, path: bytes, pieces: Iterable[bytes]) -> Home:
-        """Return how a file goes home that production never had."""
-        return Home(self._rewritten(path, pieces), needs_person=False)
-
     def mapping(self, applied: Entry) -> Mapping:
         """Return by what a file was rendered that has an origin; raises StateError."""
         return self._mapping(self._set(self._origin(applied).rules), applied.path)

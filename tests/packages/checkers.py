@@ -81,10 +81,10 @@ swanctl --list-pools
 """
 
 NETPLAN = """
-mkdir -p /run/root/etc
-cp -a /run/configuration /run/root/etc/netplan
-netplan generate --root-dir /run/root
-cat /run/root/run/systemd/network/*
+mkdir -p /run/rendered/etc
+cp -a /run/configuration /run/rendered/etc/netplan
+netplan generate --root-dir /run/rendered
+cat /run/rendered/run/systemd/network/*
 """
 
 PACKAGES = {

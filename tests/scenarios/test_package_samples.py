@@ -33,8 +33,8 @@ EACH = 'cd /run/configuration; for file in *; do code=0; {} >/dev/null 2>&1 || c
 KEEPALIVED = EACH.format('keepalived --config-test --use-file "$PWD/$file"')
 HAPROXY = EACH.format('haproxy -c -f "$file"')
 NETPLAN = EACH.format(
-    'rm -rf /run/root && mkdir -p /run/root/etc/netplan && install -m 600 "$file" /run/root/etc/netplan '
-    f"&& {GENERATE} --root-dir /run/root"
+    'rm -rf /run/rendered && mkdir -p /run/rendered/etc/netplan && install -m 600 "$file" /run/rendered/etc/netplan '
+    f"&& {GENERATE} --root-dir /run/rendered"
 )
 
 
