@@ -67,8 +67,10 @@ class Node(NodeProcess):
         self.config.write_text(f"{head}{places}\n{tables}", "utf-8")
 
     def pause(self) -> None:
-        """Stop the agent's process where it stands; its connections stay open."""
+        """Stop the agent's process where it stands, and wait until it does; its connections stay open."""
         self._signal(signal.SIGSTOP)
+        # RACE: a thread that waits in read(2) may still return with what comes until it is scheduled and stops.
+        wait_until(lambda: set(_thread_states(self.pid)) == {"T"}, 30.0, f"every thread of {self.name} stopped")
 
     def resume(self) -> None:
         """Let a paused agent go on."""
@@ -89,6 +91,19 @@ class Node(NodeProcess):
 
     def _signal(self, signum: signal.Signals) -> None:
         os.kill(self.pid, signum)
+
+
+def _thread_states(pid: int) -> list[str]:
+    """Return the state of each thread of a process: proc_pid_stat(5), the field behind the name."""
+    states = []
+    for path in Path(f"/proc/{pid}/task").glob("*/stat"):
+        try:
+            stat = path.read_text("utf-8")
+        except (FileNotFoundError, ProcessLookupError):
+            states.append("ended")
+        else:
+            states.append(stat.rpartition(")")[2].split()[0])
+    return states
 
 
 class Pair:
