@@ -72,7 +72,7 @@ def test_what_is_missing_in_the_operators_words_is_added() -> None:
         ("{{ ''.__class__.__mro__[1].__subclasses__() }}", "the sandbox refuses"),
         ("{{ error.__init__.__globals__ }}", "the sandbox refuses"),
         ("{{ error['__class__'] }}", "the sandbox refuses"),
-        ("{{ error|attr('__class__') }}", "the sandbox refuses"),
+        ("{{ error|attr('__class__') }}", "uses the filter attr"),
         ("{{ '{0.__class__}'.format(error) }}", "the sandbox refuses"),
         ("{{ subjects.append('x') }}", "the sandbox refuses"),
     ],
@@ -86,7 +86,7 @@ def test_a_wrong_or_hostile_template_is_refused(text: str, said: str) -> None:
 
 def test_a_template_that_fails_when_it_is_used_harms_nothing() -> None:
     values = sample_notice("t", "sync", "n", 0.0).values(CONSTANTS)
-    for text in ("{{ range(10 ** 9) }}", "{{ 1 // (changes - 3) }}", "{{ error.nothing.at.all }}"):
+    for text in ("{{ 1 // (changes - 3) }}", "{{ error.split(':')[1] }}"):
         template = Template(text)
         template.check(values)
         with pytest.raises(TemplateError):
@@ -97,6 +97,7 @@ def test_values_are_never_templates_and_html_escapes_them() -> None:
     hostile = {**FAILED, "error": "{{ 7 * 7 }}{% raw %}<img src=x onerror=alert(1)>"}
     text = default_text(notice(variables=hostile))
     assert "{{ 7 * 7 }}{% raw %}<img" in text.body
+    assert text.html.startswith("<p><strong>Synchronization failed")
     assert "<img" not in text.html
     assert "&lt;img src=x" in text.html
 
