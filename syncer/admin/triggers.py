@@ -52,7 +52,7 @@ async def trigger_test(node: Node, name: str) -> dict[str, Any]:
             "action": action,
             "receiver": node.alarms.duties[name].acts[action].shown,
             "done": answer.outcome is Outcome.DONE and not answer.left and not answer.refused,
-            "answer": f"{answer.said} ({answer.trouble})" if answer.trouble else answer.said,
+            "answer": answer.words,
         }
         for action, answer in answers.items()
     ]

@@ -5,40 +5,94 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from syncer.model import EventValue
 
-_EMPTY_END = re.compile(r"(`[^`]*?) +`")
-"""A command that ends with a name that is not known."""
+_PLACE = re.compile(r"(?P<before>(?: --domain)? )?\{(?P<name>[a-z_]+)\}")
+_RESUME = "`syncer resume {target} --domain {domain}` on {node}"
+_APPROVE = "`syncer approve {target} --domain {domain}`"
+_LOOK_THERE = "look whether the agent of {target} runs, with `syncer status` there"
+_SUSPENDED = f"do what the reason says, then run {_RESUME}, or, where it waits for a person's word, {_APPROVE}"
+_SLOW = (
+    f"run `syncer wait {{target}}` on {{node}}: it returns once nothing is missing; where that takes too long, "
+    f"{_LOOK_THERE}, and with `syncer doctor --domain {{domain}}` on {{node}} how it is reached"
+)
 
-_CURES: Mapping[str, str] = {
-    "sync": "run `syncer status` on {node}; once {target} is reachable again, syncer goes on by itself",
-    "target.suspended": "do what the reason says, then `syncer resume {target}` or `syncer approve {target}` on {node}",
-    "target.behind": "run `syncer status` on {node}",
-    "brake.engaged": "look at `syncer diff {target}` on {node}; where it is meant, run `syncer approve {target}`",
-    "drift.detected": "run `syncer drift {domain}` on {node}",
-    "verify.failed": "run `syncer verify {target} --repair` on production",
-    "check.failed": "correct the configuration on production; `syncer status` shows what the check said",
-    "rolled_back": "correct what was wrong on production, then `syncer resume` there",
+
+class _Choice(NamedTuple):
+    """Cures by the value of one variable."""
+
+    variable: str
+    texts: Mapping[EventValue, str]
+    otherwise: str
+
+
+_CURES: Mapping[str, str | _Choice] = {
+    "sync": _Choice(
+        "error_class",
+        {
+            "": "",
+            "unreachable": f"{_LOOK_THERE}, and whether {{node}} reaches it, with `syncer doctor --domain {{domain}}` "
+            "on {node}; once it answers, syncer goes on by itself",
+            "refused": "correct what the error says; `syncer doctor --domain {domain}` on {node} asks {target} again",
+            "waiting": "run `syncer status` on {node}, which says what it waits for: a root that is missing must be "
+            f"put back; for deletions that are meant run {_APPROVE}, after a rollback {_RESUME}",
+            "disk full": f"free space on {{target}}; once it is suspended, {_RESUME} tries again at once",
+            "check failed": "correct the configuration of {domain} on production; what is corrected is sent by itself",
+            "protocol": f"look whether {{node}} and {{target}} run the same version, with `syncer --version` on both; "
+            f"once it is suspended, {_RESUME} tries again",
+            "internal": f"look at the disk of {{target}} and at the agent's log there; once it is suspended, {_RESUME} "
+            "tries again",
+        },
+        "run `syncer status` on {node}",
+    ),
+    "target.suspended": _SUSPENDED,
+    "target.behind": _Choice(
+        "state",
+        {
+            "suspended": _SUSPENDED,
+            "unreachable": f"{_LOOK_THERE}; once it answers, syncer goes on by itself, and `syncer wait {{target}}` on "
+            "{node} returns when nothing is missing",
+        },
+        _SLOW,
+    ),
+    "brake.engaged": "look at `syncer diff {target} --domain {domain}` on {node}; where all of it is meant, run "
+    f"{_APPROVE}",
+    "drift.detected": "run `syncer drift {domain}` on {node}, and bring what is to stay to production: the next full "
+    "synchronization undoes the rest",
+    "verify.failed": "run `syncer verify {target} --domain {domain}` on {node}, which lists what differs; where "
+    "production's bytes are right, run it with `--repair`",
+    "check.failed": "correct the configuration of {domain} on production as the output says; it is sent by itself",
+    "rolled_back": "correct what was wrong with {domain} on production, then `syncer resume --domain {domain}` there",
     "history.damaged": "run `syncer history {domain}` on {node}, and check its disk",
-    "service.failed": "look at the service on {node}, and run the command there by hand",
-    "problem": "run `syncer explain` for the path on {node}",
-    "index.rebuilt": "check the disk of {node}",
-    "watch.degraded": "run `syncer status` on {node}; the reason says which limit to raise",
-    "peer.silent": "look whether {peer} runs, with `syncer status` there; where it is gone for good, fail over",
-    "clock.skewed": "look at the clocks of {node} and {peer}, and at what sets them",
-    "term.refused": "run `syncer status` on both nodes: only one of them may be production",
-    "pairing.refused": "where nobody of yours tried to pair, look at who reaches the port of {node}",
-    "hold.failed": "look at what the command left, then `syncer resume` on {node}",
-    "hold.long": "look whether the command still runs on {node}; end it, or `syncer resume`",
-    "leftovers.found": "run `syncer leftovers {domain}` on {node}, and add the rules that are missing on production",
+    "service.failed": "correct what the output says, then run `syncer service {action} {domain}` on {node}",
+    "problem": "look at {path} below the root of {domain}; `syncer explain` with its whole path on {node} says what is "
+    "known of it",
+    "index.rebuilt": "check the disk of {node}; `syncer wait` there returns once every target is level again",
+    "watch.degraded": "do what the reason says; `syncer doctor --domain {domain}` on {node} looks at the watches again",
+    "peer.silent": "look whether {peer} runs, with `syncer status` there, and `syncer doctor` on {node}; where it is "
+    "gone for good, fail over",
+    "clock.skewed": "compare `date -u` on {node} and {peer}, and look at what sets their clocks",
+    "term.refused": "run `syncer status` on {node} and on {peer}: only one of them may be production",
+    "pairing.refused": "where it was you, run `syncer invite` on {node} for a new token; else look at who reaches its "
+    "port from {address}",
+    "hold.failed": "look at what the command left, with `syncer diff --domain {domain}` on {node}; then run "
+    "`syncer resume --domain {domain}` there",
+    "hold.long": "look whether process {pid} on {node} still does something; where not, end it and run "
+    "`syncer resume --domain {domain}` there",
+    "leftovers.found": "run `syncer leftovers {target} --domain {domain}` on {node}, and add the missing rules",
     "rules.refused": "make the rules in {node}'s table for {peer} the inverse of production's, or leave them out there",
     "config.refused": "run `syncer config check` on {node}, correct the file, then reload again",
-    "condition.failed": "correct `when` of the trigger {failed_trigger} in the configuration of {node}",
-    "action.failed": "run `syncer trigger test {failed_trigger}` on {node}; `syncer outbox` shows what was answered",
-    "actions.overflowed": "run `syncer outbox` on {node}; a longer `throttle` makes fewer actions",
-    "events.lost": "run `syncer events` on {node}, and check its disk",
+    "condition.failed": "correct `when` of the trigger {failed_trigger} in the configuration of {node}; "
+    "`syncer config check` there tries it",
+    "action.failed": "correct what was answered, see that `syncer trigger test {failed_trigger}` on {node} works, then "
+    "run `syncer outbox --retry --all` there",
+    "actions.overflowed": "run `syncer outbox` on {node}, which says what does not work; a longer `throttle` makes "
+    "fewer actions",
+    "events.lost": "look at the load and the disk of {node}; `syncer events` there shows what was kept",
 }
+"""What helps, with the commands as they are to be typed; the names of variables in braces."""
 
 
 _HEADLINES: Mapping[str, str] = {
@@ -89,9 +143,21 @@ def headline_of(event: str, variables: Mapping[str, EventValue]) -> str:
 
 def cure_of(event: str, variables: Mapping[str, EventValue]) -> str:
     """Return what to do about an event with these variables; "" where there is nothing to do."""
-    text = _CURES.get(event, "")
-    for name in ("node", "target", "domain", "peer", "failed_trigger"):
-        # Quoted: it is meant to be typed.
-        value = str(variables.get(name, ""))
-        text = text.replace(f"{{{name}}}", shlex.quote(value) if value else "")
-    return _EMPTY_END.sub(r"\1`", text)
+    found = _CURES.get(event, "")
+    if isinstance(found, _Choice):
+        found = found.texts.get(variables.get(found.variable, ""), found.otherwise)
+    parts = found.split("`")
+    # What stands between backticks is meant to be typed, so values are quoted there.
+    filled = [_filled(part, variables, typed=bool(number % 2)) for number, part in enumerate(parts)]
+    return "`".join(filled)
+
+
+def _filled(text: str, variables: Mapping[str, EventValue], *, typed: bool) -> str:
+    def value(place: re.Match[str]) -> str:
+        before, found = place["before"] or "", str(variables.get(place["name"], ""))
+        if not typed:
+            return f"{before}{found}"
+        # Of no domain or target in particular: then the command is for all.
+        return f"{before}{shlex.quote(found)}" if found else ""
+
+    return _PLACE.sub(value, text)

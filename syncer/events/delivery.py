@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from enum import Enum
 from typing import NamedTuple
 
 import tenacity
 
 from syncer.events.notice import Notice
+from syncer.redaction import REDACTED, redact
 
+ANSWER_LENGTH = 300
+"""Characters that are kept and shown of what somebody else says."""
 FIRST_WAIT = 10.0
 """Seconds before the second attempt; each further wait is twice as long, up to LONGEST_WAIT."""
 LONGEST_WAIT = 1800.0
@@ -42,6 +45,11 @@ class Answer(NamedTuple):
     trouble: str = ""
     """What was wrong although it was done, for example a template that could not be used."""
 
+    @property
+    def words(self) -> str:
+        """All that is kept and shown of it."""
+        return f"{self.said} ({self.trouble})" if self.trouble else self.said
+
 
 class Parcel(NamedTuple):
     """What is to be delivered."""
@@ -50,6 +58,19 @@ class Parcel(NamedTuple):
     """The same at every attempt, so that who gets it twice can tell."""
     notice: Notice
     receivers: tuple[str, ...] = ()
+
+
+def told(text: str, hidden: Collection[str] = ()) -> str:
+    """Return somebody else's words as they are kept and shown: one line, bounded, without what looks like a secret.
+
+    `hidden` are secrets of this node's own, which may be repeated to it.
+    """
+    for secret in hidden:
+        text = text.replace(secret, REDACTED)
+    lines = "".join(letter if letter.isprintable() or letter == "\n" else " " for letter in text)
+    # Twice: a key block is known by its lines, while a name and its value may stand on two of them.
+    line = redact(" ".join(redact(lines).split()))
+    return line if len(line) <= ANSWER_LENGTH else f"{line[: ANSWER_LENGTH - 1]}…"
 
 
 Deliver = Callable[[Parcel], Answer]

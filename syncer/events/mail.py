@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import smtplib
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
+from functools import partial
 from pathlib import Path
 
 from syncer.config.alarm_settings import EmailSettings, SmtpSettings
 from syncer.config.secret import SecretError, read_secret
-from syncer.events.delivery import Answer, Outcome, Parcel
+from syncer.events.delivery import ANSWER_LENGTH, Answer, Outcome, Parcel, told
 from syncer.events.texts import Text, Words, one_line, rendered
 from syncer.events.time_limit import TimeLimit, time_limit
 from syncer.model import EventValue
 
-ANSWER_LENGTH = 300
 _CURABLE = frozenset({503, 530, 534, 535, 538})
 """5xx that say that the session is not set up as it should be: the operator can correct that."""
+
+Tell = Callable[[str], str]
+"""Makes a server's words fit to be kept and shown."""
 
 
 class Mailer:
@@ -46,15 +50,17 @@ class Mailer:
     def _attempt(self, parcel: Parcel, message: bytes, limit: TimeLimit) -> Answer:
         settings = self._smtp
         where = f"{settings.host}:{settings.port}"
-        password = ""
+        tell: Tell = told
         try:
             password = read_secret(settings.password_file) if settings.password_file is not None else ""
+            # A server may repeat what it was given.
+            tell = partial(told, hidden=_spellings(settings.username, password))
             session = _connected(settings, limit)
             try:
                 _greet(session, settings, limit)
                 if settings.username:
                     session.login(settings.username, password)
-                answer = _hand_over(session, settings.sender, parcel.receivers, message)
+                answer = _hand_over(session, settings.sender, parcel.receivers, message, tell)
                 # What follows changes nothing about what was answered, so it may fail.
                 with contextlib.suppress(smtplib.SMTPException, OSError):
                     session.quit()
@@ -66,9 +72,7 @@ class Mailer:
         except (smtplib.SMTPException, OSError, ValueError) as error:
             if limit.is_over:
                 return Answer(Outcome.LATER, f"{where} did not take the mail within {settings.timeout:g} s")
-            said = f"{where}: {_reason(error)}"
-            # A server that repeats what it was given.
-            return Answer(Outcome.LATER, said.replace(password, "[redacted]") if password else said)
+            return Answer(Outcome.LATER, f"{where}: {_reason(error, tell)}")
 
 
 def composed(parcel: Parcel, text: Text, sender: str, to: tuple[str, ...]) -> bytes:
@@ -131,10 +135,10 @@ def _greet(session: smtplib.SMTP, settings: SmtpSettings, limit: TimeLimit) -> N
         session.ehlo()
 
 
-def _hand_over(session: smtplib.SMTP, sender: str, receivers: tuple[str, ...], message: bytes) -> Answer:
+def _hand_over(session: smtplib.SMTP, sender: str, receivers: tuple[str, ...], message: bytes, tell: Tell) -> Answer:
     code, said = session.mail(sender)
     if code != 250:
-        return _refusal(code, said, receivers)
+        return Answer(Outcome.REFUSED if _is_final(code) else Outcome.LATER, tell(_answered(code, said)), receivers)
     taken: list[str] = []
     later: list[str] = []
     refused: list[str] = []
@@ -145,7 +149,7 @@ def _hand_over(session: smtplib.SMTP, sender: str, receivers: tuple[str, ...], m
             taken.append(receiver)
         else:
             (refused if _is_final(code) else later).append(receiver)
-            words.append(f"{receiver}: {_shown(code, said)}")
+            words.append(f"{receiver}: {tell(_answered(code, said))}")
     if not taken:
         outcome = Outcome.LATER if later else Outcome.REFUSED
         return Answer(outcome, "; ".join(words)[:ANSWER_LENGTH], tuple(later), tuple(refused) if later else ())
@@ -155,9 +159,9 @@ def _hand_over(session: smtplib.SMTP, sender: str, receivers: tuple[str, ...], m
         code, said = error.smtp_code, error.smtp_error if isinstance(error.smtp_error, bytes) else b""
     except (smtplib.SMTPServerDisconnected, OSError) as error:
         # Whether it took the mail nobody knows: again, with the same Message-ID.
-        words.append(f"the connection broke in the middle ({_reason(error)})")
+        words.append(f"the connection broke in the middle ({_reason(error, tell)})")
         return Answer(Outcome.LATER, "; ".join(words)[:ANSWER_LENGTH], (*taken, *later), tuple(refused))
-    words.insert(0, _shown(code, said))
+    words.insert(0, tell(_answered(code, said)))
     sentence = "; ".join(words)[:ANSWER_LENGTH]
     if code == 250:
         return Answer(Outcome.DONE, sentence, tuple(later), tuple(refused))
@@ -168,25 +172,30 @@ def _hand_over(session: smtplib.SMTP, sender: str, receivers: tuple[str, ...], m
     return Answer(Outcome.LATER, sentence, (*taken, *later), tuple(refused))
 
 
-def _refusal(code: int, said: bytes, receivers: tuple[str, ...]) -> Answer:
-    return Answer(Outcome.REFUSED if _is_final(code) else Outcome.LATER, _shown(code, said), receivers)
-
-
 def _is_final(code: int) -> bool:
     return 500 <= code < 600 and code not in _CURABLE
 
 
-def _shown(code: int, said: bytes) -> str:
-    text = said.decode("utf-8", "backslashreplace")
-    return f"{code} {' '.join(''.join(c if c.isprintable() else ' ' for c in text).split())}"[:ANSWER_LENGTH]
+def _answered(code: int, said: bytes) -> str:
+    return f"{code} {said.decode('utf-8', 'backslashreplace')}"
 
 
-def _reason(error: Exception) -> str:
+def _spellings(user: str, password: str) -> tuple[str, ...]:
+    """Return the password as it goes over the wire."""
+    if not password:
+        return ()
+    plain = (password, f"\0{user}\0{password}")
+    return (*(base64.b64encode(text.encode()).decode() for text in plain), password)
+
+
+def _reason(error: Exception, tell: Tell) -> str:
     if isinstance(error, smtplib.SMTPResponseException):
         said = error.smtp_error if isinstance(error.smtp_error, bytes) else str(error.smtp_error).encode()
-        return _shown(error.smtp_code, said)
+        return tell(_answered(error.smtp_code, said))
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted ({error.verify_message})"
+        return (
+            f"its certificate is not trusted ({error.verify_message}): correct host, or name its authority in ca_file"
+        )
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return f"{error}"[:ANSWER_LENGTH] or type(error).__name__
+    return tell(str(error)) or type(error).__name__

@@ -27,6 +27,8 @@ class Lasting(NamedTuple):
     ended: float = 0.0
     doubted: float = 0.0
     """When it counts as ended unless it is told again; 0: never."""
+    lasted: float = 0.0
+    """Of what has ended: for how many seconds it lasted."""
 
     def dumped(self) -> str:
         """Return it as JSON in ASCII."""

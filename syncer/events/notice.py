@@ -26,8 +26,9 @@ TEMPLATE_VARIABLES: Mapping[str, str] = {
     "subjects": "which states it stands for, as a list of texts such as `dr-a, nginx`",
     "lasting": "whether something of it lasts still",
     "recovered": "whether it tells of an end",
+    "lasted_seconds": "of an end: how long it had lasted; else 0",
     "test": "whether it is only a test",
-    "cure": "what to do, as far as it is known; may be empty",
+    "cure": "what to do, as far as it is known; empty where it tells of an end",
 }
 """What templates know beside the variables of the event and the table [variables]."""
 
@@ -47,6 +48,8 @@ class Notice(NamedTuple):
     subjects: tuple[str, ...]
     variables: Mapping[str, EventValue]
     """Those of the latest event; of a recovery those of the event that had begun the state."""
+    lasted: float = 0.0
+    """Of a recovery: seconds that what ended last had lasted."""
 
     def dumped(self) -> str:
         """Return it as JSON in ASCII."""
@@ -75,7 +78,8 @@ class Notice(NamedTuple):
             "lasting": self.lasting,
             "recovered": self.kind == RECOVERY,
             "test": self.kind == TEST,
-            "cure": readable(cure_of(self.event, self.variables)),
+            "lasted_seconds": self.lasted,
+            "cure": "" if self.kind == RECOVERY else readable(cure_of(self.event, self.variables)),
         }
 
     def document(self) -> dict[str, Any]:

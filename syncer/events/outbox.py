@@ -144,7 +144,7 @@ class Outbox:
         duty = self._duties.get(row.name)
         attempts = row.attempts + 1
         verdict = judge(answer, row.receivers, attempts, row.since, now, duty.give_up if duty else 0.0)
-        said = f"{answer.said} ({answer.trouble})" if answer.trouble else answer.said
+        said = answer.words
         # CRASH: between the server's answer and this commit the action is done, and is done again at the next start.
         with self._store.transaction():
             if answer.outcome is Outcome.DONE:

@@ -32,6 +32,9 @@ class State(NamedTuple):
     """What the beginning event's variables must have."""
     is_told_again: bool = False
     """After a start of the agent it is told again where it lasts; its end is not, where no agent saw it."""
+    measured: str = ""
+    """The variable in which the event that ends it says for how many seconds it lasted: more than was known when it
+    was told, since it had begun before."""
 
 
 _ARRIVED = Ending("sync", {"success": True})
@@ -47,7 +50,7 @@ STATES: Mapping[str, State] = {
     "problem": State((*_STREAM, "path"), (Ending("problem.cleared"),), is_told_again=True),
     "watch.degraded": State(("domain",), (Ending("watch.restored"),), is_told_again=True),
     "config.refused": State((), (Ending("config.reloaded"),)),
-    "peer.silent": State((), (Ending("peer.heard"),)),
+    "peer.silent": State((), (Ending("peer.heard"),), measured="seconds"),
     "clock.skewed": State(("peer",), (Ending("clock.agreed"),)),
 }
 
@@ -65,6 +68,18 @@ def ended(event: str, variables: Variables) -> Iterator[tuple[str, str]]:
     for name, state in STATES.items():
         if any(event == ending.event and _has(variables, ending.having) for ending in state.ends):
             yield name, _subject(state, variables)
+
+
+def measured(event: str, variables: Variables, end: Variables) -> tuple[float | None, Variables]:
+    """Return how long a state lasted, as the event that ended it says, and the variables of its beginning with that.
+
+    None: that event does not say it.
+    """
+    state = STATES.get(event)
+    seconds = end.get(state.measured) if state is not None else None
+    if state is None or not isinstance(seconds, float):
+        return None, variables
+    return seconds, {**variables, state.measured: seconds}
 
 
 def endings(event: str) -> str:

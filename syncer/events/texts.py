@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from syncer.events.delivery import told
 from syncer.events.notice import RECOVERY, TEST, Notice
 from syncer.events.states import STATES
 from syncer.events.templates import Template, TemplateError
@@ -29,7 +30,7 @@ _TEXT = """\
 {% endfor %}{% if subjects | length > 1 %}
 Concerns:
 {% for subject in subjects %}  {{ subject }}
-{% endfor %}{% endif %}{% if cure and not recovered %}
+{% endfor %}{% endif %}{% if cure %}
 What to do: {{ cure }}
 {% endif %}"""
 _HTML = """\
@@ -40,7 +41,7 @@ _HTML = """\
 {% if subjects | length > 1 %}<ul>
 {% for subject in subjects %}<li>{{ subject }}</li>
 {% endfor %}</ul>
-{% endif %}{% if cure and not recovered %}<p>What to do: {{ cure }}</p>
+{% endif %}{% if cure %}<p>What to do: {{ cure }}</p>
 {% endif %}"""
 
 
@@ -67,7 +68,7 @@ def rendered(notice: Notice, words: Words, constants: Mapping[str, EventValue]) 
     try:
         return _written(notice, words, values)
     except TemplateError as error:
-        trouble = f"a template of trigger {notice.trigger} {error}"
+        trouble = told(f"a template of trigger {notice.trigger} {error}")
         text = _written(notice, Words(), values)
         return text._replace(body=f"{text.body}\n({trouble}: this is the default text.)\n", trouble=trouble)
 
@@ -106,7 +107,9 @@ def _sentence(notice: Notice, values: Mapping[str, Any]) -> str:
     if notice.kind == TEST:
         return f"This is a test of trigger {notice.trigger} on {notice.node}: nothing of what follows has happened."
     if notice.kind == RECOVERY:
-        return f"Over: {values['headline']} on {notice.node}, as told since {values['since']}."
+        what = "the last of them lasted" if len(notice.subjects) > 1 else "it lasted"
+        lasted = length_in_words(notice.lasted)
+        return f"Over: {values['headline']} on {notice.node}, as told since {values['since']}; {what} {lasted}."
     if notice.times == 1:
         return f"{values['headline'].capitalize()} on {notice.node} at {values['since']}."
     over = "" if notice.lasting or notice.event not in STATES else " It is over now."
@@ -131,6 +134,15 @@ def _short(value: Any) -> Any:  # noqa: ANN401  # texts are cut, other values st
     if isinstance(value, str) and len(value) > _LONGEST_VALUE:
         return f"{value[:_LONGEST_VALUE]} …"
     return value
+
+
+def length_in_words(seconds: float) -> str:
+    """Return a length of time as a mail says it: "44 s", "12 min", "3 h 5 min"."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 2:
+        return f"{60 * minutes + rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 def one_line(text: str) -> str:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from syncer.events.memory import Held, Lasting, Memory, Variables
 from syncer.events.notice import ALARM, RECOVERY, SUBJECTS_LISTED, Notice
-from syncer.events.states import STATES, begun, ended, subject_in_words
+from syncer.events.states import STATES, begun, ended, measured, subject_in_words
 
 MOST_STATES = 1000
 """States that one trigger follows at once; what comes beyond them counts, but its end is not told."""
@@ -66,7 +66,7 @@ def take(rule: Rule, memory: Memory, event: Happened, now: float) -> bool:
         changed = True
     for name, subject in ended(event.name, event.variables):
         if name == rule.event and subject in memory.lasting:
-            _end(rule, memory, subject, now)
+            _end(rule, memory, subject, now, event.variables)
             changed = True
     return changed
 
@@ -76,7 +76,7 @@ def speak(rule: Rule, memory: Memory, node: str, now: float) -> list[Notice]:
     _not_from_the_future(memory, now)
     for subject, state in list(memory.lasting.items()):
         if state.doubted and now >= state.doubted:
-            _end(rule, memory, subject, now)
+            _end(rule, memory, subject, now, {})
         elif not state.ripe and now >= state.since + rule.after:
             memory.lasting[subject] = state._replace(ripe=True)
             _hold(memory, state.times, state.since, state.variables, subject)
@@ -113,17 +113,22 @@ def _go_on(rule: Rule, memory: Memory, subject: str, event: Happened, now: float
         # Whose end has not been told yet has never ended for who reads the notices.
         back = memory.ended.pop(subject, None)
         since = min(event.at, now)
-        state = back._replace(ended=0.0) if back else Lasting(since, 0, event.variables, ripe=rule.after <= 0)
+        state = (
+            back._replace(ended=0.0, lasted=0.0) if back else Lasting(since, 0, event.variables, ripe=rule.after <= 0)
+        )
     state = state._replace(times=state.times + 1, variables=event.variables, doubted=0.0)
     memory.lasting[subject] = state
     if state.ripe:
         _hold(memory, 1, min(event.at, now), event.variables, subject)
 
 
-def _end(rule: Rule, memory: Memory, subject: str, now: float) -> None:
+def _end(rule: Rule, memory: Memory, subject: str, now: float, end: Variables) -> None:
+    """A state ends, by an event with the variables `end`; without any: it is no longer believed in."""
     state = memory.lasting.pop(subject)
     if state.told and rule.notify_recovery:
-        memory.ended[subject] = state._replace(ended=now, doubted=0.0)
+        lasted, variables = measured(rule.event, state.variables, end)
+        over = state._replace(ended=now, doubted=0.0, variables=variables)
+        memory.ended[subject] = over._replace(lasted=max(0.0, now - state.since) if lasted is None else lasted)
 
 
 def _hold(memory: Memory, count: int, since: float, variables: Variables, subject: str | None) -> None:
@@ -158,7 +163,9 @@ def _recovery(rule: Rule, memory: Memory, node: str, now: float) -> Notice:
     latest = max(states.values(), key=lambda state: state.ended)
     lasting = any(state.told for state in memory.lasting.values())
     words = tuple(subject_in_words(subject) for subject in list(states)[:SUBJECTS_LISTED])
-    return Notice(RECOVERY, rule.name, rule.event, node, now, since, count, lasting, words, latest.variables)
+    return Notice(
+        *(RECOVERY, rule.name, rule.event, node, now, since, count, lasting, words, latest.variables, latest.lasted)
+    )
 
 
 def _not_from_the_future(memory: Memory, now: float) -> None:

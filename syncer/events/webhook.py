@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from syncer import __version__
 from syncer.config.alarm_settings import WebhookSettings
 from syncer.config.secret import SecretError, read_secret
-from syncer.events.delivery import Answer, Outcome, Parcel
+from syncer.events.delivery import Answer, Outcome, Parcel, told
 from syncer.events.mail import tls_context
 from syncer.events.time_limit import TimeLimit, time_limit
 from syncer.model import EventValue
@@ -85,13 +85,19 @@ class Webhook:
             response.read(READ_BYTES)
             if limit.is_over:
                 return self._too_slow()
-            return _judged(self.shown, response, self._clock())
+            return _judged(self._said(response), response, self._clock())
         except (http.client.HTTPException, OSError, ValueError) as error:
             if limit.is_over:
                 return self._too_slow()
             return Answer(Outcome.LATER, f"{self.shown}: {_reason(error)}")
         finally:
             connection.close()
+
+    def _said(self, response: http.client.HTTPResponse) -> str:
+        # A server may repeat the address, whose path often is a secret.
+        hidden = [part for part in (self._url.path.strip("/"), self._url.query) if part]
+        reason = told(response.reason or "", hidden)[:60]
+        return f"{self.shown} answered {response.status} {reason}".strip()
 
     def _too_slow(self) -> Answer:
         return Answer(Outcome.LATER, f"{self.shown} did not answer within {self._settings.timeout:g} s")
@@ -110,10 +116,8 @@ def signature(secret: str, timestamp: str, body: bytes) -> str:
     return f"v1={found.hexdigest()}"
 
 
-def _judged(shown: str, response: http.client.HTTPResponse, now: float) -> Answer:
+def _judged(said: str, response: http.client.HTTPResponse, now: float) -> Answer:
     code = response.status
-    reason = "".join(letter for letter in response.reason or "" if letter.isprintable())[:60]
-    said = f"{shown} answered {code} {reason}".strip()
     if 200 <= code < 300:
         return Answer(Outcome.DONE, said)
     if 300 <= code < 400:
@@ -139,7 +143,7 @@ def _retry_after(value: str | None, now: float) -> float:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted ({error.verify_message})"
+        return f"its certificate is not trusted ({error.verify_message}): correct url, or name its authority in ca_file"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return type(error).__name__

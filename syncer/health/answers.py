@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from syncer.health.pulse import LOOP_STUCK
 from syncer.health.readiness import unready
 from syncer.health.request import Request
-from syncer.services.redaction import redact
+from syncer.redaction import redact
 
 METHODS = ("GET", "HEAD", "OPTIONS")
 JSON = "application/json"

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from syncer.errors import CommandError
-from syncer.events.delivery import Answer, Outcome, Parcel
+from syncer.events.delivery import Answer, Outcome, Parcel, told
 from syncer.events.notice import Notice
 from syncer.model import EventValue
 from syncer.services.command import Command, CommandRunner
@@ -43,7 +43,7 @@ class CommandAction:
             return Answer(Outcome.DONE, "ended with 0")
         how = "took longer than its time limit" if ended.timed_out else f"ended with {ended.exit}"
         last = ended.output.strip().splitlines()[-1:]
-        return Answer(Outcome.LATER, f"{how}{f': {last[0][:200]}' if last else ''}")
+        return Answer(Outcome.LATER, f"{how}{f': {told(last[0])}' if last else ''}")
 
 
 def environment_of(notice: Notice, constants: Mapping[str, EventValue], key: str) -> dict[str, str]:

@@ -22,8 +22,8 @@ from typing import NamedTuple
 from syncer.apply.candidate import Candidate
 from syncer.config.programs import SEARCH_PATH
 from syncer.errors import CommandError, CommandFailure, ViewError
+from syncer.redaction import redact
 from syncer.services.output import BoundedOutput
-from syncer.services.redaction import redact
 
 COMMAND_SHOWN = 240
 """Characters of a command that stand in sentences and events."""

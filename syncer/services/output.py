@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from syncer.services.redaction import redact
+from syncer.redaction import redact
 
 KEPT_BYTES = 8192
 """Bytes kept of a command's output; the end of it says why it failed."""

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from syncer.redaction import REDACTED, redact
 from syncer.services.output import KEPT_BYTES, BoundedOutput
-from syncer.services.redaction import REDACTED, redact
 
 BODY = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj"
 
