@@ -44,7 +44,9 @@ def _trigger(table: TriggerTable) -> TriggerSettings:
         after=table.after,
         notify_recovery=table.notify_recovery,
         give_up=table.give_up,
-        email=None if email is None else EmailSettings(tuple(email.to), email.subject, email.body, email.html),
+        email=None
+        if email is None
+        else EmailSettings(tuple(dict.fromkeys(email.to)), email.subject, email.body, email.html),
         exec=table.exec,
         exec_timeout=table.exec_timeout,
         webhook=None

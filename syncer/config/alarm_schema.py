@@ -63,6 +63,13 @@ def _url(value: object) -> str:
     return url
 
 
+def _words(value: object) -> str:
+    text = _text(value)
+    if not text.strip():
+        raise ValueError("is empty: write a template, or leave the line out for the default")
+    return text
+
+
 def _service(value: object) -> str:
     url = _text(value)
     if _SCHEME.fullmatch(url) is None or not url.isprintable():
@@ -91,8 +98,8 @@ class EmailTable(Table):
     """[triggers.email]."""
 
     to: list[Annotated[str, BeforeValidator(_mail_address)]] = Field(min_length=1, examples=[["ops@example.com"]])
-    subject: str | None = None
-    body: str | None = None
+    subject: Annotated[str, BeforeValidator(_words)] | None = None
+    body: Annotated[str, BeforeValidator(_words)] | None = None
     html: str | None = None
 
 

@@ -17,6 +17,11 @@ def missing_programs(domain: DomainSettings) -> Iterator[tuple[str, str]]:
     """Yield key and program of each command that could not be started now."""
     for action in ACTIONS:
         words: tuple[str, ...] = getattr(domain, action)
-        # Commands run in /: that is what a relative path with a slash starts from.
-        if words and shutil.which(words[0] if "/" not in words[0] else f"/{words[0]}", path=SEARCH_PATH) is None:
+        if words and not is_there(words[0]):
             yield action, words[0]
+
+
+def is_there(program: str) -> bool:
+    """Tell whether a program could be started now."""
+    # Commands run in /: that is what a relative path with a slash starts from.
+    return shutil.which(program if "/" not in program else f"/{program}", path=SEARCH_PATH) is not None

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from syncer.config.programs import missing_programs
-from syncer.config.secret import SecretError, read_secret
 from syncer.config.settings import DomainSettings, FailoverSettings, Settings
 from syncer.model import Mode
 from syncer.substitution.chains import chains_of
@@ -30,7 +29,10 @@ def _warnings(settings: Settings) -> Iterator[str]:
                 f"{file}: domains.{domain.name}.{key}: {program} is not there, or cannot be run: install the program, "
                 "or correct the command"
             )
-    yield from _secret_warnings(settings)
+    # Late: only who asks for warnings pays for it.
+    from syncer.config.alarm_warning import alarm_warnings
+
+    yield from alarm_warnings(settings)
     if settings.node.mode is Mode.PRODUCTION and not settings.failover:
         yield (
             f"{file}: failover: there is none, so production sends to nobody: "
@@ -58,21 +60,6 @@ def _rule_warnings(file: Path, target: FailoverSettings) -> Iterator[str]:
         yield (
             f"{where}: the rules {first} and {second} do not cascade: what the first makes is left alone by the second"
         )
-
-
-def _secret_warnings(settings: Settings) -> Iterator[str]:
-    # No error: replication must not stop because a mail cannot be sent.
-    mode = settings.source.stat().st_mode if settings.source.exists() else 0
-    if mode & 0o077 and any(trigger.notify or trigger.webhook for trigger in settings.alarms.triggers):
-        yield (
-            f"{settings.source}: can be read by other users, and the addresses of notify and webhook may be secrets: "
-            f"run `chmod 600 {settings.source}`"
-        )
-    for path in settings.secret_files:
-        try:
-            read_secret(path)
-        except SecretError as error:
-            yield f"{settings.source}: {error}; what needs it fails until then"
 
 
 def _root_warnings(settings: Settings, domain: DomainSettings) -> Iterator[str]:

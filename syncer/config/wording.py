@@ -20,6 +20,8 @@ _EXPECTED = {
     "bool_type": "true or false, without quotes",
     "list_type": 'a list, such as ["a", "b"]',
     "tuple_type": 'a list, such as ["a", "b"]',
+    "int_type": "a whole number, without quotes",
+    "dict_type": "a table",
     "model_type": "a table",
     "model_attributes_type": "a table",
 }
@@ -89,7 +91,9 @@ def _sentence(details: ErrorDetails, table: str) -> str:
     if kind == "extra_forbidden":
         return f"is an unknown key{_elsewhere(key, inner) or nearest(key, keys_of(TABLES[inner]))}"
     if kind == "missing":
-        return f"is missing: add a line such as {key} = {said(_example(TABLES[inner], key))}"
+        return f"is missing: add a line such as {key} = {_example(TABLES[inner], key)}"
+    if kind == "too_short":
+        return f"is an empty list: write at least one item, such as {key} = {_example(TABLES[inner], key)}"
     # What may hold a secret is not repeated.
     value = "the value" if _SECRET & set(location) else said(details["input"])
     if kind == "value_error":
@@ -97,6 +101,10 @@ def _sentence(details: ErrorDetails, table: str) -> str:
     if kind == "literal_error":
         choices = details["ctx"]["expected"].replace("'", '"')
         return f"is {value}: write one of {choices}"
+    if kind == "greater_than_equal":
+        return f"is {value}: write at least {details['ctx']['ge']}"
+    if kind == "less_than_equal":
+        return f"is {value}: write at most {details['ctx']['le']}"
     expected = _EXPECTED.get(kind)
     return f"is {value}: write {expected}" if expected else f"is {value}: {details['msg']}"
 
@@ -117,6 +125,8 @@ def _elsewhere(key: str, table: str) -> str:
     return f" here: it belongs into {titles.get(homes[0], f'[{homes[0]}]')}"
 
 
-def _example(table: type[Table], key: str) -> object:
+def _example(table: type[Table], key: str) -> str:
+    """Return the example of a key as TOML writes it."""
     examples = cast("list[object] | None", keys_of(table)[key].examples)
-    return examples[0] if examples else "…"
+    example = examples[0] if examples else "…"
+    return f"[{', '.join(said(item) for item in example)}]" if isinstance(example, list) else said(example)

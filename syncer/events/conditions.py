@@ -7,7 +7,7 @@ variables and wrong types when it compiles, and answers a failing evaluation wit
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from syncer.model import EventValue
 
@@ -16,6 +16,16 @@ LONGEST = 4096
 _CONTAINER = "event"
 """Where the variables live: there a name may be that of a type, such as `bytes`."""
 _ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
+_TOKEN = re.compile(
+    r"""
+      //[^\n]*
+    | (?P<text> [rR] (?: \"{3}.*?\"{3} | '{3}.*?'{3} | "[^"\n]*" | '[^'\n]*' )
+              | \"{3}(?:\\.|.)*?\"{3} | '{3}(?:\\.|.)*?'{3} | "(?:\\.|[^"\\\n])*" | '(?:\\.|[^'\\\n])*' )
+    | \w+ | \S
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+"""One token of CEL, or a comment; `text` is a literal."""
 _STATUS = re.compile(r"^[A-Z_]+: | \[[A-Z_]+\]$")
 
 
@@ -64,6 +74,42 @@ class Condition:
         if found.type() != self._bool:
             raise EvaluationError(_STATUS.sub("", str(found.plain_value()))[:200])
         return bool(found.plain_value())
+
+
+def wrong_patterns(text: str) -> Iterator[str]:
+    """Yield what is wrong with each pattern that `matches` is given as it stands there; `text` has been compiled."""
+    for literal in _patterns(text):
+        try:
+            Condition(f"''.matches({literal})", {}).holds({})
+        except EvaluationError as error:
+            yield str(error)
+        except ConditionError:
+            # Read otherwise than CEL reads it: then nothing is known of it.
+            continue
+
+
+def syntax_error(text: str) -> str:
+    """Return what is wrong with `text` whatever the variables are; "" where that depends on them."""
+    try:
+        Condition(text, {})
+    except ConditionError as error:
+        return str(error) if "yntax error" in str(error) else ""
+    return ""
+
+
+def _patterns(text: str) -> Iterator[str]:
+    """Yield the literals that are the last argument of `matches`."""
+    tokens = [token for token in _TOKEN.finditer(text) if not token[0].startswith("//")]
+    for number, token in enumerate(tokens[:-1]):
+        if token[0] != "matches" or tokens[number + 1][0] != "(":
+            continue
+        depth = 0
+        for before, last, end in zip(tokens[number:], tokens[number + 1 :], tokens[number + 2 :], strict=False):
+            depth += (last[0] in "([{") - (last[0] in ")]}")
+            if depth == 1 and end[0] == ")":
+                if last["text"] and before[0] in "(,":
+                    yield last[0]
+                break
 
 
 def _plain(text: str) -> str:
