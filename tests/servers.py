@@ -195,6 +195,8 @@ class Hook:
     posted: list[Posted] = field(default_factory=list)
     answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
     """What is answered next, one after the other; then 200."""
+    reason: str | None = None
+    """What stands behind the code; None: the usual words."""
     before: Callable[[], None] = lambda: None
     """Runs before each answer."""
     port: int = 0
@@ -210,7 +212,7 @@ def http_server(hook: Hook, certificate: Certificate | None = None) -> Iterator[
             hook.posted.append(Posted(self.path, {key.lower(): value for key, value in self.headers.items()}, body))
             hook.before()
             code, headers = hook.answers.pop(0) if hook.answers else (200, {})
-            self.send_response(code)
+            self.send_response(code, hook.reason)
             for key, value in headers.items():
                 self.send_header(key, value)
             self.send_header("Content-Length", "0")

@@ -39,15 +39,19 @@ class Alarms:
         node: str,
         *,
         clock: Callable[[], float] = time.time,
+        exposure: Callable[[], str] = lambda: "",
     ) -> None:
-        """Take up what node.db remembers; nothing runs yet. Raises StateError."""
+        """Take up what node.db remembers; nothing runs yet. `exposure`: what failing over now would lose.
+
+        Raises StateError.
+        """
         self._clock = clock
         self._news = threading.Condition()
         self._is_new = True
         self._closing = False
         self._changed: tuple[Sequence[Rule], Mapping[str, Duty]] | None = None
         self._is_stale = False
-        self._matcher = Matcher(store, journal, rules, node)
+        self._matcher = Matcher(store, journal, rules, node, exposure)
         self._matcher.start(clock())
         self._outbox = Outbox(store, journal, duties, self.wake)
         self._thread = threading.Thread(target=self._run, name="alarms", daemon=True)

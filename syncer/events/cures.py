@@ -67,8 +67,8 @@ _CURES: Mapping[str, str | _Choice] = {
     "rolled_back": "correct what was wrong with {domain} on production, then `syncer resume --domain {domain}` there",
     "history.damaged": "run `syncer history {domain}` on {node}, and check its disk",
     "service.failed": "correct what the output says, then run `syncer service {action} {domain}` on {node}",
-    "problem": "look at {path} below the root of {domain}; `syncer explain` with its whole path on {node} says what is "
-    "known of it",
+    "problem": "correct what the reason says; `syncer explain {path}`, run on {node} in the root of {domain}, says how "
+    "it stands",
     "index.rebuilt": "check the disk of {node}; `syncer wait` there returns once every target is level again",
     "watch.degraded": "do what the reason says; `syncer doctor --domain {domain}` on {node} looks at the watches again",
     "peer.silent": "look whether {peer} runs, with `syncer status` there, and `syncer doctor` on {node}; where it is "

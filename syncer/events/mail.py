@@ -57,7 +57,7 @@ class Mailer:
             tell = partial(told, hidden=_spellings(settings.username, password))
             session = _connected(settings, limit)
             try:
-                _greet(session, settings, limit)
+                _greet(session, settings)
                 if settings.username:
                     session.login(settings.username, password)
                 answer = _hand_over(session, settings.sender, parcel.receivers, message, tell)
@@ -95,8 +95,17 @@ def composed(parcel: Parcel, text: Text, sender: str, to: tuple[str, ...]) -> by
 
 
 def tls_context(ca_file: Path | None) -> ssl.SSLContext:
-    """Return what verifies a server: its certificate, and that it is for the name that was asked for."""
-    context = ssl.create_default_context(cafile=str(ca_file) if ca_file is not None else None)
+    """Return what verifies a server: its certificate, and that it is for the name that was asked for.
+
+    Raises OSError where the file with the trusted certificates cannot be used.
+    """
+    try:
+        context = ssl.create_default_context(cafile=str(ca_file) if ca_file is not None else None)
+    except OSError as error:
+        what = "it holds no certificates" if isinstance(error, ssl.SSLError) else error.strerror
+        raise OSError(
+            error.errno, f"{ca_file} cannot be used as ca_file ({what}): put certificates there in PEM"
+        ) from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
@@ -106,13 +115,14 @@ class _Session(smtplib.SMTP):
 
     limit: TimeLimit
 
-    def getreply(self) -> tuple[int, bytes]:
-        self.limit.watch(self.sock)
-        return super().getreply()
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        found: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]  # not in typeshed
+        self.limit.watch(found)
+        return found
 
 
-class _TlsSession(_Session, smtplib.SMTP_SSL):
-    """The same over TLS from the first byte."""
+class _TlsSession(smtplib.SMTP_SSL, _Session):
+    """The same over TLS from the first byte; in this order, so that the time limit counts for its beginning, too."""
 
 
 def _connected(settings: SmtpSettings, limit: TimeLimit) -> smtplib.SMTP:
@@ -126,12 +136,11 @@ def _connected(settings: SmtpSettings, limit: TimeLimit) -> smtplib.SMTP:
     return found
 
 
-def _greet(session: smtplib.SMTP, settings: SmtpSettings, limit: TimeLimit) -> None:
+def _greet(session: smtplib.SMTP, settings: SmtpSettings) -> None:
     session.ehlo_or_helo_if_needed()
     if settings.starttls:
         # Raises where it is not offered: never unencrypted because somebody between both left it out.
         session.starttls(context=tls_context(settings.ca_file))
-        limit.watch(session.sock)
         session.ehlo()
 
 
@@ -198,4 +207,6 @@ def _reason(error: Exception, tell: Tell) -> str:
         )
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
+    if isinstance(error, UnicodeEncodeError):
+        return "smtplib sends ASCII only as user name and password: choose such a one"
     return tell(str(error)) or type(error).__name__

@@ -32,8 +32,16 @@ CURSOR_EVERY = 1000
 class Matcher:
     """All triggers of a node; used by one thread."""
 
-    def __init__(self, store: StateStore, journal: EventJournal, rules: Sequence[Rule], node: str) -> None:
-        """Take up what node.db remembers. Raises StateError."""
+    def __init__(
+        self,
+        store: StateStore,
+        journal: EventJournal,
+        rules: Sequence[Rule],
+        node: str,
+        exposure: Callable[[], str] = lambda: "",
+    ) -> None:
+        """Take up what node.db remembers; `exposure` says what failing over would lose. Raises StateError."""
+        self._exposure = exposure
         self._store = store
         self._journal = journal
         self._rules = rules
@@ -87,12 +95,15 @@ class Matcher:
             happened = Happened(event.at, event.name, event.variables)
             changed.update(rule.name for rule in self._rules if take(rule, self._memories[rule.name], happened, now))
         notices: list[Notice] = []
+        exposure: str | None = None
         for rule in self._rules:
             said = (
                 speak(rule, self._memories[rule.name], self._node, now) if self._may_speak(rule, changed, now) else []
             )
-            notices += said
             if said:
+                # Looked up before the transaction, and only where there is something to tell.
+                exposure = self._exposure() if exposure is None else exposure
+                notices += [notice._replace(exposure=exposure) for notice in said]
                 changed.add(rule.name)
         if events:
             self._cursor = events[-1].id

@@ -28,6 +28,7 @@ TEMPLATE_VARIABLES: Mapping[str, str] = {
     "recovered": "whether it tells of an end",
     "lasted_seconds": "of an end: how long it had lasted; else 0",
     "test": "whether it is only a test",
+    "exposure": "what failing over would have lost when the notice was made, as a sentence; empty where nobody knows",
     "cure": "what to do, as far as it is known; empty where it tells of an end",
 }
 """What templates know beside the variables of the event and the table [variables]."""
@@ -50,6 +51,8 @@ class Notice(NamedTuple):
     """Those of the latest event; of a recovery those of the event that had begun the state."""
     lasted: float = 0.0
     """Of a recovery: seconds that what ended last had lasted."""
+    exposure: str = ""
+    """What failing over would have lost when it was made."""
 
     def dumped(self) -> str:
         """Return it as JSON in ASCII."""
@@ -79,6 +82,7 @@ class Notice(NamedTuple):
             "recovered": self.kind == RECOVERY,
             "test": self.kind == TEST,
             "lasted_seconds": self.lasted,
+            "exposure": readable(self.exposure),
             "cure": "" if self.kind == RECOVERY else readable(cure_of(self.event, self.variables)),
         }
 

@@ -15,6 +15,9 @@ _SAMPLES: dict[str, EventValue] = {
     "peer": "dr-a",
     "consecutive_failures": 3,
     "seconds": 1.5,
+    "error_class": "unreachable",
+    "state": "unreachable",
+    "action": "reload",
 }
 _ON_FAILOVER = frozenset({"peer.silent", "peer.heard", "rules.refused"})
 """Events that failover raises about production."""

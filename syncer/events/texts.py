@@ -13,7 +13,7 @@ from syncer.model import EventValue
 
 SUBJECT_LENGTH = 200
 """Characters of a subject; the rest is in the body."""
-_FIRST = ("node", "target", "domain", "peer", "error", "reason", "exposure")
+_FIRST = ("node", "target", "domain", "peer", "error", "reason")
 """Variables that the default text names first."""
 _LONGEST_VALUE = 4000
 
@@ -122,7 +122,7 @@ def _sentence(notice: Notice, values: Mapping[str, Any]) -> str:
 def _rows(notice: Notice) -> list[tuple[str, Any]]:
     found = notice.values({})
     names = [*(name for name in _FIRST if name in notice.variables)]
-    names += [name for name in notice.variables if name not in names]
+    names += ["exposure", *(name for name in notice.variables if name not in names)]
     return [(name, _short(found[name])) for name in names if found[name] != ""]
 
 

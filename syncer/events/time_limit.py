@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -17,9 +18,12 @@ class TimeLimit:
         self._lock = threading.Lock()
 
     def watch(self, connection: socket.socket | None) -> None:
-        """Shut this connection down, and no longer the one before."""
+        """Shut this connection down, also once TLS was begun on it, and no longer the one before."""
         with self._lock:
-            self._socket = connection
+            if self._socket is not None:
+                self._socket.close()
+            # A descriptor of its own: TLS takes that of the connection over.
+            self._socket = None if connection is None else socket.socket(fileno=os.dup(connection.fileno()))
             if self.is_over:
                 self._end()
 

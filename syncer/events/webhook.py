@@ -75,10 +75,11 @@ class Webhook:
         return headers
 
     def _post(self, headers: dict[str, str], body: bytes, limit: TimeLimit) -> Answer:
-        connection = self._connection()
         try:
-            connection.connect()
-            limit.watch(connection.sock)
+            connection = self._connection(limit)
+        except OSError as error:
+            return Answer(Outcome.LATER, f"{self.shown}: {_reason(error)}")
+        try:
             path = (self._url.path or "/") + (f"?{self._url.query}" if self._url.query else "")
             connection.request("POST", path, body, headers)
             response = connection.getresponse()
@@ -102,12 +103,30 @@ class Webhook:
     def _too_slow(self) -> Answer:
         return Answer(Outcome.LATER, f"{self.shown} did not answer within {self._settings.timeout:g} s")
 
-    def _connection(self) -> http.client.HTTPConnection:
+    def _connection(self, limit: TimeLimit) -> http.client.HTTPConnection:
         host, port = self._url.hostname or "", self._url.port
+        found: _Connection
         if self._url.scheme == "https":
             context = tls_context(self._settings.ca_file)
-            return http.client.HTTPSConnection(host, port, timeout=self._settings.timeout, context=context)
-        return http.client.HTTPConnection(host, port, timeout=self._settings.timeout)
+            found = _TlsConnection(host, port, timeout=self._settings.timeout, context=context)
+        else:
+            found = _Connection(host, port, timeout=self._settings.timeout)
+        found.limit = limit
+        return found
+
+
+class _Connection(http.client.HTTPConnection):
+    """A connection that is known to the time limit from its beginning."""
+
+    limit: TimeLimit
+
+    def connect(self) -> None:
+        super().connect()
+        self.limit.watch(self.sock)
+
+
+class _TlsConnection(http.client.HTTPSConnection, _Connection):
+    """The same over TLS; in this order, so that the time limit counts for its beginning, too."""
 
 
 def signature(secret: str, timestamp: str, body: bytes) -> str:

@@ -214,6 +214,7 @@ async def run_agent(settings: Settings, sentence: Sentence) -> None:
     node.is_agent = True
     vitals = Vitals(node, node.measured, notifier, sentence)
     vitals.outbox_waiting = lambda: count_actions(node.store)[0]
+    node.alarms.exposure = lambda: sentence(vitals.status())
     stopping = asyncio.Event()
     reloading = Reloading(node, notifier)
     loop = asyncio.get_running_loop()

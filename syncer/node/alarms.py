@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 from syncer.config import Settings
 from syncer.config.alarm_settings import AlarmSettings, TriggerSettings
+from syncer.errors import SyncerError
 from syncer.events.alarms import Alarms
 from syncer.events.catalogue import CATALOGUE
 from syncer.events.conditions import Condition, EvaluationError
@@ -43,6 +44,8 @@ class NodeAlarms:
         self._journal = journal
         self._runner = CommandRunner()
         self._alarms: Alarms | None = None
+        self.exposure: Callable[[], str] = lambda: ""
+        """What failing over now would lose, for what is told; may block, and raise anything."""
         self.duties = self._duties()
 
     def start(self) -> None:
@@ -50,7 +53,9 @@ class NodeAlarms:
         if not self._settings.triggers:
             forget_triggers(self._store)
             return
-        self._alarms = Alarms(self._store, self._journal, self._rules(), self.duties, self._node)
+        self._alarms = Alarms(
+            self._store, self._journal, self._rules(), self.duties, self._node, exposure=self._exposure
+        )
         self._alarms.start()
 
     def change(self, settings: Settings) -> None:
@@ -83,9 +88,19 @@ class NodeAlarms:
         """Do every action of a trigger once, now, marked as a test; returns what was answered. Blocking."""
         [trigger] = [found for found in self._settings.triggers if found.name == name]
         now = time.time()
-        notice = sample_notice(name, trigger.event, self._node, now)
+        notice = sample_notice(name, trigger.event, self._node, now)._replace(exposure=self._exposure())
         acts = self.duties[name].acts
         return {action: act.deliver(Parcel(f"test-{now:.6f}", notice, act.receivers)) for action, act in acts.items()}
+
+    def _exposure(self) -> str:
+        try:
+            return self.exposure()
+        except Exception as error:
+            # An alarm without it is better than none.
+            log.warning(
+                "what failing over would lose cannot be told: %s", error, exc_info=not isinstance(error, SyncerError)
+            )
+            return ""
 
     def _rules(self) -> list[Rule]:
         record = self._journal.raise_event

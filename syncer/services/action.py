@@ -12,7 +12,7 @@ from syncer.model import EventValue
 from syncer.services.command import Command, CommandRunner
 
 LONGEST_VALUE = 32768
-"""Characters of a variable: the kernel takes 128 KiB, in bytes."""
+"""Bytes of a variable: the kernel takes 128 KiB, and some 2 MiB of all of them."""
 
 
 class CommandAction:
@@ -53,6 +53,5 @@ def environment_of(notice: Notice, constants: Mapping[str, EventValue], key: str
 
 
 def _text(value: object) -> str:
-    if isinstance(value, str):
-        return value.replace("\0", "")[:LONGEST_VALUE]
-    return json.dumps(value)[:LONGEST_VALUE]
+    text = value.replace("\0", "") if isinstance(value, str) else json.dumps(value)
+    return text.encode("utf-8", "backslashreplace")[:LONGEST_VALUE].decode("utf-8", "ignore")

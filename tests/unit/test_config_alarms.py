@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -344,6 +345,13 @@ def test_certificates_that_cannot_be_read_now_are_a_warning(tmp_path: Path) -> N
 def test_what_fails_for_made_up_events_is_a_warning(tmp_path: Path, key: str, said: str) -> None:
     [warning] = trigger_warnings(tmp_path, f"{SMTP}{TRIGGER}{key}\n")
     assert said in warning
+
+
+def test_notify_without_apprise_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What Python itself does with a module that is not there.
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    [error] = errors_of(tmp_path, f'{TRIGGER}notify = ["json://x"]\n')
+    assert error == 'triggers[t].notify: needs Apprise, which is not installed: pip install "syncer-failover[notify]"'
 
 
 def test_who_is_named_twice_is_mailed_once(tmp_path: Path) -> None:

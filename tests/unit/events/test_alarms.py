@@ -130,6 +130,61 @@ def test_what_happened_before_there_was_a_trigger_is_no_news(store: StateStore) 
     assert receiver.parcels[1].notice.subjects == ("again, d",)
 
 
+def test_what_was_held_back_is_told_with_its_count_after_a_restart(tmp_path: Path) -> None:
+    """Another process each time, with nothing but node.db between them."""
+    throttled = rule(throttle=900.0)
+
+    def run(now: float, *events: dict[str, Any]) -> list[Notice]:
+        found: list[Notice] = []
+        with StateStore.open(tmp_path, create=True) as store:
+            journal = EventJournal(store, "n", clock=lambda: now)
+            matcher = Matcher(store, journal, [throttled], "n", lambda: "nothing would be lost")
+            matcher.start(now)
+            for event in events:
+                journal.raise_event("sync", event)
+            journal.flush()
+            matcher.match(now, found.extend)
+            journal.close()
+        return found
+
+    [first] = run(1000.0, sync(False))
+    assert (first.times, first.exposure) == (1, "nothing would be lost")
+    assert run(1100.0, sync(False), sync(False)) == []
+    assert run(1200.0, sync(False)) == []
+    assert run(1899.0) == []
+    [later] = run(1900.0)
+    assert (later.kind, later.times, later.since, later.lasting) == ("alarm", 3, 1100.0, True)
+    [over] = run(2500.0, sync(True))
+    assert (over.kind, over.times, over.lasted) == (RECOVERY, 4, 1500.0)
+    assert run(9000.0) == []
+
+
+def test_after_counts_over_a_restart_and_what_ended_before_it_is_never_told(tmp_path: Path) -> None:
+    patient = rule(after=300.0)
+
+    def run(now: float, *events: dict[str, Any]) -> list[Notice]:
+        found: list[Notice] = []
+        with StateStore.open(tmp_path, create=True) as store:
+            journal = EventJournal(store, "n", clock=lambda: now)
+            matcher = Matcher(store, journal, [patient], "n")
+            for event in events:
+                journal.raise_event("sync", event)
+            journal.flush()
+            matcher.match(now, found.extend)
+            journal.close()
+        return found
+
+    assert run(1000.0, sync(False)) == []
+    assert run(1250.0, sync(True)) == []
+    assert run(1400.0) == []
+    assert run(2000.0, sync(False)) == []
+    assert run(2299.0) == []
+    [alarm] = run(2300.0)
+    assert (alarm.since, alarm.times) == (2000.0, 1)
+    [over] = run(2400.0, sync(True))
+    assert (over.kind, over.lasted) == (RECOVERY, 400.0)
+
+
 class CrashError(Exception):
     """The process ends here."""
 

@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from syncer.events.conditions import LONGEST, Condition, ConditionError, EvaluationError
+from syncer.events.conditions import (
+    LONGEST,
+    Condition,
+    ConditionError,
+    EvaluationError,
+    syntax_error,
+    wrong_patterns,
+)
 
 TYPES: dict[str, type[Any]] = {"success": bool, "error": str, "bytes": int, "seconds": float, "site": str}
 VALUES: dict[str, Any] = {"success": False, "error": "disk full", "bytes": 7, "seconds": 1.5, "site": "north"}
@@ -74,3 +81,31 @@ def test_bytes_of_a_path_that_are_no_text_are_no_error() -> None:
 def test_a_missing_variable_is_no_yes() -> None:
     with pytest.raises(EvaluationError):
         Condition("success", TYPES).holds({})
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("error.matches('(')", 1),
+        ("success || error.matches(\"a{2,1}\") || error.matches('[')", 2),
+        ("matches(error, '''*''')", 1),
+        ("matches(site + ('a'), r'\\d(')", 1),
+        ("error.matches('^disk .*') && error.matches(r'\\d+')", 0),
+        # Not known before there is an event, or no argument of it.
+        ("error.matches('(' + site)", 0),
+        ("error.matches(site)", 0),
+        ("error == \"matches('(')\" // error.matches('(')", 0),
+        ("error == 'a\\'.matches(' && error.matches('x')", 0),
+        ("error.matches(success ? 'x' : '(')", 0),
+    ],
+)
+def test_a_pattern_that_is_none_is_found_wherever_it_stands(text: str, wrong: int) -> None:
+    Condition(text, TYPES)
+    found = list(wrong_patterns(text))
+    assert len(found) == wrong
+    assert all("invalid regular expression" in reason for reason in found)
+
+
+def test_syntax_is_looked_at_without_knowing_the_variables() -> None:
+    assert "(line 1, column 7: Syntax error" in syntax_error("foo ==")
+    assert syntax_error("foo == bar.baz('x') && !qux") == ""

@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncer.events.delivery import FIRST_WAIT, JITTER, LONGEST_WAIT, Answer, Outcome, Verdict, judge, wait_after
+from syncer.events.delivery import (
+    ANSWER_LENGTH,
+    FIRST_WAIT,
+    JITTER,
+    LONGEST_WAIT,
+    Answer,
+    Outcome,
+    Verdict,
+    judge,
+    told,
+    wait_after,
+)
 
 DONE, LATER, REFUSED = Outcome.DONE, Outcome.LATER, Outcome.REFUSED
 
@@ -65,3 +76,38 @@ def test_no_receiver_is_forgotten_or_judged_twice(receivers: list[str], data: st
     found = judge(answer, tuple(receivers), 1, 0.0, 0.0, 60.0)
     assert (found.receivers, set(found.given_up)) == (by["later"], set(by["refused"]))
     assert (found.due is None) == (not by["later"])
+
+
+KEY_BLOCK = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkq\n-----END PRIVATE KEY-----"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("250 OK", "250 OK"),
+        (
+            "550 5.7.1 no such user <a@b.c>; see password=hunter2 there",
+            "550 5.7.1 no such user <a@b.c>; see password=[redacted]",
+        ),
+        ("550 password=\n  hunter2", "550 password= [redacted]"),
+        ("421 Authorization: Bearer abcdefgh12345678\r\n", "421 Authorization: [redacted]"),
+        (f"554 {KEY_BLOCK}\nbye", "[redacted] bye"),
+        ("535 dXNlcgBzZWNyZXQ= was wrong, and my-secret too", "535 [redacted] was wrong, and [redacted] too"),
+        ("x" * 400, "x" * 299 + "…"),
+        # Cut behind what is taken out, not through it.
+        ("y" * 290 + " token=" + "a1" * 100, "y" * 290 + " token=[r…"),
+    ],
+)
+def test_words_of_others_are_one_line_bounded_and_without_secrets(text: str, shown: str) -> None:
+    assert told(text, ("dXNlcgBzZWNyZXQ=", "my-secret")) == shown
+
+
+@given(st.text())
+def test_whatever_is_answered_is_one_short_printable_line(text: str) -> None:
+    assert told(text).isprintable()
+    assert len(told(text)) <= ANSWER_LENGTH
+
+
+def test_all_that_is_kept_of_an_answer_is_in_its_words() -> None:
+    assert Answer(DONE, "250 OK").words == "250 OK"
+    assert Answer(DONE, "250 OK", trouble="the template failed").words == "250 OK (the template failed)"

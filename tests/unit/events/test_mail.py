@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import time
 from collections.abc import Callable, Iterator
@@ -52,6 +53,8 @@ def test_a_mail_goes_through_starttls_and_auth_to_every_recipient(settings: Smtp
     assert mail["Auto-Submitted"] == "auto-generated"
     text = mail.get_body(("plain",)).get_content()  # type: ignore[union-attr]
     html = mail.get_body(("html",)).get_content()  # type: ignore[union-attr]
+    assert html.startswith("<p><strong>Synchronization failed on prod-a at ")
+    assert "<td><pre>dr-a</pre></td>" in html
     for part in (text, html):
         assert "dr-a did not answer within 10 s" in part
         assert "syncer status" in part
@@ -139,9 +142,12 @@ def test_nothing_is_sent_without_verified_tls(
     settings: SmtpSettings, box: MailBox, certificate: Certificate, free_port: Callable[[], int]
 ) -> None:
     untrusted = mailer(dataclasses.replace(settings, ca_file=None)).deliver(parcel(A))
-    assert (untrusted.outcome, "certificate" in untrusted.said) == (Outcome.LATER, True)
-    other_name = mailer(dataclasses.replace(settings, host="127.0.0.2")).deliver(parcel(A))
-    assert other_name.outcome is Outcome.LATER
+    where = f"localhost:{settings.port}: its certificate is not trusted ("
+    assert (untrusted.outcome, untrusted.said.startswith(where)) == (Outcome.LATER, True)
+    assert untrusted.said.endswith("name its authority in ca_file")
+    # The server listens on this address only, and its certificate is for another name of it.
+    other_name = mailer(dataclasses.replace(settings, host="127.1")).deliver(parcel(A))
+    assert (other_name.outcome, "certificate is not valid for '127.1'" in other_name.said) == (Outcome.LATER, True)
     # Somebody between both who leaves STARTTLS out of the list.
     port = free_port()
     plain = MailBox()
@@ -149,6 +155,50 @@ def test_nothing_is_sent_without_verified_tls(
         stripped = mailer(dataclasses.replace(settings, port=port)).deliver(parcel(A))
     assert (stripped.outcome, "STARTTLS" in stripped.said) == (Outcome.LATER, True)
     assert (box.mails, box.passwords, plain.mails, plain.passwords) == ([], [], [], [])
+
+
+def test_a_file_of_trusted_certificates_that_cannot_be_used_is_said(settings: SmtpSettings, tmp_path: Path) -> None:
+    missing = mailer(dataclasses.replace(settings, ca_file=tmp_path / "none")).deliver(parcel(A))
+    with dripping_server(b"220 hi\r\n250-x\r\n250 STARTTLS\r\n220 go\r\n", 0.0) as port:
+        assert missing.outcome is Outcome.LATER
+        (tmp_path / "none").write_text("nothing of the kind")
+        for tls in (False, True):
+            changed = dataclasses.replace(
+                settings, host="127.0.0.1", port=port, tls=tls, starttls=not tls, ca_file=tmp_path / "none"
+            )
+            answer = mailer(changed).deliver(parcel(A))
+            assert answer.outcome is Outcome.LATER
+            assert f"{tmp_path / 'none'} cannot be used as ca_file (it holds no certificates)" in answer.said
+
+
+def test_a_server_that_drips_while_tls_begins_is_left_when_the_time_is_over() -> None:
+    with dripping_server(b"\x16\x03\x03\x40\x00" + b"\x02" * 10000, 0.01) as port:
+        slow = SmtpSettings("127.0.0.1", port, False, True, "", None, "s@example.com", 1.0, None)
+        started = time.monotonic()
+        answer = mailer(slow).deliver(parcel(A))
+    assert time.monotonic() - started < 10
+    assert answer.said == f"127.0.0.1:{port} did not take the mail within 1 s"
+
+
+def test_what_a_server_answers_is_kept_without_secrets_and_what_it_was_given(
+    settings: SmtpSettings, box: MailBox
+) -> None:
+    plain = base64.b64encode(f"\0{USER}\0{PASSWORD}".encode()).decode()
+    echo = f"550 {PASSWORD} {plain} is wrong; password=hunter2hunter2"
+    box.answers = {A: [echo], B: ["450 token: abcdef0123456789"], "DATA": [f"451 {echo}"]}
+    found = mailer(settings, A, B, C).deliver(parcel(A, B, C))
+    assert (found.left, found.refused) == ((B, C) if found.left[0] == B else (C, B), (A,))
+    for secret in (PASSWORD, plain, "hunter2hunter2", "abcdef0123456789"):
+        assert secret not in found.said
+    assert f"{A}: 550 [redacted] [redacted] is wrong; password=[redacted]" in found.said
+    assert f"{B}: 450 token: [redacted]" in found.said
+
+
+def test_a_password_that_smtp_cannot_carry_is_said(settings: SmtpSettings, box: MailBox) -> None:
+    assert settings.password_file is not None
+    settings.password_file.write_text("geh\u00e4im-und-lang\n", "utf-8")
+    answer = mailer(settings).deliver(parcel(A))
+    assert (answer.outcome, "ASCII only" in answer.said, "geh" in answer.said) == (Outcome.LATER, True, False)
 
 
 def test_tls_from_the_first_byte(

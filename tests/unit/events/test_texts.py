@@ -12,7 +12,7 @@ from syncer.events.cures import cure_of, headline_of
 from syncer.events.notice import RECOVERY, TEMPLATE_VARIABLES, TEST, Notice
 from syncer.events.samples import sample_notice, sample_variables
 from syncer.events.templates import LONGEST, Template, TemplateError
-from syncer.events.texts import SUBJECT_LENGTH, Words, default_text, rendered
+from syncer.events.texts import SUBJECT_LENGTH, Words, default_text, length_in_words, rendered
 from tests.unit.events.conftest import FAILED, notice
 
 CONSTANTS: dict[str, Any] = {"site": "north"}
@@ -111,9 +111,30 @@ def test_a_subject_is_one_line_and_not_endless() -> None:
     assert len(found.subject) == SUBJECT_LENGTH
 
 
-def test_a_cure_is_meant_to_be_typed() -> None:
-    assert "syncer resume 'a b; rm -rf'" in cure_of("target.suspended", {"target": "a b; rm -rf", "node": "n"})
-    assert "`syncer drift` on" in cure_of("drift.detected", {"node": "n", "domain": ""})
+def test_what_failing_over_would_lose_and_how_long_it_lasted_is_told() -> None:
+    sentence = "failing over to dr-a now would lose 3 changes in nginx, the oldest 41 s old"
+    text = default_text(notice(exposure=sentence))
+    assert f"\nexposure: {sentence}\n" in text.body
+    assert f"<pre>{sentence}</pre>" in text.html
+    assert "exposure" not in default_text(notice()).body
+    over = default_text(notice(kind=RECOVERY, lasted=44.4))
+    assert over.body.startswith(
+        "Over: synchronization failed on prod-a, as told since 2027-01-15T08:00:00+00:00; it lasted 44 s.\n"
+    )
+    two = default_text(notice(kind=RECOVERY, lasted=7260.0, subjects=("a", "b")))
+    assert "; the last of them lasted 2 h 1 min." in two.body
+    assert [length_in_words(seconds) for seconds in (0.2, 119, 120, 3600)] == ["0 s", "119 s", "2 min", "1 h 0 min"]
+
+
+def test_no_node_is_its_own_peer_in_a_test() -> None:
+    for event, definition in CATALOGUE.items():
+        for node in ("dr-a", "prod-a", "other", "dr-b"):
+            found = sample_variables(event, node)
+            assert found["node"] == node
+            for name in {"peer", "target"} & definition.variables.keys():
+                assert found[name] != node, event
+    assert sample_variables("peer.silent", "dr-a")["peer"] == "prod-a"
+    assert sample_variables("clock.skewed", "prod-a")["peer"] == "dr-a"
 
 
 @pytest.mark.parametrize(

@@ -130,6 +130,22 @@ def test_a_recovery_of_one_of_two_waits_for_the_other_at_most_a_throttle() -> No
     assert len(trigger.of(RECOVERY)) == 1
 
 
+def test_an_end_says_how_long_it_lasted() -> None:
+    trigger = Trigger(rule())
+    trigger.happen(sync(False))
+    trigger.advance(41)
+    trigger.restart()
+    [recovery] = trigger.happen(sync(True))
+    assert recovery.lasted == 41.0
+    # A silence had begun before it was called one; how long it was, its end says.
+    silence = Trigger(rule(event="peer.silent", holds=YES))
+    [alarm] = silence.happen({"peer": "p", "seconds": 5.0}, name="peer.silent")
+    silence.advance(39)
+    [recovery] = silence.happen({"peer": "p", "seconds": 44.0}, name="peer.heard")
+    assert (alarm.lasted, alarm.variables["seconds"]) == (0.0, 5.0)
+    assert (recovery.lasted, recovery.variables["seconds"], recovery.variables["peer"]) == (44.0, 44.0, "p")
+
+
 def test_after_tells_only_what_lasts() -> None:
     trigger = Trigger(rule(after=300.0))
     trigger.happen(sync(False))

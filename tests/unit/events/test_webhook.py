@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from syncer.config.alarm_settings import WebhookSettings
 from syncer.events.delivery import Answer, Outcome
 from syncer.events.notify import Notifier
-from syncer.events.webhook import LONGEST_RETRY_AFTER, Webhook
+from syncer.events.webhook import LONGEST_RETRY_AFTER, Webhook, signature
 from tests.documented import deviations, examples
 from tests.servers import Certificate, Hook, dripping_server, http_server
 from tests.unit.events.conftest import FAILED, parcel
@@ -101,6 +104,8 @@ def test_certificates_are_verified(certificate: Certificate, tmp_path: Path) -> 
         assert webhook(hook.port, ca_file=certificate.file).deliver(parcel()).outcome is Outcome.DONE
         untrusted = webhook(hook.port, ca_file=make_certificate(other).file).deliver(parcel())
     assert (untrusted.outcome, "certificate is not trusted" in untrusted.said) == (Outcome.LATER, True)
+    missing = webhook(hook.port, ca_file=tmp_path / "none").deliver(parcel())
+    assert (missing.outcome, "cannot be used as ca_file (No such file" in missing.said) == (Outcome.LATER, True)
     assert len(hook.posted) == 1
 
 
@@ -114,6 +119,55 @@ def test_a_server_that_is_down_slow_or_no_http_is_tried_again(hook: Hook) -> Non
     assert (down.outcome, down.said) == (Outcome.LATER, f"http://127.0.0.1:{port}/…: Connection refused")
     with dripping_server(b"220 I am a mail server\r\n", 0.0) as port:
         assert webhook(port).deliver(parcel()).outcome is Outcome.LATER
+
+
+def test_a_server_that_drips_while_tls_begins_is_left_when_the_time_is_over(certificate: Certificate) -> None:
+    with dripping_server(b"\x16\x03\x03\x40\x00" + b"\x02" * 10000, 0.01) as port:
+        started = time.monotonic()
+        slow = webhook(port, ca_file=certificate.file).deliver(parcel())
+    assert time.monotonic() - started < 8
+    assert slow.said == f"https://127.0.0.1:{port}/… did not answer within 2 s"
+
+
+def test_the_example_of_the_documentation_accepts_what_is_signed_and_nothing_else(hook: Hook, tmp_path: Path) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "events.md").read_text("utf-8")
+    [code] = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    example: dict[str, Any] = {}
+    exec(code, example)
+    secret = tmp_path / "secret"
+    secret.write_text(KEY)
+    secret.chmod(0o600)
+    settings = WebhookSettings(f"http://127.0.0.1:{hook.port}/", secret, 2.0, None)
+    assert Webhook(settings, {}).deliver(parcel()).outcome is Outcome.DONE
+    [posted] = hook.posted
+    headers = {key: posted.headers[key.lower()] for key in ("X-Syncer-Timestamp", "X-Syncer-Signature")}
+    assert example["is_genuine"](KEY, headers, posted.body)
+    assert not example["is_genuine"]("another key", headers, posted.body)
+    assert not example["is_genuine"](KEY, headers, posted.body + b" ")
+    old = {**headers, "X-Syncer-Timestamp": str(int(headers["X-Syncer-Timestamp"]) - 1000)}
+    assert not example["is_genuine"](KEY, old, posted.body)
+    # And the numbers that stand there for who writes it in another language.
+    assert f"`{signature('hook-key', '1800000000', b'{}')}`" in text
+
+
+def test_what_a_server_says_is_kept_without_secrets(hook: Hook) -> None:
+    hook.answers, hook.reason = [(404, {})], "/services/T0 is gone, password=hunter2"
+    answer = webhook(hook.port, path="/services/T0").deliver(parcel())
+    assert (answer.outcome, answer.said) == (
+        Outcome.REFUSED,
+        f"http://127.0.0.1:{hook.port}/… answered 404 /[redacted] is gone, password=[redacted]",
+    )
+
+
+def test_without_apprise_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    # What Python itself does with a module that is not there.
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    notifier = Notifier(("json://127.0.0.1:9/x",), {})
+    answer = notifier.deliver(parcel(*notifier.receivers))
+    assert (answer.outcome, answer.said) == (
+        Outcome.LATER,
+        'Apprise is not installed: pip install "syncer-failover[notify]"',
+    )
 
 
 def test_hostile_values_stay_values(hook: Hook) -> None:

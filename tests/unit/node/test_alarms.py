@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from syncer.config import Settings, load
+from syncer.errors import StateError
 from syncer.events.journal import EventJournal
 from syncer.node.alarms import NodeAlarms, rule_of
 from syncer.state.store import StateStore
@@ -72,6 +74,34 @@ def test_a_reload_takes_other_triggers_over(store: StateStore, tmp_path: Path) -
         journal.close()
     assert posted()[-1] == "/three"
     assert b"unseen" not in b"".join(found.body for found in hook.posted)
+
+
+def test_what_is_told_says_what_would_be_lost_and_a_fault_there_keeps_nothing_from_being_told(
+    store: StateStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers: list[Any] = ["failing over now would lose 3 changes", StateError("the disk is full")]
+
+    def exposure() -> str:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return str(answer)
+
+    with http_server(Hook()) as hook:
+        table = f'webhook = {{ url = "http://127.0.0.1:{hook.port}/" }}\n'
+        found = settings(tmp_path, f'[[triggers]]\nname = "t"\nevent = "watch.degraded"\nthrottle = 0\n{table}')
+        journal = EventJournal(store, "n")
+        alarms = NodeAlarms(found, store, journal)
+        alarms.exposure = exposure
+        alarms.start()
+        for number, domain in enumerate("ab", 1):
+            degraded(journal, domain)
+            until(lambda count=number: len(hook.posted) == count)
+        alarms.close()
+        journal.close()
+    said = [json.loads(posted.body)["exposure"] for posted in hook.posted]
+    assert said == ["failing over now would lose 3 changes", ""]
+    assert "cannot be told: the disk is full" in caplog.text
 
 
 def test_a_condition_without_an_answer_is_no_yes_and_is_told_once_a_minute(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,12 +50,27 @@ def test_a_value_that_is_too_long_for_the_kernel_is_cut(runner: CommandRunner) -
     )
 
 
+def test_many_long_values_of_wide_letters_are_not_too_much_for_the_kernel(runner: CommandRunner) -> None:
+    long: dict[str, Any] = {
+        **FAILED,
+        **dict.fromkeys(("error", "target", "domain", "kind"), "\N{PILE OF POO}" * 100_000),
+    }
+    action = CommandAction(
+        ("sh", "-c", f'test $(printf %s "$SYNCER_ERROR$SYNCER_C9" | wc -c) -eq {2 * LONGEST_VALUE}'),
+        10.0,
+        {f"c{number}": "é" * 100_000 for number in range(20)},
+        runner,
+    )
+    assert action.deliver(parcel(variables=long)).said == "ended with 0"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("echo first; echo why; exit 3", "ended with 3: why"),
         ("kill -9 $$", "ended with signal 9"),
         ("echo password=hunter2hunter2; exit 1", "ended with 1: password=[redacted]"),
+        ("printf 'x%.0s' $(seq 999); exit 1", f"ended with 1: {'x' * 299}…"),
     ],
 )
 def test_a_command_that_fails_is_tried_again(runner: CommandRunner, text: str, said: str) -> None:
