@@ -20,7 +20,9 @@ def read_secret(path: Path) -> str:
         # Not blocking: a pipe in its place must not hold anybody up.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
-        raise SecretError(f"{path} cannot be read ({error.strerror}): let the agent's user read it") from None
+        missing = isinstance(error, FileNotFoundError)
+        cure = "write the secret there, with mode 0600" if missing else "let the agent's user read it"
+        raise SecretError(f"{path} cannot be read ({error.strerror}): {cure}") from None
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):

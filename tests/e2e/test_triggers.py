@@ -88,7 +88,9 @@ def test_a_stopped_failover_is_one_mail_and_its_return_another(
     assert box.receivers == [["ops@example.com"]] * 2
     text = box.mails[0].get_body(("plain",)).get_content()  # type: ignore[union-attr]
     assert f"target: {TARGET}" in text
-    assert "What to do: run `syncer status` on prod-a" in text
+    assert f"What to do: look whether the agent of {TARGET} runs, with `syncer status` there" in text
+    assert f"failing over to {TARGET} now would lose" in text
+    assert "it lasted" in box.mails[1].get_body(("plain",)).get_content()  # type: ignore[union-attr]
     assert (shown["state"], shown["lasting"], shown["actions"][0]["last_answer"]) == ("throttled", [], "250 OK")
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -154,6 +156,13 @@ def test_filters_that_a_template_knows_do_not_choose_by_attributes() -> None:
         for call in (f"{name}(attribute='0.0')", f"{name}(false, false, '0.0')"):
             with pytest.raises(TemplateError, match="takes no attribute"):
                 Template(f"{{{{ error | {call} }}}}").render(VALUES)
+
+
+def test_the_documentation_names_what_templates_know() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "events.md").read_text("utf-8")
+    said = text.partition("Of Jinja they have")[2].partition("\n\n")[0]
+    named = set(re.findall(r"`([a-z]+)`", said))
+    assert named == {*known_filters(), *METHODS, "if", "for", "set", "with", "range"}
 
 
 def test_html_is_html_and_only_values_are_escaped() -> None:
