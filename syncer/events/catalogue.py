@@ -88,7 +88,7 @@ CATALOGUE: Mapping[str, Definition] = {
         {**_STREAM, "reason": Variable(str, "why, and what to do")},
     ),
     "target.resumed": Definition(
-        "A target that was suspended is sent to again.",
+        "A target that was suspended takes what is sent again: something has arrived, or nothing is left to send.",
         {**_STREAM, "reason": Variable(str, "why it had been suspended")},
     ),
     "target.behind": Definition(
