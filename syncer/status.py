@@ -110,7 +110,8 @@ def _exit_code(
         differs = any(domain["problems"] or domain["drift"]["count"] for domain in domains)
         skewed = production is not None and abs(production["clock_skew_seconds"] or 0.0) > SKEWED_SECONDS
         return 3 if never or late or failed or differs or skewed or refused else 0
-    codes = [_target_code(target, node.settings.node.behind_after) for target in targets]
+    # Without a target nothing is protected, which is not as it should be either.
+    codes = [_target_code(target, node.settings.node.behind_after) for target in targets] or [3]
     codes += [4 for domain in domains if domain["state"] == "unavailable"]
     codes += [3 for domain in domains if domain["problems"] or domain["state"] == "degraded"]
     codes += [3] if refused else []
