@@ -271,6 +271,7 @@ class Sender:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(session.read())
                 tasks.create_task(session.beat(self._state.heartbeat))
+                tasks.create_task(session.until_silent())
                 tasks.create_task(self._drive(session))
         except asyncio.CancelledError:
             if self._session is session:

@@ -1,4 +1,4 @@
-"""Commands always come to an end: with an agent that is frozen, that is starting, and with a node that was never made."""
+"""Commands always come to an end: with an agent that is frozen or starting, and with a node that was never made."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from syncer.admin.client import SILENT_SECONDS, agent_answers
 from syncer.state.lock import holder_of
-from tests.e2e.harness import Node, free_port, paired, wait_until
+from tests.e2e.harness import Node, free_port, wait_until
 
 QUESTIONS = (("trigger", "list"), ("events", "--follow"), ("outbox",), ("snapshot",))
 MORE = (
