@@ -14,7 +14,7 @@ from syncer.errors import ConfigurationError, UnavailableRootError
 from syncer.replicate.pauses import Resumption
 from syncer.replicate.progress import Phase, is_retrying
 from syncer.state.holds import Hold
-from syncer.status import gravest
+from syncer.status.exit_code import gravest
 
 if TYPE_CHECKING:
     from syncer.node.agent import Node

@@ -185,10 +185,11 @@ class Session:
     async def until_silent(self) -> None:
         """Return never; raises UnreachableError at the moment when the target has been silent too long."""
         # Apart from the heartbeats: one that cannot be written to a frozen target must not keep this from being seen.
-        while (left := self.vitals.heard_at + self._silence - time.monotonic()) > 0:
-            await asyncio.sleep(left)
-        silent = time.monotonic() - self.vitals.heard_at
-        raise UnreachableError(f"{self._peer} has been silent for {silent:.1f} s: frozen, or cut off")
+        while True:
+            silent = time.monotonic() - self.vitals.heard_at
+            if silent >= self._silence:
+                raise UnreachableError(f"{self._peer} has been silent for {silent:.1f} s: frozen, or cut off")
+            await asyncio.sleep(self._silence - silent)
 
     async def goodbye(self, reason: Reason, message: str) -> None:
         """Tell the target that the end of the stream is meant."""
