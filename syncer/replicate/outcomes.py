@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from syncer.errors import Reason, SyncerError
 from syncer.events.problems import ProblemChanges
-from syncer.model import Problem, RecordEvent
+from syncer.model import EventValue, Problem, RecordEvent
 from syncer.observations import UNOBSERVED, Observations
 from syncer.replicate.causes import cause_of, word_of
 from syncer.replicate.failures import FailureClass, class_of_error, class_of_reason
@@ -43,6 +43,7 @@ class Outcomes:
         self._due: asyncio.TimerHandle | None = None
         self._suspended = ""
         self._continued = False
+        self._by_person = False
         self._failed = False
         self._unsettled = True
         self._failures = 0
@@ -100,17 +101,17 @@ class Outcomes:
         """A person has it tried again: should it be suspended once more, for whatever reason, that is news."""
         self._continued = True
 
-    def decided(self, decision: Decision, *, retrying: bool = False) -> None:
+    def decided(self, decision: Decision, *, retrying: bool = False, by_person: bool = False) -> None:
         """The stream goes on like this; raises an event where that begins or ends a suspension.
 
-        `retrying`: it only waits to try again, which is none.
+        `retrying`: it only waits to try again, which is none; `by_person`: `syncer suspend` stops it.
         """
         if retrying:
             return
         if decision.phase is Phase.SUSPENDED:
             if decision.reason != self._suspended or self._continued:
-                self._suspended, self._continued = decision.reason, False
-                self._record("target.suspended", {**self._where, "reason": decision.reason})
+                self._suspended, self._continued, self._by_person = decision.reason, False, by_person
+                self._record("target.suspended", self._suspension())
         # Neither a connection nor what is about to be tried ends a suspension: the attempt may fail like those before.
         elif decision.step is Step.WAIT and decision.phase is Phase.STREAMING:
             self._goes_on()
@@ -128,9 +129,12 @@ class Outcomes:
     def _goes_on(self) -> None:
         """Something has arrived, or nothing is left to send: what had suspended it is over."""
         if self._suspended:
-            self._record("target.resumed", {**self._where, "reason": self._suspended})
+            self._record("target.resumed", self._suspension())
             self._suspended = ""
         self._continued = False
+
+    def _suspension(self) -> dict[str, EventValue]:
+        return {**self._where, "reason": self._suspended, "by_person": self._by_person}
 
     def _settled(self) -> None:
         """The target has everything, for the first time since the start or a failure: nothing need have been sent."""

@@ -26,6 +26,7 @@ from syncer.replicate.pauses import Cause
 from syncer.replicate.preflight import first_scan
 from syncer.replicate.preparation import Preparation
 from syncer.replicate.progress import (
+    Decision,
     Progress,
     Step,
     after_approval,
@@ -241,7 +242,7 @@ class Sender:
         if self._state.pause().cause is not Cause.PERSON and not is_over:
             self._sending.outcomes.lost(failure, self._state.progress.failures, full=not self._state.progress.trusted)
         decision = self._state.decision()
-        self._sending.outcomes.decided(decision, retrying=is_retrying(self._state.progress, decision))
+        self._decided(decision)
         reason = getattr(failure, "reason", Reason.UNSPECIFIED)
         self._state.fail_requests(RefusedError(str(failure), reason) if refused else failure)
         await self._announce()
@@ -299,7 +300,7 @@ class Sender:
             facts = self._state.facts()
             decision = decide(self._state.progress, facts, time.monotonic())
             if not self._state.is_looking() and self._state.pause().cause is not Cause.HOLD:
-                self._sending.outcomes.decided(decision, retrying=is_retrying(self._state.progress, decision))
+                self._decided(decision)
                 await self._tell_braking(braking_reason(self._state.progress, facts, decision))
             if decision.step is Step.REFUSE:
                 self._state.requests.popleft().fail(RefusedError(decision.reason, Reason.ROOT_UNAVAILABLE))
@@ -309,6 +310,12 @@ class Sender:
                 await self._send(session, full=False)
             else:
                 await until_news(self._wake, self._state.next_attempt())
+
+    def _decided(self, decision: Decision) -> None:
+        """Have it told where a suspension begins or ends by this."""
+        by_person = self._state.pause().cause is Cause.PERSON
+        retrying = is_retrying(self._state.progress, decision)
+        self._sending.outcomes.decided(decision, retrying=retrying, by_person=by_person)
 
     async def _send(self, session: Session, *, full: bool) -> None:
         await self._sending.synchronize(session, full=full)

@@ -80,6 +80,10 @@ def test_guarantee_11_failures_suspend_one_domain_which_is_probed_until_it_goes_
         (pair.production.folder / "other" / "more").write_text("x\n")
         wait_until((pair.failover.folder / "other" / "more").exists, 20, "the other domain went on")
         assert pair.production.stream(domain="other")["failing"] is None
+        # The connection stays, so that failover knows what it lacks.
+        [lacks] = [found for found in pair.failover.status()["production"]["domains"] if found["name"] == DOMAIN]
+        assert lacks["changes_behind"] >= 1
+        assert stream["bytes_behind"] >= 1_000_000
         # Half-open: what changes meanwhile makes no attempt of its own, only time does.
         before = len(failures(pair.production))
         began = time.monotonic()
@@ -283,6 +287,7 @@ def test_guarantee_11_a_suspension_for_a_while_raises_no_alarm_and_ends_by_itsel
         assert pair.production.stream()["suspension"] is None
         names = {event["event"] for event in pair.production.json("events")["events"]}
         assert not names & {"target.behind", "target.caught_up"}
+        assert all(event["by_person"] for event in pair.production.raised("target.suspended"))
         assert failures(pair.production) == []
 
 

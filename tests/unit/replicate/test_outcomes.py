@@ -78,6 +78,16 @@ def test_a_suspension_is_told_once_and_ends_only_when_it_goes_on() -> None:
     assert recorder.of("target.resumed", "reason") == [("emptied",)]
 
 
+def test_a_suspension_by_a_person_is_told_as_such() -> None:
+    recorder = Recorder()
+    outcomes = Outcomes("dr-a", "nginx", recorder)
+    outcomes.decided(Decision(Step.WAIT, Phase.SUSPENDED, "new disks"), by_person=True)
+    outcomes.decided(Decision(Step.WAIT, Phase.STREAMING))
+    outcomes.decided(Decision(Step.WAIT, Phase.SUSPENDED, "no root"))
+    assert recorder.of("target.suspended", "reason", "by_person") == [("new disks", True), ("no root", False)]
+    assert recorder.of("target.resumed", "reason", "by_person") == [("new disks", True)]
+
+
 def test_trying_again_ends_no_suspension_and_what_arrives_does() -> None:
     recorder = Recorder()
 
