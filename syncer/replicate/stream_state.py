@@ -252,6 +252,7 @@ class StreamState:
             vitals.round_trip if vitals else None,
             self._index.head(stream.domain).seq,
             self.progress.cursor,
+            self._lag.is_whole,
         )
 
     def view(self) -> StreamView:
