@@ -7,13 +7,16 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from syncer.admin.socket import NAME, short_name, socket_path
 from syncer.admin.stream import Events, ended
 from syncer.config import Settings
 from syncer.errors import ConfigurationError, RefusedError, StateError, SyncerError, UnreachableError
-from syncer.state.lock import holder_of
+from syncer.state.lock import Holder, LockedError, holder_of
+
+if TYPE_CHECKING:
+    import grpc.aio
 
 WITHOUT_AGENT = frozenset(
     {"snapshot", "diff", "status", "explain", "target_forget", "invite", "join", "events", "history", "rollback"}
@@ -29,8 +32,18 @@ STARTING_SECONDS = 10.0
 """How long to wait for the socket of a process that holds the state lock already."""
 POLL_SECONDS = 0.05
 CONNECT_SECONDS = 5.0
-ANSWER_SECONDS = {"status": 8.0}
-"""How long an agent may take for what monitoring calls: one that is blocked must not hang it, too."""
+SILENT_SECONDS = 8.0
+"""How long an agent may say nothing, not even that it is alive: one that is blocked must not hang who asks it, too."""
+CALLED = {
+    "hold_begin": "hold",
+    "hold_end": "hold",
+    "outbox_change": "outbox",
+    "target_forget": "target forget",
+    "trigger_list": "trigger list",
+    "trigger_test": "trigger test",
+    "verify_repair": "verify --repair",
+}
+"""What a person calls a command where that is not its name here."""
 
 OnProgress = Callable[[dict[str, Any]], None]
 
@@ -42,13 +55,16 @@ async def call(settings: Settings, command: str, arguments: dict[str, Any], on_p
     UnreachableError where the command needs an agent and none runs.
     """
     state = settings.node.state
-    if await _agent_is_there(state):
-        events = _from_agent(state, command, arguments)
-    elif command in WITHOUT_AGENT:
-        events = _from_this_process(settings, command, arguments)
-    else:
-        raise no_agent(state)
-    return await _result_of(events, command, on_progress)
+    deadline = time.monotonic() + STARTING_SECONDS
+    while not await _agent_is_there(state, deadline):
+        if command not in WITHOUT_AGENT:
+            raise no_agent(state)
+        try:
+            return await _result_of(_from_this_process(settings, command, arguments), command, on_progress)
+        except LockedError:
+            # RACE: an agent, or another command, has begun since the look.
+            continue
+    return await _result_of(_from_agent(state, command, arguments), command, on_progress)
 
 
 async def ask_agent(
@@ -102,25 +118,46 @@ async def _result_of(events: Events, command: str, on_progress: OnProgress | Non
                 return body
             if on_progress is not None:
                 on_progress(body)
-    raise UnreachableError(f"the agent stopped before it had answered `syncer {command}`; start it again")
+    raise UnreachableError(f"the agent stopped before it had answered `syncer {_called(command)}`; start it again")
 
 
-async def _agent_is_there(state: Path) -> bool:
-    """Tell whether an agent answers; one that is starting (it has the lock, but no socket) is waited for."""
-    deadline = time.monotonic() + STARTING_SECONDS
+async def _agent_is_there(state: Path, deadline: float) -> bool:
+    """Tell whether an agent answers; one that is starting (it has the lock, but no socket) is waited for.
+
+    Raises UnreachableError where somebody has the state still at `deadline` (monotonic seconds), and answers nothing.
+    """
     while True:
         if await asyncio.to_thread(agent_answers, state):
             return True
-        if not await asyncio.to_thread(_is_locked, state) or time.monotonic() >= deadline:
+        holder = await asyncio.to_thread(_holder_of, state)
+        if holder is None:
             return False
+        if time.monotonic() >= deadline:
+            raise _busy(state, holder)
         await asyncio.sleep(POLL_SECONDS)
 
 
-def _is_locked(state: Path) -> bool:
+def _busy(state: Path, holder: Holder) -> UnreachableError:
+    if holder.is_agent:
+        return UnreachableError(
+            f"the agent of {state} (process {holder.pid}) is starting and takes no commands yet: wait for it with "
+            "`syncer wait --ready`, and see its log where that lasts"
+        )
+    return UnreachableError(
+        f"no agent is running for {state}, and process {holder.pid}, another command, works there without one: run it "
+        "again when that has ended, or start the agent then"
+    )
+
+
+def _holder_of(state: Path) -> Holder | None:
     try:
-        return holder_of(state) is not None
+        return holder_of(state)
     except NotADirectoryError:
-        return False
+        return None
+
+
+def _called(command: str) -> str:
+    return CALLED.get(command, command)
 
 
 async def _from_agent(state: Path, command: str, arguments: dict[str, Any]) -> Events:
@@ -140,22 +177,30 @@ async def _from_agent(state: Path, command: str, arguments: dict[str, Any]) -> E
             method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(
                 f"/{wire.SERVICE}/{wire.METHOD}", request_serializer=None, response_deserializer=None
             )
+            answer = method(wire.encode_request(command, arguments))
             try:
-                async for data in method(wire.encode_request(command, arguments), timeout=ANSWER_SECONDS.get(command)):
+                while (data := await _heard(answer)) is not grpc.aio.EOF:
                     event = wire.decode_event(data)
                     if isinstance(event, wire.Failure):
                         raise failure_as_error(event.exit_code, event.errors)
-                    yield ("result" if isinstance(event, wire.Result) else "progress"), event.body
-            except grpc.aio.AioRpcError as error:
-                if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-                    raise UnreachableError(
-                        f"the agent has not answered `syncer {command}` for {ANSWER_SECONDS[command]:g} s: it is "
-                        "blocked, or the machine is; see its log, and restart it where that lasts"
-                    ) from error
+                    if not isinstance(event, wire.Alive):
+                        yield ("result" if isinstance(event, wire.Result) else "progress"), event.body
+            except TimeoutError as error:
                 raise UnreachableError(
-                    f"the agent stopped before it had answered `syncer {command}` ({error.details()}); "
+                    f"the agent has not answered `syncer {_called(command)}` for {SILENT_SECONDS:g} s: it is "
+                    "blocked, or the machine is; see its log, and restart it where that lasts"
+                ) from error
+            except grpc.aio.AioRpcError as error:
+                raise UnreachableError(
+                    f"the agent stopped before it had answered `syncer {_called(command)}` ({error.details()}); "
                     "see its log, and start it again"
                 ) from error
+
+
+async def _heard(answer: grpc.aio.UnaryStreamCall[bytes, bytes]) -> Any:  # noqa: ANN401  # grpc gives bytes, or its EOF
+    """Return what the agent says next. Raises TimeoutError where it says nothing at all."""
+    async with asyncio.timeout(SILENT_SECONDS):
+        return await answer.read()
 
 
 async def _from_this_process(settings: Settings, command: str, arguments: dict[str, Any]) -> Events:

@@ -18,7 +18,8 @@ from syncer.admin.services import service
 from syncer.admin.snapshot import synchronize
 from syncer.admin.verify import run_verification
 from syncer.errors import ConfigurationError, RefusedError
-from syncer.status import gravest, node_status
+from syncer.status import node_status
+from syncer.status.exit_code import gravest
 
 if TYPE_CHECKING:
     from syncer.node.agent import Node

@@ -6,7 +6,7 @@ from typing import Any
 
 from syncer.model import Entry, Kind, shown
 from syncer.replicate.sender import Sender
-from syncer.status import gravest
+from syncer.status.exit_code import gravest
 
 
 def entry_document(entry: Entry) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import secrets
 import time
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from syncer.admin.snapshot import choose, synchronize
 from syncer.errors import ConfigurationError, UnavailableRootError
 from syncer.replicate.pauses import Resumption
+from syncer.replicate.progress import Phase, is_retrying
 from syncer.state.holds import Hold
+from syncer.status.exit_code import gravest
 
 if TYPE_CHECKING:
     from syncer.node.agent import Node
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 
 Event = tuple[Literal["progress", "result"], dict[str, Any]]
 
+ATTEMPT_SECONDS = 5.0
+"""How long a resumption waits for its first attempt: who asked wants to hear what came of it."""
+PENDING, FAILED, ARRIVED = "pending", "failed", "arrived"
 LONGEST_TEXT = 500
 """Characters of a reason or a command that are kept."""
 
@@ -52,22 +58,23 @@ async def resume(node: Node, production: ProductionSide, arguments: dict[str, An
             yield kind, body if kind == "progress" else _answer(chosen, None, [], body)
         return
     ended = await production.pauses.resume(target, domains)
-    failing = [await _resume_failing(sender) for sender in chosen]
+    found = await asyncio.gather(*(_resume_failing(sender, is_agent=node.is_agent) for sender in chosen))
+    failing = [item for item in found if item is not None]
     confirmed = bool(arguments.get("confirmed"))
     async for kind, body in _compared(node, production, arguments, chosen if confirmed else [], dry_run=False):
-        yield (
-            kind,
-            body if kind == "progress" else _answer(chosen, ended, [item for found in failing for item in found], body),
-        )
+        yield kind, body if kind == "progress" else _answer(chosen, ended, failing, body)
 
 
-async def _resume_failing(sender: Sender) -> list[dict[str, Any]]:
-    """End a suspension by failures; returns what it was, if any."""
+async def _resume_failing(sender: Sender, *, is_agent: bool) -> dict[str, Any] | None:
+    """End a suspension by failures, and wait a moment for what comes of it; None where there was none."""
     view = sender.view()
     if view.failing is None or not await sender.resume():
-        return []
+        return None
+    error = await sender.first_attempt(ATTEMPT_SECONDS) if is_agent else None
+    attempt = PENDING if error is None else FAILED if error else ARRIVED
     reason = f"{view.failing.failures} failures in a row ({view.failing.kind})"
-    return [{"target": view.target, "domain": view.domain, "reason": reason}]
+    place = {"target": view.target, "domain": view.domain}
+    return {**place, "reason": reason, "first_attempt": attempt, "error": error or ""}
 
 
 async def _compared(
@@ -95,11 +102,19 @@ def _answer(
     still = [
         {"target": view.target, "domain": view.domain, "reason": view.decision.reason}
         for view in views
-        if view.decision.phase.value == "suspended"
+        if view.decision.phase is Phase.SUSPENDED and not is_retrying(view.progress, view.decision)
     ]
+    codes = [compared["exit_code"], 4 if still and ended is not None else 0]
+    codes += [1 for item in failing if item["first_attempt"] == FAILED]
     return {
         "resumed": [
-            {"target": item.target, "domain": item.domain or None, "reason": item.reason}
+            {
+                "target": item.target,
+                "domain": item.domain or None,
+                "reason": item.reason,
+                "first_attempt": "",
+                "error": "",
+            }
             for item in (ended.ended_suspensions if ended else ())
         ]
         + failing,
@@ -109,7 +124,7 @@ def _answer(
         ],
         "rolled_back": compared["targets"],
         "still": still,
-        "exit_code": compared["exit_code"] or (4 if still and ended is not None else 0),
+        "exit_code": gravest(codes),
     }
 
 

@@ -13,6 +13,7 @@ import grpc
 import grpc.aio
 
 from syncer.admin import wire
+from syncer.admin.alive import with_signs_of_life
 from syncer.admin.socket import short_name, socket_path
 from syncer.admin.stream import Events, ended
 from syncer.errors import ConfigurationError, StateError, SyncerError
@@ -68,8 +69,9 @@ async def serve_admin(state: Path, run: Run) -> AsyncIterator[None]:
 
 def _handlers(run: Run) -> grpc.GenericRpcHandler:
     async def answer(request: bytes, _: grpc.aio.ServicerContext[bytes, bytes]) -> AsyncIterator[bytes]:
-        async for event in _events(run, request):
-            yield wire.encode_event(event)
+        async with ended(with_signs_of_life(_events(run, request))) as events:
+            async for event in events:
+                yield wire.encode_event(event)
 
     # Bytes both ways: wire.py reads and writes the messages.
     method: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_stream_rpc_method_handler(answer)

@@ -10,7 +10,7 @@ from syncer.errors import ConfigurationError, RefusedError
 from syncer.model import Mode
 from syncer.services import lifecycle
 from syncer.services.domain import DomainServices
-from syncer.status import service_document
+from syncer.status.domains import service_document
 
 if TYPE_CHECKING:
     from syncer.node.agent import Node

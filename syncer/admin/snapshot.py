@@ -17,7 +17,7 @@ from syncer.replicate.progress import first_lines
 from syncer.replicate.sender import Sender
 from syncer.replicate.session import Outcome, Planned, Report
 from syncer.replicate.stream import Request
-from syncer.status import gravest
+from syncer.status.exit_code import gravest
 
 if TYPE_CHECKING:
     from syncer.node.agent import Node

@@ -64,13 +64,19 @@ def outbox(node: Node) -> dict[str, Any]:
     rows = read_outbox(node.store)
     waiting = [_row(node, row) for row in rows if row.given_up is None]
     given_up = [_row(node, row) for row in rows if row.given_up is not None]
-    return {"waiting": waiting, "given_up": given_up, "exit_code": 3 if given_up else 0}
+    lost = node.alarms.lost
+    return {"waiting": waiting, "given_up": given_up, "lost": lost, "exit_code": 3 if given_up or lost else 0}
 
 
 def outbox_change(node: Node, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Retry or drop the actions with the given ids, or all of them; blocking. Raises ConfigurationError."""
-    known = {row.id for row in read_outbox(node.store)}
-    ids = {int(number) for number in arguments.get("ids") or []} if not arguments.get("all") else known
+    """Retry or drop the actions with the given ids, all, or those given up; blocking. Raises ConfigurationError."""
+    rows = read_outbox(node.store)
+    known = {row.id for row in rows}
+    ids = {int(number) for number in arguments.get("ids") or []}
+    if arguments.get("all"):
+        ids = known
+    elif arguments.get("given_up"):
+        ids = {row.id for row in rows if row.given_up is not None}
     missing = sorted(ids - known)
     if missing:
         raise ConfigurationError(
@@ -81,6 +87,8 @@ def outbox_change(node: Node, arguments: dict[str, Any]) -> dict[str, Any]:
         node.alarms.wake()
     else:
         changed = drop_actions(node.store, ids)
+        if not arguments.get("ids"):
+            node.alarms.take_note()
     return {"changed": changed, "exit_code": 0}
 
 

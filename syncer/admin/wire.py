@@ -37,7 +37,11 @@ class Failure(NamedTuple):
     errors: tuple[str, ...]
 
 
-Event = Progress | Result | Failure
+class Alive(NamedTuple):
+    """The command goes on, and has nothing to say yet."""
+
+
+Event = Progress | Result | Failure | Alive
 
 
 def encode_request(command: str, arguments: Mapping[str, object]) -> bytes:
@@ -57,6 +61,8 @@ def decode_request(data: bytes) -> tuple[str, dict[str, Any]]:
 def encode_event(event: Event) -> bytes:
     """Serialize one event of a command."""
     match event:
+        case Alive():
+            return b""
         case Progress():
             message = pb.CommandEvent(progress_json=_to_json(event.body))
         case Result():
@@ -69,6 +75,8 @@ def encode_event(event: Event) -> bytes:
 
 def decode_event(data: bytes) -> Event:
     """Return one event of a command. Raises PeerProtocolError where this version knows no such event."""
+    if not data:
+        return Alive()
     try:
         message = pb.CommandEvent.FromString(data)
     except DecodeError as error:

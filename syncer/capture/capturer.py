@@ -94,6 +94,7 @@ class Capturer(threading.Thread):
         self._tick_at = 0.0
         self._polled = ""
         self._unavailable = ""
+        self._overflows_scanned = 0
         self._scans = 0
         self._last_full_scan = 0.0
         self._scanning = False
@@ -206,7 +207,12 @@ class Capturer(threading.Thread):
         begun = time.monotonic()
         # A partial scan that fails finds out here what has become of the root.
         self._full_at = begun + UNAVAILABLE_SECONDS
+        if self._watch.overflows > self._overflows_scanned:
+            # It lasts as long as the scan does, and must not be seen only when it is over.
+            self._publish()
         self._watch.take()
+        # RACE: counted after the take: one that came before it is made up for by this scan, and by no other.
+        overflows = self._watch.overflows
         self._polled = self._poll_reason()
         self._watch.begin_sweep()
         self._scanning = True
@@ -222,6 +228,7 @@ class Capturer(threading.Thread):
         torn = self._watch.is_waiting() and self._gathering.gather(at_once=False)
         # CRASH: only now, since all that was found is void where the root vanished before.
         self._unavailable = ""
+        self._overflows_scanned = overflows
         self._scans += 1
         self._record(torn=torn, force=True)
         self._mounts.end_scan()
@@ -314,6 +321,7 @@ class Capturer(threading.Thread):
             self._watch,
             unavailable=self._unavailable,
             polled=self._polled,
+            overflowed=self._watch.overflows > self._overflows_scanned,
             scans=self._scans,
             last_full_scan=self._last_full_scan,
             problems=self._capture.problems(),

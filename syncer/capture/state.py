@@ -36,11 +36,15 @@ class CaptureBeat(NamedTuple):
     """Paths that may have changed and were not looked at yet."""
 
 
+OVERFLOWED = "the kernel's queue of changes was full: everything is scanned again, nothing to do"
+
+
 def describe(
     watch: TreeWatch,
     *,
     unavailable: str,
     polled: str,
+    overflowed: bool,
     scans: int,
     last_full_scan: float,
     problems: tuple[Problem, ...],
@@ -54,6 +58,8 @@ def describe(
         state = "scanning"
     elif polled:
         state, reason = "polling", polled
+    elif overflowed:
+        state, reason = "degraded", OVERFLOWED
     elif watch.unwatched:
         state, reason = "degraded", watch.degraded()
     watched = watch.watched

@@ -33,7 +33,8 @@ def sentences(status: dict[str, Any]) -> list[Sentence]:
             )
         ]
     if status["mode"] == "failover":
-        return [_of_failover(status["production"]), *_services(status["domains"])]
+        # A peer_timeout may be shorter than what is silence to the eye: both must say the same.
+        return [_of_failover(status["production"], silent=status["exit_code"] == 5), *_services(status["domains"])]
     if status["mode"] != "production":
         return [Sentence(f"this node is {status['mode']}: it neither sends nor accepts changes", Severity.BAD)]
     if not status["targets"]:
@@ -120,13 +121,13 @@ def _services_there(targets: list[dict[str, Any]]) -> list[Sentence]:
     ]
 
 
-def _of_failover(production: dict[str, Any] | None) -> Sentence:
+def _of_failover(production: dict[str, Any] | None, *, silent: bool) -> Sentence:
     if production is None:
         return Sentence(
             "what taking over now would lose is unknown: production was not heard since the agent's start",
             Severity.BAD,
         )
-    silent = production["seconds_since_heard"] > SILENT_SECONDS
+    silent = silent or production["seconds_since_heard"] > SILENT_SECONDS
     silence = seconds_in_words(production["seconds_since_heard"])
     received = [domain for domain in production["domains"] if domain["cursor_seq"] is not None]
     never = [domain["name"] for domain in production["domains"] if domain["cursor_seq"] is None]
@@ -141,7 +142,7 @@ def _of_failover(production: dict[str, Any] | None) -> Sentence:
     if unknown:
         text += f"; of {', '.join(unknown)} nothing is known"
     who = f"{production['name']} is silent" if silent else f"production is {production['name']}"
-    return Sentence(f"{text} ({who})", _failover_severity(production))
+    return Sentence(f"{text} ({who})", Severity.BAD if silent else _failover_severity(production))
 
 
 SILENT_SECONDS = 5.0
@@ -149,7 +150,5 @@ SILENT_SECONDS = 5.0
 
 
 def _failover_severity(production: dict[str, Any]) -> Severity:
-    if production["seconds_since_heard"] > SILENT_SECONDS:
-        return Severity.BAD
     equal = all(domain["changes_behind"] == 0 and domain["cursor_seq"] is not None for domain in production["domains"])
     return Severity.GOOD if equal and production["domains"] else Severity.LATE

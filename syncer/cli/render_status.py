@@ -33,7 +33,7 @@ def render_status(status: dict[str, Any]) -> RenderableType:
     approvals = list(_approvals(status["targets"]))
     problems = list(_problems(status))
     drift = list(_local_edits(status))
-    limits = list(_limits(status["targets"]))
+    limits = [*_limits(status["targets"]), *_overflows(status["domains"])]
     alarms = list(alarm_lines(status))
     services = list(_services(status))
     for lines in (alarms, list(_holds(status["domains"])), approvals, problems, limits, services, drift):
@@ -70,7 +70,12 @@ def _actions(actions: dict[str, int]) -> Iterator[Text]:
     """Yield what could not be mailed, posted or run for a trigger."""
     if actions["given_up"]:
         what = f"{counted(actions['given_up'], 'action')} of triggers given up: `syncer outbox` shows why"
-        yield Text(what, style=Severity.BAD.value)
+        yield Text(f"{what}, `syncer outbox --drop --given-up` takes note of it", style=Severity.BAD.value)
+    if actions["lost"]:
+        what = (
+            f"{counted(actions['lost'], 'action')} of triggers never kept, since too many waited: see `syncer outbox`"
+        )
+        yield Text(f"{what}; `syncer outbox --drop --given-up` takes note of it", style=Severity.BAD.value)
     if actions["waiting"]:
         yield Text(f"{counted(actions['waiting'], 'action')} of triggers waiting: `syncer outbox` shows for what")
 
@@ -156,6 +161,15 @@ def _limits(targets: list[dict[str, Any]]) -> Iterator[Text]:
                 said.setdefault(limit, []).append(domain["name"])
         for limit, domains in said.items():
             yield Text(f"limit: {printable(target['name'])} {printable(', '.join(domains))}: {printable(limit)}")
+
+
+def _overflows(domains: list[dict[str, Any]]) -> Iterator[Text]:
+    """Yield where the kernel's queue of changes was full: nothing was lost, but each time everything is scanned."""
+    for domain in domains:
+        if domain.get("overflows"):
+            times = counted(domain["overflows"], "time")
+            what = f"overflow: {domain['name']}: the kernel's queue of changes was full {times} since the agent's start"
+            yield Text(printable(f"{what}; nothing was lost. Raise fs.inotify.max_queued_events where that goes on"))
 
 
 def _holds(domains: list[dict[str, Any]]) -> Iterator[Text]:

@@ -48,11 +48,20 @@ def command(invocation: Invocation, *, target: str | None, domains: tuple[str, .
     return int(result["exit_code"])
 
 
+_RESUMED = {
+    "": "resumed",
+    "arrived": "resumed: it arrives again",
+    "pending": "resumed; the first attempt follows (see `syncer status`)",
+    "failed": "tried again, and failed again: ",
+}
+"""What came of a resumption within the time that one waits for it."""
+
+
 def _lines(result: dict[str, Any]) -> list[str]:
     lines = []
     for item in result["resumed"]:
         place = item["target"] + (f" {item['domain']}" if item["domain"] else "")
-        lines.append(f"{place}: resumed")
+        lines.append(f"{place}: {_RESUMED[item['first_attempt']]}{item['error']}")
     lines += [f"{item['domain']}: no longer held by `{item['command']}` ({item['detail']})" for item in result["holds"]]
     if not lines and not result["rolled_back"]:
         lines.append("nothing was suspended, held or rolled back")

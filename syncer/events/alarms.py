@@ -57,6 +57,15 @@ class Alarms:
         self._thread = threading.Thread(target=self._run, name="alarms", daemon=True)
         self._stop_listening = journal.listen(self.wake)
 
+    @property
+    def lost(self) -> int:
+        """Return how many actions were never kept, since the start or the last `take_note`; for any thread."""
+        return self._outbox.lost
+
+    def take_note(self) -> None:
+        """A person has seen that actions were lost; for any thread."""
+        self._outbox.lost = 0
+
     def start(self) -> None:
         """Begin, with what was left undone before."""
         self._thread.start()

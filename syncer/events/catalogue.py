@@ -77,6 +77,8 @@ _SKEW = {
     "seconds": Variable(float, "how far its clock is ahead, in seconds; negative: behind"),
 }
 
+_BY_PERSON = Variable(bool, "whether it is `syncer suspend` that stops it: meant so, and no alarm")
+
 CATALOGUE: Mapping[str, Definition] = {
     "sync": Definition(
         "A synchronization failed, or a full one was done; partial ones that succeed are summed up for each target, "
@@ -85,11 +87,11 @@ CATALOGUE: Mapping[str, Definition] = {
     ),
     "target.suspended": Definition(
         "Nothing is sent to a target any more, until what the reason says was done.",
-        {**_STREAM, "reason": Variable(str, "why, and what to do")},
+        {**_STREAM, "reason": Variable(str, "why, and what to do"), "by_person": _BY_PERSON},
     ),
     "target.resumed": Definition(
-        "A target that was suspended is sent to again.",
-        {**_STREAM, "reason": Variable(str, "why it had been suspended")},
+        "A target that was suspended takes what is sent again: something has arrived, or nothing is left to send.",
+        {**_STREAM, "reason": Variable(str, "why it had been suspended"), "by_person": _BY_PERSON},
     ),
     "target.behind": Definition(
         "What a target has not acknowledged is older than `behind_after`. Not while a person has suspended it, or "

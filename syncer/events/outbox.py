@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from syncer.events.delivery import Answer, Deliver, Outcome, Parcel, Verdict, judge
+from syncer.events.heard import receivers_to_tell
 from syncer.events.journal import EventJournal
-from syncer.events.notice import Notice
+from syncer.events.notice import RECOVERY, Notice
 from syncer.state.outbox import (
     ActionRow,
     Delivered,
@@ -20,6 +21,8 @@ from syncer.state.outbox import (
     count_actions,
     drop_actions,
     next_actions,
+    read_delivered,
+    read_outbox,
     write_delivered,
 )
 from syncer.state.store import StateStore
@@ -68,6 +71,8 @@ class Outbox:
         self._answers: deque[tuple[ActionRow, Answer]] = deque()
         self._overflowed = 0
         self._overflow_told = float("-inf")
+        self.lost = 0
+        """Actions that were never kept, since the start or since a person has taken note; for any thread."""
 
     def change(self, duties: Mapping[str, Duty]) -> None:
         """Do the actions of other triggers from now on; what is under way goes on."""
@@ -85,6 +90,7 @@ class Outbox:
         room = max(0, MOST_WAITING - count_actions(self._store)[0])
         lost = [row for row in rows[room:] if Notice.loaded(row.notice).event not in OWN_EVENTS]
         self._overflowed += len(lost)
+        self.lost += len(rows[room:])
         add_actions(self._store, rows[:room])
 
     def begin(self, now: float) -> None:
@@ -101,10 +107,12 @@ class Outbox:
             if act is None:
                 self._settle(row, Answer(Outcome.REFUSED, "it is not configured any more"), now)
                 continue
-            # Daemons: what hangs at a server must not hold up the end of the agent; it is tried again.
-            worker = threading.Thread(target=self._work, args=(row, act.deliver), name=f"action-{row.id}", daemon=True)
-            self._busy[row.id] = worker
-            worker.start()
+            receivers = self._receivers(row)
+            if receivers is None:
+                log.info("trigger %s, %s: no alarm of it was delivered, so its end is not told", row.name, row.action)
+                drop_actions(self._store, [row.id])
+                continue
+            self._start(row._replace(receivers=receivers), act.deliver)
 
     def due(self, now: float) -> float | None:
         """Return when something is to be started; None: not before news come."""
@@ -129,6 +137,21 @@ class Outbox:
     def _act(self, row: ActionRow) -> Act | None:
         duty = self._duties.get(row.name)
         return duty.acts.get(row.action) if duty is not None else None
+
+    def _receivers(self, row: ActionRow) -> tuple[str, ...] | None:
+        """Return to whom an action goes; None where it tells the end of what nobody was told."""
+        if row.attempts or Notice.loaded(row.notice).kind != RECOVERY:
+            return row.receivers
+        done = [
+            found.at for found in read_delivered(self._store) if (found.name, found.action) == (row.name, row.action)
+        ]
+        return receivers_to_tell(row, read_outbox(self._store), max(done, default=None))
+
+    def _start(self, row: ActionRow, deliver: Deliver) -> None:
+        # Daemons: what hangs at a server must not hold up the end of the agent; it is tried again.
+        worker = threading.Thread(target=self._work, args=(row, deliver), name=f"action-{row.id}", daemon=True)
+        self._busy[row.id] = worker
+        worker.start()
 
     def _work(self, row: ActionRow, deliver: Deliver) -> None:
         try:

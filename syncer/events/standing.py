@@ -65,11 +65,14 @@ def looked(
     return now, due
 
 
-def is_behind(lag: float, behind_after: float, *, excused: bool) -> bool | None:
-    """Tell whether a target is behind (seconds); `excused`: a person has stopped it, so that it is no alarm."""
+def is_behind(lag: float, behind_after: float, *, excused: bool, whole: bool = True) -> bool | None:
+    """Tell whether a target is behind (seconds); `excused`: a person has stopped it, so that it is no alarm.
+
+    A lag that is not `whole` is at least so much: that tells of no end.
+    """
     if lag > behind_after:
         return None if excused else True
-    return False if lag <= behind_after * CAUGHT_UP_PART else None
+    return False if whole and lag <= behind_after * CAUGHT_UP_PART else None
 
 
 def is_silent(now: float, heard: float | None, counted_from: float, timeout: float) -> bool | None:

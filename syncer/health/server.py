@@ -134,7 +134,7 @@ class HealthServer:
         method = "GET"
         try:
             async with asyncio.timeout(REQUEST_SECONDS):
-                head = await reader.readuntil(b"\r\n\r\n")
+                head = await _head(reader)
             was_read()
             request = read_request(head)
             method = request.method
@@ -143,8 +143,6 @@ class HealthServer:
             return
         except TimeoutError:
             answer = document(408, {"error": f"no whole request came within {REQUEST_SECONDS:.0f} s"})
-        except asyncio.LimitOverrunError:
-            answer = document(431, {"error": f"the head of a request has at most {LONGEST_HEAD} bytes here"})
         except BadRequestError as error:
             answer = document(error.status, {"error": str(error)})
         writer.write(_encoded(answer, method))
@@ -170,6 +168,24 @@ class HealthServer:
         except Exception:  # a fault in one answer must not end the service; it is logged whole and told
             log.exception("%s failed by a fault in syncer", request.path)
             return document(500, {"error": "a fault in syncer: the agent's log has more"})
+
+
+async def _head(reader: asyncio.StreamReader) -> bytes:
+    """Return a request's head, whose lines may end with LF alone (RFC 9112, 2.2). Raises BadRequestError."""
+    head = b""
+    read = 0
+    while read <= LONGEST_HEAD:
+        try:
+            line = await reader.readuntil(b"\n")
+        except asyncio.LimitOverrunError:
+            break
+        read += len(line)
+        if line not in (b"\n", b"\r\n"):
+            head += line
+        # An empty line before the first one counts for nothing, says the same section.
+        elif head:
+            return head
+    raise BadRequestError(431, f"the head of a request has at most {LONGEST_HEAD} bytes here")
 
 
 def _encoded(answer: Answer, method: str) -> bytes:

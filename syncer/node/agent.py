@@ -26,6 +26,7 @@ from syncer.model import Mode, Term
 from syncer.node.alarms import NodeAlarms
 from syncer.node.failover import FailoverSide
 from syncer.node.memory import keep_small
+from syncer.node.opening import lock_for_agent, lock_for_command
 from syncer.node.production import ProductionSide
 from syncer.node.reload import Loaded, Reloading
 from syncer.node.vitals import Sentence, Vitals
@@ -193,11 +194,10 @@ class Node:
         self.store.close()
 
 
-async def _open(settings: Settings) -> tuple[StateLock, Node]:
-    lock = StateLock.acquire(settings.node.state)
+def _opened(settings: Settings, lock: StateLock) -> Node:
     try:
         store = StateStore.open(settings.node.state)
-        return lock, Node(settings, store, identity.load(settings.node.state, store.node_id))
+        return Node(settings, store, identity.load(settings.node.state, store.node_id))
     except BaseException:
         lock.release()
         raise
@@ -210,7 +210,8 @@ async def run_agent(settings: Settings, sentence: Sentence) -> None:
     """
     sys.setswitchinterval(SWITCH_INTERVAL)
     notifier = Notifier.of_environment(os.environ)
-    lock, node = await _open(settings)
+    lock = await lock_for_agent(settings.node.state)
+    node = _opened(settings, lock)
     node.is_agent = True
     vitals = Vitals(node, node.measured, notifier, sentence)
     vitals.outbox_waiting = lambda: count_actions(node.store)[0]
@@ -301,9 +302,10 @@ async def run_without_agent(
 ) -> AsyncIterator[tuple[str, dict[str, Any]]]:
     """Run one command in this process, under the state lock; yields what the agent would answer.
 
-    Raises StateError where an agent holds the lock, and whatever the command raises.
+    Raises LockedError where another process works there, and whatever the command raises.
     """
-    lock, node = await _open(settings)
+    lock = lock_for_command(settings.node.state)
+    node = _opened(settings, lock)
     try:
         node.prepare(automatic=False)
         commands = Commands(node)

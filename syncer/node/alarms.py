@@ -78,6 +78,16 @@ class NodeAlarms:
         if self._alarms is not None:
             self._alarms.wake()
 
+    @property
+    def lost(self) -> int:
+        """Return how many actions were never kept, since too many waited."""
+        return self._alarms.lost if self._alarms is not None else 0
+
+    def take_note(self) -> None:
+        """A person has seen that actions were lost."""
+        if self._alarms is not None:
+            self._alarms.take_note()
+
     def close(self) -> None:
         """End within about a second; before the journal is closed."""
         self._runner.cancel()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from syncer.capture.state import CaptureState
+from syncer.capture.state import OVERFLOWED, CaptureState
 from syncer.events.problems import ProblemChanges
 from syncer.model import RecordEvent
 
@@ -25,8 +25,8 @@ class CaptureEvents:
         if state.overflows > self._overflows:
             self._overflows = state.overflows
             self._scans = state.scans
-            self._raise_degraded("the kernel's queue of changes was full: everything is scanned again, nothing to do")
-        reason = state.reason if state.state == "degraded" else ""
+            self._raise_degraded(OVERFLOWED)
+        reason = state.reason if state.state == "degraded" and state.reason != OVERFLOWED else ""
         if reason and not self._degraded:
             self._raise_degraded(reason)
         self._degraded = reason

@@ -137,7 +137,7 @@ class Watchkeeper:
                 # What piled up meanwhile gets as long to arrive as anything that is new.
                 self._excused[alarm] = now + behind_after
             excused = now < self._excused.get(alarm, now)
-            yield Observation(alarm, is_behind(item.lag, behind_after, excused=excused))
+            yield Observation(alarm, is_behind(item.lag, behind_after, excused=excused, whole=item.lag_is_whole))
             skews.setdefault(item.target, []).append(is_skewed(item.clock_skew, item.round_trip))
         for target, found in skews.items():
             yield Observation(

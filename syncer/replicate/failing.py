@@ -13,6 +13,7 @@ from syncer.replicate.streak import (
     SuspendPolicy,
     after_attempt,
     after_failure,
+    handed_over,
     may_attempt,
     remembered,
     sentence,
@@ -67,6 +68,11 @@ class Failing:
     def failed(self, kind: FailureClass, error: str) -> None:
         """An attempt failed."""
         self._streak = after_failure(self._streak, self.policy, kind, error, self._clock(), self._wall())
+        self.reason = self._sentence()
+
+    def take_over(self, before: Failing) -> None:
+        """Go on counting where `before`, of the same stream under an earlier configuration, has stopped."""
+        self._streak = handed_over(before._streak, self.policy, self._clock())
         self.reason = self._sentence()
 
     def ended(self) -> bool:

@@ -21,6 +21,8 @@ class Lag:
         """Know nothing yet."""
         self._index_id = ""
         self._seen: list[tuple[float, int]] = []
+        self.is_whole = False
+        """Whether it is the age itself: what was missing before the start counts from the start, so it is more then."""
 
     def seconds(self, head: Head, acknowledged: int | None, now: float, *, reached: bool) -> float:
         """Note `head` at `now` (monotonic seconds) and return the age of the oldest change that is missing there.
@@ -31,10 +33,12 @@ class Lag:
             self._index_id, self._seen = head.index_id, []
         if reached:
             self._seen.clear()
+            self.is_whole = True
             return 0.0
         if acknowledged is not None:
             while self._seen and self._seen[0][1] <= acknowledged:
                 self._seen.pop(0)
+                self.is_whole = True
         if not self._seen or head.seq > self._seen[-1][1]:
             self._note(head.seq, now)
         return now - self._seen[0][0]

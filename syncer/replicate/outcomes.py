@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from syncer.errors import Reason, SyncerError
 from syncer.events.problems import ProblemChanges
-from syncer.model import Problem, RecordEvent
+from syncer.model import EventValue, Problem, RecordEvent
 from syncer.observations import UNOBSERVED, Observations
 from syncer.replicate.causes import cause_of, word_of
 from syncer.replicate.failures import FailureClass, class_of_error, class_of_reason
@@ -42,6 +42,8 @@ class Outcomes:
         self._sum: _Sum | None = None
         self._due: asyncio.TimerHandle | None = None
         self._suspended = ""
+        self._continued = False
+        self._by_person = False
         self._failed = False
         self._unsettled = True
         self._failures = 0
@@ -88,27 +90,31 @@ class Outcomes:
                 self.end_minute()
             elif self._due is None:
                 self._due = asyncio.get_running_loop().call_later(SUMMED_SECONDS, self.end_minute)
+        self._goes_on()
         self.has_problems(ack.problems)
 
     def has_problems(self, problems: tuple[Problem, ...]) -> None:
         """The target said which paths it cannot hold."""
         self._problems.now(problems)
 
-    def decided(self, decision: Decision, *, retrying: bool = False) -> None:
+    def continued(self) -> None:
+        """A person has it tried again: should it be suspended once more, for whatever reason, that is news."""
+        self._continued = True
+
+    def decided(self, decision: Decision, *, retrying: bool = False, by_person: bool = False) -> None:
         """The stream goes on like this; raises an event where that begins or ends a suspension.
 
-        `retrying`: it only waits to try again, which is none.
+        `retrying`: it only waits to try again, which is none; `by_person`: `syncer suspend` stops it.
         """
         if retrying:
             return
         if decision.phase is Phase.SUSPENDED:
-            if decision.reason != self._suspended:
-                self._suspended = decision.reason
-                self._record("target.suspended", {**self._where, "reason": decision.reason})
-        # A connection that is lost, or is made again, ends no suspension.
-        elif self._suspended and decision.phase in (Phase.STREAMING, Phase.FULL):
-            self._record("target.resumed", {**self._where, "reason": self._suspended})
-            self._suspended = ""
+            if decision.reason != self._suspended or self._continued:
+                self._suspended, self._continued, self._by_person = decision.reason, False, by_person
+                self._record("target.suspended", self._suspension())
+        # Neither a connection nor what is about to be tried ends a suspension: the attempt may fail like those before.
+        elif decision.step is Step.WAIT and decision.phase is Phase.STREAMING:
+            self._goes_on()
         if self._unsettled and decision == _SETTLED:
             self._settled()
 
@@ -119,6 +125,16 @@ class Outcomes:
         found, self._sum, self._due = self._sum, None, None
         if found is not None:
             self._synchronized(found, full=False)
+
+    def _goes_on(self) -> None:
+        """Something has arrived, or nothing is left to send: what had suspended it is over."""
+        if self._suspended:
+            self._record("target.resumed", self._suspension())
+            self._suspended = ""
+        self._continued = False
+
+    def _suspension(self) -> dict[str, EventValue]:
+        return {**self._where, "reason": self._suspended, "by_person": self._by_person}
 
     def _settled(self) -> None:
         """The target has everything, for the first time since the start or a failure: nothing need have been sent."""

@@ -17,6 +17,8 @@ from syncer.replicate.rendered_tree import Tree
 
 HEARTBEAT = 1.0
 """Seconds between signs of life; each also carries what failover would lose."""
+NOTICED = 0.9
+"""The part of `timeout` after which silence counts, so that it has been shown and told when `timeout` is over."""
 
 ANSWERS_AT_MOST = 4096
 """Unread answers that a peer may pile up; a tree of 30 million files wants no more."""
@@ -111,6 +113,7 @@ class Session:
         self._stream = stream
         self._worker = worker
         self._timeout = timeout
+        self._silence = timeout * NOTICED
         self._peer = peer
         self._inbox: asyncio.Queue[Answer] = asyncio.Queue()
         self._writing = asyncio.Lock()
@@ -123,7 +126,7 @@ class Session:
         Raises UnreachableError after the timeout, PeerRejectedError where the target refuses.
         """
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._silence):
                 await self._stream.send(hello)
                 answer = await self._stream.receive()
         except TimeoutError as error:
@@ -172,15 +175,21 @@ class Session:
                 self._inbox.put_nowait(message)
 
     async def beat(self, heartbeat: Callable[[], m.Heartbeat]) -> None:
-        """Send a heartbeat each second; UnreachableError when the target has been silent too long."""
+        """Send a heartbeat each second."""
         while True:
             # RACE: a write that waits for a slow target holds the lock; its data is sign enough of life.
             if not self._writing.locked():
                 await self._send(heartbeat())
             await asyncio.sleep(min(HEARTBEAT, self._timeout / 3))
+
+    async def until_silent(self) -> None:
+        """Return never; raises UnreachableError at the moment when the target has been silent too long."""
+        # Apart from the heartbeats: one that cannot be written to a frozen target must not keep this from being seen.
+        while True:
             silent = time.monotonic() - self.vitals.heard_at
-            if silent > self._timeout:
+            if silent >= self._silence:
                 raise UnreachableError(f"{self._peer} has been silent for {silent:.1f} s: frozen, or cut off")
+            await asyncio.sleep(self._silence - silent)
 
     async def goodbye(self, reason: Reason, message: str) -> None:
         """Tell the target that the end of the stream is meant."""

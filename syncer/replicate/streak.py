@@ -70,6 +70,13 @@ def remembered(suspension: FailureSuspension | None, policy: SuspendPolicy, now:
     return Streak(suspension.failures, suspension, now + policy.pause)
 
 
+def handed_over(streak: Streak, policy: SuspendPolicy, now: float) -> Streak:
+    """Return the state under another configuration: reloads in a loop must not hold a suspension off."""
+    if not policy.suspend_after:
+        return Streak()
+    return replace(streak, probe_at=min(streak.probe_at, now + policy.pause))
+
+
 def may_attempt(streak: Streak, policy: SuspendPolicy, now: float) -> bool:
     """Tell whether a transaction may be sent at `now` without a person asking for it."""
     return streak.suspension is None or (policy.probe and now >= streak.probe_at)

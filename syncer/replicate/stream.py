@@ -156,6 +156,8 @@ class Watched(NamedTuple):
     round_trip: float | None
     head_seq: int
     cursor: Cursor | None
+    lag_is_whole: bool = True
+    """False: the oldest change is older, since it waited at the agent's start already."""
 
 
 def hello_of(stream: Stream, production: Production, head: Head, names: OwnerNames) -> m.Hello:

@@ -89,6 +89,8 @@ class StreamState:
         self._production = production
         self._index = index
         self._brake = brake
+        self.tried: str | None = None
+        """Why the first attempt since a person resumed has failed, "" where it went well; None: not tried yet."""
         self._lag = Lag()
         self._counted: tuple[Cursor | None, int] | None = None
 
@@ -106,6 +108,7 @@ class StreamState:
             approved_empty_seq=known.approved_empty_seq,
         )
         self._lag = before._lag
+        self.failing.take_over(before.failing)
 
     def fail_requests(self, error: SyncerError) -> None:
         """Tell everybody who waits for a full synchronization why there is none."""
@@ -180,6 +183,7 @@ class StreamState:
         refused = isinstance(failure, PeerRejectedError | PeerProtocolError) and not is_over
         kind = class_of_error(failure)
         self.failing.failed(kind, str(failure))
+        self.attempted(str(failure))
         self.progress = after_loss(
             self.progress,
             str(failure),
@@ -198,7 +202,18 @@ class StreamState:
         if not self.failing.ended():
             return False
         self.progress = after_resume(self.progress)
+        self.tried = None
         return True
+
+    def attempted(self, error: str) -> None:
+        """Take in how an attempt ended: `error` is "" where it went well."""
+        if self.tried is None:
+            self.tried = error
+
+    def first_attempt(self) -> str | None:
+        """Return how the first attempt since a person resumed ended, as `tried`; with nothing to send, it is well."""
+        at_rest = self.progress.connected and self.has_reached(self._index.head(self._stream.domain))
+        return "" if self.tried is None and at_rest else self.tried
 
     def heartbeat(self) -> m.Heartbeat:
         """Return what production knows at this moment."""
@@ -237,6 +252,7 @@ class StreamState:
             vitals.round_trip if vitals else None,
             self._index.head(stream.domain).seq,
             self.progress.cursor,
+            self._lag.is_whole,
         )
 
     def view(self) -> StreamView:

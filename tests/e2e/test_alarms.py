@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import signal
 import subprocess
@@ -79,6 +80,10 @@ def test_guarantee_11_failures_suspend_one_domain_which_is_probed_until_it_goes_
         (pair.production.folder / "other" / "more").write_text("x\n")
         wait_until((pair.failover.folder / "other" / "more").exists, 20, "the other domain went on")
         assert pair.production.stream(domain="other")["failing"] is None
+        # The connection stays, so that failover knows what it lacks.
+        [lacks] = [found for found in pair.failover.status()["production"]["domains"] if found["name"] == DOMAIN]
+        assert lacks["changes_behind"] >= 1
+        assert stream["bytes_behind"] >= 1_000_000
         # Half-open: what changes meanwhile makes no attempt of its own, only time does.
         before = len(failures(pair.production))
         began = time.monotonic()
@@ -122,13 +127,59 @@ def test_guarantee_11_without_probes_a_suspension_waits_for_a_person_over_restar
         assert not (pair.failover.root / "later").exists()
         result = pair.production.json("resume", TARGET)
         assert deviations(examples()["resume"], result) == []
-        assert result["resumed"] == [{"target": TARGET, "domain": DOMAIN, "reason": "2 failures in a row (disk full)"}]
+        place = {"target": TARGET, "domain": DOMAIN, "reason": "2 failures in a row (disk full)"}
+        assert result["resumed"] == [{**place, "first_attempt": "arrived", "error": ""}]
         pair.wait_equal()
         assert pair.production.stream()["last_full"] == full
         # It is over for good.
         pair.production.kill()
         pair.production.start()
         pair.wait_for(lambda stream: stream["state"] == "streaming", "it streams again")
+
+
+@pytest.mark.serial
+@pytest.mark.needs_root
+@pytest.mark.needs("mount", "umount")
+def test_guarantee_11_a_resumption_that_fails_again_is_told_as_such_and_not_as_the_end(tmp_path: Path) -> None:
+    with filled(tmp_path, 'suspend_after = 2, retry = "50ms..200ms", probe = false') as pair:
+        production = pair.production
+        (production.root / "large").write_bytes(b"x" * 1_000_000)
+        pair.wait_for(lambda stream: stream["failing"], "it was suspended")
+        wait_until(lambda: production.raised("target.suspended"), 20, "that was told")
+        # What had failed before is not known any more after a restart: it is tried, as if nothing had been wrong.
+        production.kill()
+        production.start()
+        pair.wait_for(lambda stream: stream["failing"] and stream["cursor_seq"], "it is suspended still")
+        wait_until(lambda: connected(pair), 20, "production is connected again")
+        wait_until(lambda: len(production.raised("target.suspended")) == 2, 20, "that was told")
+        said = production.cli("resume", TARGET, check=False)
+        assert said.returncode in (1, 4), said
+        assert said.stdout.startswith(f"{TARGET} {DOMAIN}: tried again, and failed again: write failed at 'large'")
+        assert ": resumed" not in said.stdout
+        # Suspended again, which is news; never over.
+        wait_until(lambda: len(production.raised("target.suspended")) == 3, 20, "it was suspended again")
+        assert production.raised("target.resumed") == []
+        (pair.failover.root / BALLAST).unlink()
+        assert production.cli("resume", TARGET).stdout == f"{TARGET} {DOMAIN}: resumed: it arrives again\n"
+        pair.wait_equal()
+        wait_until(lambda: production.raised("target.resumed"), 20, "the end was told")
+
+
+@pytest.mark.serial
+@pytest.mark.needs_root
+@pytest.mark.needs("mount", "umount")
+def test_guarantee_11_reloads_in_a_loop_hold_no_suspension_off(tmp_path: Path) -> None:
+    # Only a stream that is built anew tries again before a minute has passed.
+    with filled(tmp_path, 'suspend_after = 3, retry = "60s..60s", probe = false') as pair:
+        production = pair.production
+        (production.root / "large").write_bytes(b"x" * 1_000_000)
+        for number in range(1, 3):
+            wait_until(lambda: len(failures(production)) == number, 20, "it has failed")  # noqa: B023  # called within the loop
+            assert production.stream()["failing"] is None
+            failing(pair, f'suspend_after = 3, retry = "60s..{60 + number}s", probe = false')
+            os.kill(production.pid, signal.SIGHUP)
+        pair.wait_for(lambda stream: stream["failing"], "it was suspended")
+        assert production.stream()["failing"]["failures"] == 3
 
 
 @pytest.mark.soak
@@ -236,6 +287,7 @@ def test_guarantee_11_a_suspension_for_a_while_raises_no_alarm_and_ends_by_itsel
         assert pair.production.stream()["suspension"] is None
         names = {event["event"] for event in pair.production.json("events")["events"]}
         assert not names & {"target.behind", "target.caught_up"}
+        assert all(event["by_person"] for event in pair.production.raised("target.suspended"))
         assert failures(pair.production) == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -98,6 +99,32 @@ def test_a_suspension_for_a_while_ends_by_itself(pair: Pair) -> None:
     pair.wait_for(lambda stream: stream["changes_behind"] and stream["suspension"]["until"], "it was kept back")
     pair.wait_equal()
     assert pair.production.stream()["suspension"] is None
+
+
+def test_a_suspension_for_a_while_lasts_and_ends_over_restarts(pair: Pair) -> None:
+    production = pair.production
+    before = len(production.raised("target.behind")), len(failures(pair))
+    production.cli("suspend", TARGET, "--for", "8s")
+    began = time.monotonic()
+    production.kill()
+    production.start()
+    (production.root / "restarted.conf").write_text("x\n")
+    pair.wait_for(lambda stream: stream["changes_behind"], "the change was captured")
+    if time.monotonic() - began < 6:
+        assert not (pair.failover.root / "restarted.conf").exists()
+        assert production.stream()["suspension"]["until"]
+    pair.wait_equal()
+    assert time.monotonic() - began > 7
+    assert production.stream()["suspension"] is None
+    # Also one that ends while no agent runs.
+    production.cli("suspend", TARGET, "--for", "1s")
+    production.kill()
+    ends = time.monotonic() + 1
+    (production.root / "stopped.conf").write_text("x\n")
+    wait_until(lambda: time.monotonic() > ends, 20, "its time was over")
+    production.start()
+    pair.wait_equal()
+    assert (len(production.raised("target.behind")), len(failures(pair))) == before
 
 
 @pytest.mark.soak

@@ -234,7 +234,10 @@ def test_guarantee_11_a_queue_that_overflows_is_told_and_over_by_itself(tmp_path
         wait_until(lambda: pair.production.raised("watch.restored"), 60, "its end was told")
         pair.wait_equal(60.0)
         assert watch.metrics()["syncer_watch_overflows_total", frozenset({("domain", DOMAIN)})] >= 1
-        fault = Fault("queue overflow", "watch.degraded", "", 0, "syncer_watch_overflows_total", {"domain": DOMAIN})
+        line = f"overflow: {DOMAIN}: the kernel's queue of changes was full"
+        wait_until(lambda: pair.production.status()["exit_code"] == 0, 20, "it was over")
+        assert line in " ".join(pair.production.cli("status").stdout.split())
+        fault = Fault("queue overflow", "watch.degraded", line, 0, "syncer_watch_overflows_total", {"domain": DOMAIN})
         kept(fault, {"event": told, "over": time.monotonic() - began})
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from itertools import permutations
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from syncer.model import Mode
-from syncer.status import _exit_code, gravest
+from syncer.status.exit_code import exit_code, gravest
 
 
 def stream(**how: Any) -> dict[str, Any]:
@@ -26,13 +25,21 @@ UNKNOWN = stream(changes_behind=None, oldest_seconds=None)
 
 
 def code(*targets: list[dict[str, Any]], domains: tuple[dict[str, Any], ...] = (), automatic: bool = True) -> int:
-    node: Any = SimpleNamespace(
-        is_agent=True,
-        mode=Mode.PRODUCTION,
-        loaded=SimpleNamespace(error=""),
-        settings=SimpleNamespace(node=SimpleNamespace(behind_after=30.0, peer_timeout=30.0)),
-    )
-    return _exit_code(node, [_target(found, automatic) for found in targets], list(domains), None)
+    return _code(targets=[_target(found, automatic) for found in targets], domains=list(domains))
+
+
+def _code(**parts: Any) -> int:
+    """Return the exit code of a running production node where all is well but these parts."""
+    status = {
+        "agent": "running",
+        "mode": Mode.PRODUCTION.value,
+        "configuration": {"error": ""},
+        "actions": {"waiting": 0, "given_up": 0, "lost": 0},
+        "targets": [_target([stream()], automatic=True)],
+        "domains": [],
+        "production": None,
+    }
+    return exit_code({**status, **parts}, peer_timeout=30.0, behind_after=30.0)
 
 
 def _target(domains: list[dict[str, Any]], automatic: bool, skew: float | None = None) -> dict[str, Any]:
@@ -80,16 +87,9 @@ def test_what_production_itself_lacks_counts_though_every_target_is_level() -> N
 
 @pytest.mark.parametrize(("skew", "expected"), [(None, 0), (4.9, 0), (-3600.0, 3), (5.1, 3)])
 def test_a_clock_that_differs_is_not_green_on_either_node(skew: float | None, expected: int) -> None:
-    node: Any = SimpleNamespace(
-        is_agent=True,
-        mode=Mode.PRODUCTION,
-        loaded=SimpleNamespace(error=""),
-        settings=SimpleNamespace(node=SimpleNamespace(behind_after=30.0, peer_timeout=30.0)),
-    )
-    assert _exit_code(node, [_target([stream()], True, skew)], [], None) == expected
-    node.mode = Mode.FAILOVER
+    assert _code(targets=[_target([stream()], True, skew)]) == expected
     heard: dict[str, Any] = {"seconds_since_heard": 1.0, "clock_skew_seconds": skew, "domains": []}
-    assert _exit_code(node, [], [], heard) == expected
+    assert _code(mode=Mode.FAILOVER.value, targets=[], production=heard) == expected
 
 
 @pytest.mark.parametrize(
@@ -103,17 +103,25 @@ def test_a_clock_that_differs_is_not_green_on_either_node(skew: float | None, ex
     ],
 )
 def test_on_failover_silence_is_gravest(silence: float | None, domain: dict[str, Any], expected: int) -> None:
-    node: Any = SimpleNamespace(
-        is_agent=True,
-        mode=Mode.FAILOVER,
-        loaded=SimpleNamespace(error=""),
-        settings=SimpleNamespace(node=SimpleNamespace(behind_after=30.0, peer_timeout=30.0)),
-    )
     told = {"oldest_seconds": 0.0, "cursor_seq": 7, **domain}
     heard = {"seconds_since_heard": silence, "clock_skew_seconds": 0.1, "domains": [told]}
     production = None if silence is None else heard
     here: dict[str, Any] = {"state": "receiving", "problems": [], "check": None, "reload": None, "service": None}
     here["drift"] = {"count": 0}
-    assert _exit_code(node, [], [here], production) == expected
-    node.is_agent = False
-    assert _exit_code(node, [], [here], production) == 5
+    failover = {"mode": Mode.FAILOVER.value, "targets": [], "domains": [here], "production": production}
+    assert _code(**failover) == expected
+    assert _code(**failover, agent="stopped") == 5
+
+
+@pytest.mark.parametrize("mode", [Mode.PRODUCTION, Mode.FAILOVER])
+def test_what_a_person_was_to_hear_and_did_not_is_not_green(mode: Mode) -> None:
+    heard: dict[str, Any] = {"seconds_since_heard": 1.0, "clock_skew_seconds": None, "domains": []}
+    for waiting, given_up, lost, expected in ((0, 0, 0, 0), (3, 0, 0, 0), (0, 1, 0, 3), (0, 0, 1, 3)):
+        actions = {"waiting": waiting, "given_up": given_up, "lost": lost}
+        assert _code(mode=mode.value, actions=actions, production=heard) == expected
+    assert _code(mode=mode.value, configuration={"error": "no"}, production=heard) == 3
+    assert _code(agent="stopped", actions={"waiting": 0, "given_up": 1, "lost": 0}) == 5
+
+
+def test_a_production_without_targets_protects_nothing() -> None:
+    assert _code(targets=[]) == 3

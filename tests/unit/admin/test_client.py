@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 import stat
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -10,14 +11,15 @@ from typing import Any
 
 import pytest
 
-from syncer.admin import client
+from syncer.admin import client, server
+from syncer.admin.alive import with_signs_of_life
 from syncer.admin.client import agent_answers, call, wait_for_agent
 from syncer.admin.server import serve_admin
-from syncer.admin.socket import socket_path
+from syncer.admin.socket import NAME, short_name, socket_path
 from syncer.config import NodeSettings, Settings
 from syncer.errors import ConfigurationError, RefusedError, StateError, SyncerError, UnreachableError
 from syncer.model import Mode
-from syncer.state.lock import StateLock
+from syncer.state.lock import Holder, LockedError, StateLock
 
 Answer = AsyncIterator[tuple[str, dict[str, Any]]]
 
@@ -195,6 +197,73 @@ async def test_without_an_agent_other_commands_run_here(state: Path, monkeypatch
 
     monkeypatch.setattr(client, "_from_this_process", local)
     assert (await call(settings_of(state), "diff", {}, print))["command"] == "diff"
+
+
+@pytest.mark.asyncio
+async def test_a_command_that_finds_the_state_taken_meanwhile_asks_who_has_taken_it(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def taken(_: Settings, command: str, arguments: dict[str, Any]) -> Answer:
+        await serving.__aenter__()
+        async for event in failing(LockedError(state, Holder(1, is_agent=True)))(command, arguments):
+            yield event
+
+    serving = serve_admin(state, echo)
+    monkeypatch.setattr(client, "_from_this_process", taken)
+    try:
+        assert (await call(settings_of(state), "status", {}, lambda _: None))["command"] == "status"
+    finally:
+        await serving.__aexit__(None, None, None)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("for_agent", "said"),
+    [
+        (True, rf"the agent of .* \(process {os.getpid()}\) is starting and takes no commands yet: wait"),
+        (False, rf"no agent is running for .*, and process {os.getpid()}, another command, works there"),
+    ],
+)
+async def test_who_has_the_state_and_does_not_answer_is_named(
+    state: Path, monkeypatch: pytest.MonkeyPatch, for_agent: bool, said: str
+) -> None:
+    monkeypatch.setattr(client, "STARTING_SECONDS", 0.1)
+    with StateLock.acquire(state, for_agent=for_agent), pytest.raises(UnreachableError, match=said):
+        await call(settings_of(state), "status", {}, print)
+
+
+@pytest.mark.asyncio
+async def test_an_agent_that_says_nothing_is_given_up_whatever_it_was_asked(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "SILENT_SECONDS", 0.2)
+    # It accepts, as the kernel does for a process that is stopped.
+    with short_name(state, NAME) as name, socket.socket(socket.AF_UNIX) as frozen:
+        frozen.bind(name)
+        frozen.listen()
+        for command, called in (("status", "status"), ("trigger_list", "trigger list"), ("snapshot", "snapshot")):
+            with pytest.raises(UnreachableError, match=f"has not answered `syncer {called}` for 0.2 s: it is blocked"):
+                await call(settings_of(state), command, {}, print)
+
+
+@pytest.mark.asyncio
+async def test_work_that_is_quiet_for_long_is_waited_for(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Three times as long as an agent may say nothing.
+    monkeypatch.setattr(client, "SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(server, "with_signs_of_life", lambda events: with_signs_of_life(events, 0.05))
+
+    async def quiet(_: str, __: dict[str, Any]) -> Answer:
+        async with asyncio.timeout(60):
+            await until.wait()
+            yield "progress", {"step": 1}
+        yield "result", {"done": True}
+
+    until = asyncio.Event()
+    asyncio.get_running_loop().call_later(1.5, until.set)
+    progress: list[dict[str, Any]] = []
+    async with serve_admin(state, quiet):
+        assert await call(settings_of(state), "verify", {}, progress.append) == {"done": True}
+    assert progress == [{"step": 1}]
 
 
 @pytest.mark.asyncio

@@ -21,6 +21,7 @@ def test_a_request_survives_the_way_with_names_that_are_not_utf8() -> None:
         wire.Result({"path": "\udcff", "exit_code": 0}),
         wire.Failure(2, ("one\nwith two lines", "another")),
         wire.Failure(4, ("refused",)),
+        wire.Alive(),
     ],
 )
 def test_an_event_survives_the_way(event: wire.Event) -> None:
@@ -50,7 +51,9 @@ def test_what_is_no_request_is_refused(data: bytes) -> None:
         wire.decode_request(data)
 
 
-@pytest.mark.parametrize("data", [b"\xff\xff", b"", pb.CommandEvent(result_json=json.dumps([1])).SerializeToString()])
+@pytest.mark.parametrize(
+    "data", [b"\xff\xff", b"\x7a\x00", pb.CommandEvent(result_json=json.dumps([1])).SerializeToString()]
+)
 def test_what_is_no_event_is_refused(data: bytes) -> None:
     with pytest.raises(PeerProtocolError):
         wire.decode_event(data)

@@ -14,6 +14,7 @@ from syncer.capture import capturer as capturer_module
 from syncer.capture.moving import MovingReads
 from syncer.capture.owners import Owners
 from syncer.capture.reader import Reads, read_stable
+from syncer.capture.state import OVERFLOWED
 from syncer.demo.node import wait_until
 from syncer.errors import IndexStoreError, UnavailableRootError
 from syncer.model import Kind
@@ -100,6 +101,10 @@ def test_lost_events_are_made_up_by_a_scan(tmp_path: Path) -> None:
         running.wait(lambda: running.state.scans == 2)
         running.assert_equal()
         assert running.state.overflows == 1
+        # It was to be seen before it was over.
+        shown = [(state.state, state.reason, state.scans) for state in running.states if state.overflows]
+        assert shown[0] == ("degraded", OVERFLOWED, 1)
+        assert shown[-1] == ("watching", "", 2)
         (running.root / "a" / "b" / "g").touch()
         running.wait(lambda: running.index.get("d", b"a/b/g") is not None)
 

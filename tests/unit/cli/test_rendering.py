@@ -279,7 +279,16 @@ def test_a_file_that_is_not_in_force_is_shown() -> None:
 def test_actions_of_triggers_that_were_not_done_are_shown() -> None:
     status = examples()["status"]
     assert "of triggers" not in rendered(status)
-    status["actions"] = {"waiting": 2, "given_up": 1}
+    status["actions"] = {"waiting": 2, "given_up": 1, "lost": 3}
     shown = rendered(status)
     assert "2 actions of triggers waiting: `syncer outbox`" in shown
     assert "1 action of triggers given up: `syncer outbox`" in shown
+    assert "`syncer outbox --drop --given-up` takes note of it" in shown
+    assert "3 actions of triggers never kept, since too many waited" in shown
+
+
+def test_a_queue_that_was_full_has_a_line() -> None:
+    status = examples()["status"]
+    assert "overflow" not in rendered(status)
+    status["domains"][0]["overflows"] = 2
+    assert "overflow: nginx: the kernel's queue of changes was full 2 times since the agent's start" in rendered(status)

@@ -47,18 +47,22 @@ def test_the_outbox_shows_what_waits_and_what_was_given_up(run: Run, agent: Any)
     assert "12 sync failed, email to ops@example.com, since " in out
     assert "tried 2 times: mail.example.com:587: Connection refused; next try " in out
     row = examples()["outbox"]["waiting"][0] | {"given_up": "2026-01-31T12:01:10+00:00", "next_try": None}
-    agent.answer("outbox", {"waiting": [], "given_up": [row], "exit_code": 3})
+    agent.answer("outbox", {"waiting": [], "given_up": [row], "lost": 0, "exit_code": 3})
     assert "; given up " in run("outbox")[1]
-    agent.answer("outbox", {"waiting": [], "given_up": [], "exit_code": 0})
+    agent.answer("outbox", {"waiting": [], "given_up": [], "lost": 7, "exit_code": 3})
+    assert run("outbox")[1] == "7 actions never kept, since too many waited\n"
+    agent.answer("outbox", {"waiting": [], "given_up": [], "lost": 0, "exit_code": 0})
     assert run("outbox")[1] == "nothing waits, and nothing was given up\n"
 
 
 def test_retrying_and_dropping(run: Run, agent: Any) -> None:
     assert run("outbox", "--retry", "--all")[:2] == (0, "1 action to be tried now\n")
     assert run("outbox", "--drop", "12", "13", "--yes")[:2] == (0, "1 action forgotten\n")
+    assert run("outbox", "--drop", "--given-up", "--yes")[:2] == (0, "1 action forgotten\n")
     assert agent.calls == [
-        ("outbox_change", {"change": "retry", "ids": [], "all": True}),
-        ("outbox_change", {"change": "drop", "ids": [12, 13], "all": False}),
+        ("outbox_change", {"change": "retry", "ids": [], "all": True, "given_up": False}),
+        ("outbox_change", {"change": "drop", "ids": [12, 13], "all": False, "given_up": False}),
+        ("outbox_change", {"change": "drop", "ids": [], "all": False, "given_up": True}),
     ]
     # Nobody can be asked.
     assert run("outbox", "--drop", "12")[0] == 4
@@ -66,7 +70,16 @@ def test_retrying_and_dropping(run: Run, agent: Any) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("12",), ("--all",), ("--retry",), ("--drop", "--yes"), ("--retry", "--drop", "12"), ("--retry", "--all", "1")],
+    [
+        ("12",),
+        ("--all",),
+        ("--given-up",),
+        ("--drop", "--all", "--given-up"),
+        ("--retry",),
+        ("--drop", "--yes"),
+        ("--retry", "--drop", "12"),
+        ("--retry", "--all", "1"),
+    ],
 )
 def test_half_a_wish_is_refused(run: Run, agent: Any, arguments: tuple[str, ...]) -> None:
     assert run("outbox", *arguments)[0] == 2

@@ -20,12 +20,13 @@ from syncer.events import outbox as outbox_module
 from syncer.events.alarms import Alarms
 from syncer.events.delivery import Answer, Deliver, Outcome, Parcel
 from syncer.events.journal import EventJournal
-from syncer.events.matching import Matcher, forget_triggers
+from syncer.events.matching import Matcher, forget_triggers, memories_of
 from syncer.events.notice import RECOVERY, Notice
 from syncer.events.outbox import Act, Duty, Outbox
 from syncer.events.triggers import Rule
-from syncer.state.outbox import read_delivered, read_outbox
+from syncer.state.outbox import drop_actions, read_delivered, read_outbox
 from syncer.state.store import StateStore
+from tests.unit.events.conftest import notice
 
 DONE = Answer(Outcome.DONE, "250 OK")
 
@@ -373,6 +374,51 @@ def test_more_actions_than_may_wait_are_counted_and_told(store: StateStore, monk
     assert len(read_outbox(store)) == 5
     [event] = EventJournal(store, "n").read(names=["actions.overflowed"])
     assert event.variables["count"] == 3
+
+
+def test_what_was_never_kept_is_counted_until_somebody_has_seen_it(
+    store: StateStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_module, "MOST_WAITING", 2)
+    outbox = Outbox(
+        store, EventJournal(store, "n"), {"t": Duty({"email": Act(Receiver(), (), "x")}, 60.0)}, lambda: None
+    )
+    outbox.add([notice(trigger="t")] * 3, 1.0)
+    outbox.add([notice(trigger="t")], 1.0)
+    assert (outbox.lost, len(read_outbox(store))) == (2, 2)
+
+
+def _mailed(store: StateStore, receiver: Receiver, *receivers: str) -> list[tuple[str, tuple[str, ...]]]:
+    """Let a state begin, and end once its alarm was tried; returns what was tried, and for whom."""
+    with alarmed(store, receiver, rule(), receivers=receivers) as journal:
+        journal.raise_event("sync", sync(False))
+        until(lambda: "sync" in names(store), "it was written")
+        receiver.wait_for(1)
+        until(lambda: all(row.attempts for row in read_outbox(store)), "it was recorded")
+        journal.raise_event("sync", sync(True))
+        until(lambda: not memories_of(store)["t"][1].lasting, "the end was seen")
+        journal.flush()
+        until(lambda: not any(row.due <= time.time() for row in read_outbox(store, waiting_only=True)), "all was tried")
+    return [(parcel.notice.kind, parcel.receivers) for parcel in receiver.parcels]
+
+
+def test_the_end_of_what_nobody_was_told_is_told_nobody(store: StateStore) -> None:
+    refused = Answer(Outcome.REFUSED, "550 no")
+    assert _mailed(store, Receiver(refused), "a@x", "b@x") == [("alarm", ("a@x", "b@x"))]
+    assert [row.given_up is not None for row in read_outbox(store)] == [True]
+    # Also once a person has taken note of it.
+    drop_actions(store, [row.id for row in read_outbox(store)])
+    assert _mailed(store, Receiver(refused), "a@x", "b@x") == [("alarm", ("a@x", "b@x"))]
+
+
+def test_the_end_is_told_to_those_who_were_told_the_beginning(store: StateStore) -> None:
+    partly = Answer(Outcome.DONE, "250 OK, but 550 for b@x", refused=("b@x",))
+    assert _mailed(store, Receiver(partly), "a@x", "b@x") == [("alarm", ("a@x", "b@x")), ("recovery", ("a@x",))]
+
+
+@pytest.mark.parametrize("answer", [DONE, Answer(Outcome.LATER, "451 busy")])
+def test_the_end_is_told_where_the_beginning_was_or_may_still_be(store: StateStore, answer: Answer) -> None:
+    assert [kind for kind, _ in _mailed(store, Receiver(answer))] == ["alarm", "recovery"]
 
 
 def test_an_action_of_a_trigger_that_is_gone_is_given_up_for_all_to_see(

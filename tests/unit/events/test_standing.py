@@ -56,6 +56,8 @@ def test_beginnings_and_ends_alternate_for_each_alarm(history: list[tuple[bool |
 )
 def test_behind(lag: float, excused: bool, expected: bool | None) -> None:
     assert is_behind(lag, 30.0, excused=excused) is expected
+    # Where it may be more, that it is little tells nothing.
+    assert is_behind(lag, 30.0, excused=excused, whole=False) is (expected or None)
 
 
 @pytest.mark.parametrize(

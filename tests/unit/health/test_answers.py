@@ -134,10 +134,14 @@ def test_unknown_methods(method: str) -> None:
         (b"GET /readyz HTTP/1.1", Request("GET", "/readyz")),
         (b"HEAD /production?verbose=1&x HTTP/1.0", Request("HEAD", "/production")),
         (b"OPTIONS / HTTP/1.1", Request("OPTIONS", "/")),
+        (b"GET http://dr-a:7480/readyz?x=1 HTTP/1.1", Request("GET", "/readyz")),
+        (b"GET HTTPS://[::1]:7480/metrics HTTP/1.1", Request("GET", "/metrics")),
+        (b"GET http://dr-a HTTP/1.1", Request("GET", "/")),
     ],
 )
 def test_requests(line: bytes, request_: Request) -> None:
     assert read_request(line + b"\r\nHost: x\r\n\r\n") == request_
+    assert read_request(line + b"\nHost: x\n\n") == request_
 
 
 @pytest.mark.parametrize(
@@ -150,7 +154,10 @@ def test_requests(line: bytes, request_: Request) -> None:
         b"GET readyz HTTP/1.1",
         b"GET  /readyz HTTP/1.1",
         b"GET /readyz HTTP/2.0",
-        b"GET http://x/readyz HTTP/1.1",
+        b"GET http:///readyz HTTP/1.1",
+        b"GET ftp://x/readyz HTTP/1.1",
+        b"GET http://x?readyz HTTP/1.1",
+        b"GET  HTTP/1.1",
         b"GET /\xff HTTP/1.1",
         b"GET /a\tb HTTP/1.1",
         b"GET /a\nb HTTP/1.1",

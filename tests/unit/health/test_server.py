@@ -159,10 +159,27 @@ def test_500_requests_at_once_are_all_answered(start: Callable[[], HealthServer]
 
 
 @pytest.mark.parametrize(
+    "data",
+    [
+        b"GET /healthz HTTP/1.1\nHost: x\n\n",
+        b"GET /healthz HTTP/1.1\r\nHost: x\n\r\n",
+        b"GET http://x:7480/healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\r\n\nGET /healthz HTTP/1.1\r\n\r\n",
+    ],
+)
+def test_what_other_clients_send_is_answered_at_once(start: Callable[[], HealthServer], data: bytes) -> None:
+    server = start()
+    began = time.monotonic()
+    assert exchange(server, data).startswith(b"HTTP/1.1 200 OK\r\n")
+    assert time.monotonic() - began < served.REQUEST_SECONDS
+
+
+@pytest.mark.parametrize(
     ("data", "status"),
     [
         (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n", 431),
         (b"GET /healthz HTTP/1.1\r\n" + b"X: " + b"y" * 70000, 431),
+        (b"GET /healthz HTTP/1.1\n" + b"X: y\n" * 5000, 431),
         (b"nonsense\r\n\r\n", 400),
         (b"\x16\x03\x01\r\n\r\n", 400),
         (b"GET /../../etc/passwd HTTP/1.1\r\n\r\n", 404),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from syncer.capture.state import CaptureState
+from syncer.capture.state import OVERFLOWED, CaptureState
 from syncer.events.catalogue import checked
 from syncer.node.capture_events import CaptureEvents
 
@@ -25,7 +25,8 @@ def test_degraded_and_restored() -> None:
     assert raised == [("watch.degraded", "no watches"), ("watch.restored", "no watches")]
     raised.clear()
     # An overflow is over once everything was scanned again.
-    for state in (STATE._replace(overflows=1), STATE._replace(overflows=1), STATE._replace(overflows=1, scans=2)):
+    full = STATE._replace(state="degraded", reason=OVERFLOWED, overflows=1)
+    for state in (full, full, STATE._replace(overflows=1, scans=2)):
         events.now(state)
     assert [name for name, _ in raised] == ["watch.degraded", "watch.restored"]
     raised.clear()

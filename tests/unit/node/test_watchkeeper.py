@@ -34,6 +34,7 @@ class FakeSender:
     target: str = "dr-a"
     domain: str = "nginx"
     lag: float = 0.0
+    lag_is_whole: bool = True
     excused: bool = False
     skew: float | None = None
     head_seq: int = 7
@@ -41,7 +42,8 @@ class FakeSender:
     stream: Any = field(default_factory=lambda: SimpleNamespace(rules=EMPTY))
 
     def watched(self) -> Watched:
-        return Watched(self.target, self.domain, self.lag, self.excused, self.skew, 0.001, self.head_seq, CURSOR)
+        seen = (self.lag, self.excused, self.skew, 0.001, self.head_seq, CURSOR, self.lag_is_whole)
+        return Watched(self.target, self.domain, *seen)
 
     def view(self) -> Any:
         decision = Decision(Step.WAIT, Phase.UNREACHABLE, "it is down")
@@ -124,8 +126,10 @@ def test_a_target_that_is_behind_is_told_once_with_what_it_lacks_also_over_a_res
     ]  # fmt: skip  # variables in short lines
     assert [row[:3] for row in read_alarms(production.store)] == [("target.behind", "dr-a", "nginx")]
     again = production.watchkeeper()
+    # After a start it counts from there, which is no end.
+    sender.lag, sender.lag_is_whole = 0.1, False
     look(again, 1.0)
-    sender.lag = 20.0
+    sender.lag, sender.lag_is_whole = 20.0, True
     look(again, 2.0)
     assert production.names() == ["target.behind"]
     sender.lag = 0.0

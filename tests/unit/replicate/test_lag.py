@@ -33,6 +33,17 @@ def test_the_oldest_counts_and_what_arrives_falls_off() -> None:
     assert lag.seconds(head(2), 2, 30.0, reached=True) == 0.0
 
 
+def test_what_waited_at_the_start_is_older_than_can_be_known() -> None:
+    lag = Lag()
+    steps = ((5, 3, 0.0), (6, 4, 10.0), (6, 5, 11.0))
+    found = [(lag.seconds(head(seq), told, now, reached=False), lag.is_whole) for seq, told, now in steps]
+    # With the last all of that has arrived: what is missing now came since.
+    assert found == [(0.0, False), (10.0, False), (1.0, True)]
+    level = Lag()
+    level.seconds(head(5), 5, 0.0, reached=True)
+    assert level.is_whole
+
+
 def test_a_target_whose_place_is_unknown_lacks_all_since_it_was_seen() -> None:
     lag = Lag()
     lag.seconds(head(5), None, 0.0, reached=False)

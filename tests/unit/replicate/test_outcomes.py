@@ -78,6 +78,39 @@ def test_a_suspension_is_told_once_and_ends_only_when_it_goes_on() -> None:
     assert recorder.of("target.resumed", "reason") == [("emptied",)]
 
 
+def test_a_suspension_by_a_person_is_told_as_such() -> None:
+    recorder = Recorder()
+    outcomes = Outcomes("dr-a", "nginx", recorder)
+    outcomes.decided(Decision(Step.WAIT, Phase.SUSPENDED, "new disks"), by_person=True)
+    outcomes.decided(Decision(Step.WAIT, Phase.STREAMING))
+    outcomes.decided(Decision(Step.WAIT, Phase.SUSPENDED, "no root"))
+    assert recorder.of("target.suspended", "reason", "by_person") == [("new disks", True), ("no root", False)]
+    assert recorder.of("target.resumed", "reason", "by_person") == [("new disks", True)]
+
+
+def test_trying_again_ends_no_suspension_and_what_arrives_does() -> None:
+    recorder = Recorder()
+
+    async def run() -> None:
+        outcomes = Outcomes("dr-a", "nginx", recorder)
+        suspended = Decision(Step.WAIT, Phase.SUSPENDED, "disk full")
+        outcomes.decided(suspended)
+        for step, phase in ((Step.PARTIAL, Phase.STREAMING), (Step.FULL, Phase.FULL)):
+            # A person has it tried again; it fails again.
+            outcomes.continued()
+            outcomes.decided(Decision(step, phase))
+            outcomes.decided(suspended)
+            outcomes.decided(suspended)
+        assert recorder.of("target.suspended", "reason") == [("disk full",)] * 3
+        assert recorder.of("target.resumed", "reason") == []
+        outcomes.arrived(ack(1), full=False)
+        outcomes.end_minute()
+        outcomes.decided(Decision(Step.WAIT, Phase.STREAMING))
+
+    asyncio.run(run())
+    assert recorder.of("target.resumed", "reason") == [("disk full",)]
+
+
 def test_problems_are_told_when_they_come_and_when_they_go() -> None:
     recorder = Recorder()
     changes = ProblemChanges("", "nginx", recorder)

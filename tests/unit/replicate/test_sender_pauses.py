@@ -124,7 +124,7 @@ def test_a_state_taken_while_a_hold_begins_is_not_sent(index: IndexStore, brake:
 
     async def run() -> None:
         sender = sender_of(production, SlowIndex(index, meanwhile), brake)
-        await sender._synchronize(session, full=False)  # type: ignore[arg-type]  # a fake
+        await sender._sending.synchronize(session, full=False)  # type: ignore[arg-type]  # a fake
 
     asyncio.run(run())
     assert len(session.sent) == (0 if begins else 1)

@@ -31,6 +31,7 @@ from syncer.replicate.streak import (
     SuspendPolicy,
     after_attempt,
     after_failure,
+    handed_over,
     may_attempt,
     remembered,
     sentence,
@@ -197,6 +198,33 @@ def test_a_person_who_resumes_has_it_tried_at_once() -> None:
     assert decide(after_resume(rejected), FACTS, 101.0).step is Step.PARTIAL
     checked = after_reject(connected(), Reject(1, Reason.CHECK_FAILED, "the check refused"), 10, 100.0, 50.0)
     assert decide(after_resume(checked), FACTS, 1e9).step is Step.WAIT
+
+
+@pytest.mark.parametrize("reloads", [1, 100])
+def test_failures_are_counted_on_through_reloads_of_the_configuration(reloads: int) -> None:
+    failing = Failing("dr-a", "nginx", POLICY)
+    for _ in range(POLICY.suspend_after):
+        assert failing.suspension is None
+        failing.failed(FULL, "no space")
+        for _ in range(reloads):
+            before, failing = failing, Failing("dr-a", "nginx", POLICY)
+            failing.take_over(before)
+    assert failing.suspension is not None
+    assert failing.suspension.failures == POLICY.suspend_after
+    assert failing.reason
+
+
+def test_another_policy_counts_for_what_is_taken_over() -> None:
+    suspended = failed(3)
+    assert suspended.probe_at == 160.0
+    assert handed_over(suspended, SuspendPolicy(0), 110.0) == Streak()
+    assert handed_over(suspended, SuspendPolicy(3, True, 5.0), 110.0).probe_at == 115.0
+    assert handed_over(suspended, SuspendPolicy(3, True, 600.0), 110.0).probe_at == 160.0
+    # A limit that is lower than what was counted already suspends at the next failure.
+    lowered = SuspendPolicy(2)
+    streak = handed_over(failed(2), lowered, 110.0)
+    assert (streak.count, streak.suspension) == (2, None)
+    assert after_failure(streak, lowered, FULL, "no space", 111.0, 1e9).suspension is not None
 
 
 def test_a_suspension_by_failures_is_durable_and_forgotten_when_it_ends(store: StateStore) -> None:

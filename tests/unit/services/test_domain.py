@@ -15,7 +15,7 @@ from syncer.model import EventValue, Patterns
 from syncer.services.command import CommandRunner
 from syncer.services.domain import DomainServices
 from syncer.state.store import StateStore
-from syncer.status import service_trouble
+from syncer.status.domains import service_trouble
 
 
 class Recorded:

@@ -14,7 +14,7 @@ import pytest
 
 from syncer.errors import StateError
 from syncer.model import Mode, Term
-from syncer.state.lock import StateLock, holder_of
+from syncer.state.lock import Holder, LockedError, StateLock, holder_of
 from syncer.state.store import StateStore
 from syncer.state.term import observe_term, read_term
 
@@ -221,8 +221,8 @@ def test_a_lock_held_by_another_process_names_it_and_ends_with_it(tmp_path: Path
         assert process.stdout is not None
         try:
             assert process.stdout.readline() == b"held\n"
-            assert holder_of(tmp_path) == process.pid
-            with pytest.raises(StateError, match=f"is used by process {process.pid};"):
+            assert holder_of(tmp_path) == Holder(process.pid, is_agent=False)
+            with pytest.raises(LockedError, match=f"is used by process {process.pid}; wait until that has ended"):
                 StateLock.acquire(tmp_path)
         finally:
             process.kill()
@@ -233,8 +233,10 @@ def test_a_lock_held_by_another_process_names_it_and_ends_with_it(tmp_path: Path
         assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
         assert mode_of(tmp_path / "lock") == 0o600
         lock.release()
-    with StateLock.acquire(tmp_path):
-        pass
+    with StateLock.acquire(tmp_path, for_agent=True):
+        assert holder_of(tmp_path) == Holder(os.getpid(), is_agent=True)
+        with pytest.raises(LockedError, match=f"is used by process {os.getpid()}, an agent: stop it, or ask it"):
+            StateLock.acquire(tmp_path)
 
 
 def test_a_lock_needs_its_directory(tmp_path: Path) -> None:

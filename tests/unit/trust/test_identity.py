@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 import os
 import stat
 import uuid
@@ -33,6 +34,8 @@ def test_a_new_identity_is_what_others_will_check(tmp_path: Path) -> None:
     certificate = x509.load_pem_x509_certificate(identity.certificate_pem)
     assert certificate.subject.rfc4514_string() == "CN=prod-a"
     assert (certificate.not_valid_after_utc - certificate.not_valid_before_utc).days == 36_500
+    # A peer whose clock is behind by less than a day takes it.
+    assert certificate.not_valid_before_utc <= dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
     names = {extension.oid.dotted_string for extension in certificate.extensions}
     identifiers = {x509.SubjectKeyIdentifier.oid.dotted_string, x509.AuthorityKeyIdentifier.oid.dotted_string}
     assert identifiers <= names
