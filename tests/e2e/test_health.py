@@ -14,7 +14,6 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,7 +21,7 @@ from syncer.demo.node import environment
 from syncer.model import Mode
 from syncer.state.store import StateStore
 from tests.documented import deviations, examples
-from tests.e2e.harness import DOMAIN, TARGET, Node, Pair, paired, wait_until
+from tests.e2e.harness import DOMAIN, TARGET, Node, Pair, free_port, paired, wait_until
 
 ANY_PORT = "127.0.0.1:0"
 
@@ -281,7 +280,7 @@ def node_behind(port: int) -> str:
 @pytest.mark.soak
 @pytest.mark.needs("haproxy")
 @pytest.mark.parametrize("method", ["GET", "OPTIONS"])
-def test_haproxy_follows_a_change_of_mode(tmp_path: Path, free_port: Any, method: str) -> None:
+def test_haproxy_follows_a_change_of_mode(tmp_path: Path, method: str) -> None:
     """There is no promotion yet: the mode is changed in the state of nodes that are stopped for it."""
     with paired(tmp_path, start=False) as pair:
         pair.failover.stop()

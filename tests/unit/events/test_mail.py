@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 from syncer.config.alarm_settings import EmailSettings, SmtpSettings
 from syncer.events.delivery import Outcome, judge
 from syncer.events.mail import Mailer
+from tests.ports import free_port
 from tests.servers import PASSWORD, USER, Certificate, MailBox, dripping_server, mail_server
 from tests.unit.events.conftest import FAILED, parcel
 
@@ -20,7 +21,7 @@ A, B, C = "a@example.com", "b@example.com", "c@example.com"
 
 
 @pytest.fixture
-def settings(tmp_path: Path, certificate: Certificate, free_port: Callable[[], int]) -> SmtpSettings:
+def settings(tmp_path: Path, certificate: Certificate) -> SmtpSettings:
     secret = tmp_path / "secret"
     secret.write_text(f"{PASSWORD}\nand no more\n")
     secret.chmod(0o600)
@@ -135,9 +136,7 @@ def test_a_server_that_drips_is_left_when_the_time_is_over(settings: SmtpSetting
     )
 
 
-def test_nothing_is_sent_without_verified_tls(
-    settings: SmtpSettings, box: MailBox, certificate: Certificate, free_port: Callable[[], int]
-) -> None:
+def test_nothing_is_sent_without_verified_tls(settings: SmtpSettings, box: MailBox, certificate: Certificate) -> None:
     untrusted = mailer(dataclasses.replace(settings, ca_file=None)).deliver(parcel(A))
     assert (untrusted.outcome, "certificate" in untrusted.said) == (Outcome.LATER, True)
     other_name = mailer(dataclasses.replace(settings, host="127.0.0.2")).deliver(parcel(A))
@@ -151,9 +150,7 @@ def test_nothing_is_sent_without_verified_tls(
     assert (box.mails, box.passwords, plain.mails, plain.passwords) == ([], [], [], [])
 
 
-def test_tls_from_the_first_byte(
-    settings: SmtpSettings, certificate: Certificate, free_port: Callable[[], int]
-) -> None:
+def test_tls_from_the_first_byte(settings: SmtpSettings, certificate: Certificate) -> None:
     received, port = MailBox(), free_port()
     tls = dataclasses.replace(settings, port=port, starttls=False, tls=True, username="", password_file=None)
     with mail_server(received, port, certificate, tls=True):
