@@ -14,10 +14,10 @@ from syncer.capture import capturer as capturer_module
 from syncer.capture.moving import MovingReads
 from syncer.capture.owners import Owners
 from syncer.capture.reader import Reads, read_stable
-from syncer.demo.node import wait_until
 from syncer.errors import IndexStoreError, UnavailableRootError
 from syncer.model import Kind
 from tests.unit.capture.trees import Running
+from tests.waiting import wait_until
 
 
 def test_a_missing_root_suspends_and_deletes_nothing(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from syncer.demo.node import wait_until
 from syncer.errors import CommandError
 from syncer.services.command import Command, CommandRunner, Ended
+from tests.waiting import wait_until
 
 SHELL = "/bin/sh"
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from syncer.config import DomainSettings
-from syncer.demo.node import wait_until
 from syncer.errors import ApplyError, CheckFailedError, CommandFailure, Reason, ViewError
 from syncer.model import EventValue, Patterns
 from syncer.services.command import CommandRunner
 from syncer.services.domain import DomainServices
 from syncer.state.store import StateStore
 from syncer.status import service_trouble
+from tests.waiting import wait_until
 
 
 class Recorded:

@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from syncer.demo.node import wait_until
 from syncer.errors import ApplyError, StateError
 from syncer.services.lane import ServiceLane
+from tests.waiting import wait_until
 
 
 class Slow:
