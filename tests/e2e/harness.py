@@ -47,6 +47,11 @@ class Node(NodeProcess):
             found = self.json("events", "--event", name)
         return [event["variables"] for event in found["events"]]
 
+    def told(self, name: str, count: int = 1) -> list[dict[str, Any]]:
+        """Return the variables of each event of this name, once there are so many: status may tell of it before."""
+        wait_until(lambda: len(self.raised(name)) >= count, 20.0, f"{self.name} had raised {count} {name}")
+        return self.raised(name)
+
     def status(self) -> dict[str, Any]:
         """Return what `syncer status --json` prints, whatever its exit code; without a process where an agent runs."""
         if self.process is not None and agent_answers(self.state):

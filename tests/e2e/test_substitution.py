@@ -143,7 +143,7 @@ def test_other_rules_and_sighup_render_exactly_the_files_that_change(pair: Pair)
     synchronized(pair)
     after = {name: (pair.failover.root / name).stat().st_ino for name in TREE}
     assert [name for name in TREE if before[name] != after[name]] == ["sub/deep/only.conf"]
-    assert pair.production.raised("config.reloaded")
+    assert pair.production.told("config.reloaded")
     pair.stop()
     assert came_home(pair) == TREE
 
