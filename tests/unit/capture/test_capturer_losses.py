@@ -186,7 +186,7 @@ def test_an_error_of_the_index_ends_capture_loudly(tmp_path: Path) -> None:
 
         running.index.commit_group = broken  # type: ignore[method-assign,assignment]
         (running.root / "f").touch()
-        running.capturer.join(5.0)
+        running.capturer.join(60.0)
         assert not running.capturer.is_alive()
         assert [type(error) for error in running.failures] == [IndexStoreError]
         running.failures.clear()

@@ -123,13 +123,13 @@ def test_a_server_that_is_down_is_tried_again(settings: SmtpSettings) -> None:
     assert (answer.outcome, answer.said) == (Outcome.LATER, f"localhost:{settings.port}: Connection refused")
 
 
-@pytest.mark.parametrize("words", [b"2" * 100, b"220 hello\r\n250-" + b"x" * 100])
+@pytest.mark.parametrize("words", [b"2" * 1000, b"220 hello\r\n250-" + b"x" * 1000])
 def test_a_server_that_drips_is_left_when_the_time_is_over(settings: SmtpSettings, words: bytes) -> None:
     with dripping_server(words, 0.05) as port:
         slow = SmtpSettings("127.0.0.1", port, False, False, "", None, "s@example.com", 0.5, None)
         started = time.monotonic()
         answer = mailer(slow).deliver(parcel(A))
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 30
     assert (answer.outcome, answer.said) == (
         Outcome.LATER,
         f"127.0.0.1:{port} did not take the mail within 0.5 s",
