@@ -14,7 +14,7 @@ from tests.e2e.harness import DOMAIN, TARGET, Pair, paired, wait_until
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[Pair]:
     """Two equal nodes, after two synchronizations; failover's agent does not run."""
-    with paired(tmp_path, target="automatic = false\n") as found:
+    with paired(tmp_path, target='automatic = false\ntimeout = "60s"\n') as found:
         (found.production.root / "main.conf").write_text("first\n")
         (found.production.root / "gone.conf").write_text("it comes back\n")
         found.production.cli("snapshot")
@@ -93,8 +93,8 @@ def test_production_hears_of_a_rollback_at_once_and_one_resume_ends_it(pair: Pai
     pair.failover.start()
     wait_until(lambda: pair.production.stream()["state"] != "unreachable", 20, "production reaches it")
     pair.failover.cli("rollback", DOMAIN, "1", "--yes")
-    # Well below `timeout` (10 s): the stream is ended with its reason, not left to be missed.
-    wait_until(lambda: "syncer resume" in pair.production.stream()["reason"], 5, "production shows why it waits")
+    # Well below `timeout` (60 s): the stream is ended with its reason, not left to be missed.
+    wait_until(lambda: "syncer resume" in pair.production.stream()["reason"], 20, "production shows why it waits")
     done = pair.production.json("resume", TARGET, "--yes")
     assert [target["name"] for target in done["rolled_back"]] == [TARGET]
     pair.wait_equal()

@@ -134,7 +134,7 @@ def test_edits_of_kept_files_are_no_drift(pair: Pair) -> None:
             [item["path"] for item in pair.failover.json("drift", expected=None)["domains"][0]["paths"]]
             == ["main.conf"]
         ),
-        10.0,
+        30.0,
         "the one edit that counts was noticed",
     )
     outcome(pair)

@@ -102,7 +102,7 @@ def test_guarantee_2_a_lower_term_is_refused(pair: Pair) -> None:
     pair.failover.start()
     wait_until(
         lambda: pair.production.stream()["state"] == "suspended" and "term" in pair.production.stream()["reason"],
-        10.0,
+        30.0,
         "production shows why it is refused",
     )
     assert refused(pair, hello(ident)).reason is Reason.STALE_TERM

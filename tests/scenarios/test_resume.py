@@ -118,7 +118,7 @@ def test_connection_frozen(pair: Pair) -> None:
     with resumes(pair):
         pair.proxy.freeze()
         edit(pair, 6)
-        wait_until(lambda: pair.production.stream()["state"] != "streaming", 8.0, "the silence was noticed")
+        wait_until(lambda: pair.production.stream()["state"] != "streaming", 30.0, "the silence was noticed")
         pair.proxy.restore()
 
 
@@ -126,7 +126,7 @@ def test_failover_frozen(pair: Pair) -> None:
     with resumes(pair):
         pair.failover.pause()
         edit(pair, 7)
-        wait_until(lambda: pair.production.stream()["state"] != "streaming", 8.0, "the silence was noticed")
+        wait_until(lambda: pair.production.stream()["state"] != "streaming", 30.0, "the silence was noticed")
         pair.failover.resume()
 
 
