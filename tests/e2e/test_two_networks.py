@@ -126,7 +126,7 @@ def test_what_agents_synchronize_binds_and_answers(machines: tuple[Machine, Mach
         shutil.copytree(CONFIGURATION, pair.production.root, dirs_exist_ok=True)
         pair.pair()
         pair.start()
-        pair.production.cli("wait", "--synced", "--timeout", "20s")
+        pair.production.cli("wait", "--synced", "--timeout", "60s")
         assert_productions_copy_is_refused(theirs, pair.production.root, tmp_path / "refused")
         with (
             ours.nginx(pair.production.root / "nginx.conf", tmp_path / "one"),
@@ -134,7 +134,7 @@ def test_what_agents_synchronize_binds_and_answers(machines: tuple[Machine, Mach
         ):
             both_answer(ours, theirs)
             (pair.production.root / "sites" / "extra.conf").write_text(EXTRA, "utf-8")
-            pair.production.cli("wait", "--synced", "--timeout", "20s")
+            pair.production.cli("wait", "--synced", "--timeout", "60s")
             server.send_signal(signal.SIGHUP)
             becomes(theirs, "10.72.0.1", "failover.example.com", "also on 10.72.0.1", 8081)
     finally:
