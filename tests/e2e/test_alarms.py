@@ -50,7 +50,7 @@ def filled(folder: Path, on_failure: str) -> Iterator[Pair]:
             (pair.production.root / "small").write_text("one\n")
             (pair.production.folder / "other" / "small").write_text("one\n")
             pair.start()
-            pair.production.cli("wait", "--synced")
+            pair.wait_synced()
             with (root / BALLAST).open("wb", buffering=0) as file, contextlib.suppress(OSError):
                 while True:
                     file.write(bytes(65536))
@@ -135,7 +135,7 @@ def test_guarantee_11_without_probes_a_suspension_waits_for_a_person_over_restar
 def test_guarantee_11_a_frozen_production_is_told_on_failover(tmp_path: Path) -> None:
     with paired(tmp_path, node=f'peer_timeout = "{PEER_TIMEOUT:g}s"\n') as pair:
         (pair.production.root / "file").write_text("one\n")
-        pair.production.cli("wait", "--synced")
+        pair.wait_synced()
         # A machine that starts production slowly is told of it, too.
         wait_until(lambda: not pair.failover.status()["alarms"], 20, "production was heard")
         before = len(pair.failover.raised("peer.silent"))
@@ -175,7 +175,7 @@ def test_guarantee_11_a_production_that_never_comes_is_told_once_also_over_a_res
 def test_guarantee_11_a_target_that_is_behind_is_told_once_and_when_it_has_caught_up(tmp_path: Path) -> None:
     with paired(tmp_path, node='behind_after = "1s"\n') as pair:
         (pair.production.root / "first").write_text("one\n")
-        pair.production.cli("wait", "--synced")
+        pair.wait_synced()
         pair.failover.kill()
         for name in ("second", "third"):
             (pair.production.root / name).write_text("two\n")
@@ -203,7 +203,7 @@ def test_guarantee_11_a_target_that_is_behind_is_told_once_and_when_it_has_caugh
 def test_guarantee_11_failover_is_told_how_many_paths_it_lacks_not_how_often_they_changed(tmp_path: Path) -> None:
     with paired(tmp_path) as pair:
         (pair.production.root / "first").write_text("one\n")
-        pair.production.cli("wait", "--synced")
+        pair.wait_synced()
         pair.production.cli("suspend", TARGET)
         for number in range(5):
             behind = pair.production.status()["domains"][0]["head_seq"]
@@ -223,7 +223,7 @@ def test_guarantee_11_failover_is_told_how_many_paths_it_lacks_not_how_often_the
 def test_guarantee_11_a_suspension_for_a_while_raises_no_alarm_and_ends_by_itself(tmp_path: Path) -> None:
     with paired(tmp_path, node='behind_after = "2s"\n') as pair:
         (pair.production.root / "first").write_text("one\n")
-        pair.production.cli("wait", "--synced")
+        pair.wait_synced()
         pair.production.cli("suspend", TARGET, "--for", "10s")
         (pair.production.root / "second").write_text("two\n")
         pair.failover.kill()

@@ -65,7 +65,7 @@ def pair(tmp_path: Path, nginx: Nginx) -> Iterator[Pair]:
     with paired(tmp_path, domain=nginx.tables, target="start_services = true\n") as found:
         nginx.write_main(found.production)
         save(found, "one", GOOD.format(port=8081, name="one"))
-        found.production.cli("wait", "--synced")
+        found.wait_synced()
         found.wait_equal()
         yield found
 
@@ -122,7 +122,7 @@ def test_guarantee_14_a_configuration_that_its_check_refuses_is_never_live(pair:
         assert (live / "conf.d/one.conf").read_text() == GOOD.format(port=8081, name="one")
         save(pair, "one", GOOD.format(port=8083, name="fixed"))
         pair.wait_equal()
-        pair.production.cli("wait", "--synced")
+        pair.wait_synced()
     assert seen == []
     stream = pair.production.stream()
     assert (stream["state"], stream["reason"]) == ("streaming", "")
@@ -177,6 +177,6 @@ def test_services_are_reloaded_after_a_passed_check_and_only_where_they_are_mean
     pair.production.start()
     save(pair, "one", GOOD.format(port=8084, name="one"))
     pair.wait_equal()
-    pair.production.cli("wait", "--synced")
+    pair.wait_synced()
     pair.failover.stop()
     assert nginx.reloads.read_text() == before

@@ -21,7 +21,7 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
         for name in ("main.conf", "sites/a.conf", "sites/b.conf"):
             (found.production.root / name).write_text(f"# {name}\n")
         found.production.start()
-        found.production.cli("wait", "--synced")
+        found.wait_synced()
         yield found
 
 
@@ -194,7 +194,7 @@ def test_a_root_with_other_files_waits_for_approval(idle: Pair, running: bool) -
         assert "give --yes" in idle.production.cli("approve", TARGET, check=4).stderr
         approved = idle.production.json("approve", TARGET, "--yes")
         assert deviations(examples()["approve"], approved) == []
-        idle.production.cli("wait", "--synced")
+        idle.wait_synced()
     else:
         idle.production.cli("approve", TARGET, "--yes", check=5)
         idle.production.cli("snapshot", "--yes")

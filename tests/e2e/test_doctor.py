@@ -17,7 +17,7 @@ from tests.e2e.harness import Node, Pair, paired
 def pair(tmp_path: Path) -> Iterator[Pair]:
     with paired(tmp_path) as found:
         (found.production.root / "a").write_text("a")
-        found.production.cli("wait", "--synced")
+        found.wait_synced()
         yield found
 
 
@@ -82,7 +82,7 @@ def test_what_a_service_reads_and_nobody_synchronizes(pair: Pair, tmp_path: Path
     key = tmp_path / "x.key"
     key.touch()
     (pair.production.root / "nginx.conf").write_text(f"events {{}}\nhttp {{\n ssl_certificate_key {key};\n}}\n")
-    pair.production.cli("wait", "--synced")
+    pair.wait_synced()
     [item] = [item for item in findings(doctor(pair.production, 3)) if item["severity"] == "warning"]
     assert item["where"] == str(key)
     assert "nginx.conf line 3 (ssl_certificate_key), is in no domain" in item["what"]

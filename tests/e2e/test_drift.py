@@ -26,7 +26,7 @@ def edited_pair(folder: Path, **options: Any) -> Iterator[Pair]:
         for name in ("main.conf", "sites/a.conf", "sites/b.conf", "gone.conf"):
             (pair.production.root / name).write_text(f"# {name}\n")
         pair.production.start()
-        pair.production.cli("wait", "--synced")
+        pair.wait_synced()
         yield pair
 
 
@@ -110,7 +110,7 @@ def test_production_wins_at_its_next_change_and_the_rest_stays(tmp_path: Path) -
         edit(pair.failover.root)
         wait_until(lambda: len(drift(pair)) == 6, SLACK_SECONDS, "the edits were noticed")
         (pair.production.root / "main.conf").write_text("production's next\n")
-        pair.production.cli("wait", "--synced")
+        pair.wait_synced()
         assert (pair.failover.root / "main.conf").read_text() == "production's next\n"
         wait_until(lambda: "main.conf" not in drift(pair), SLACK_SECONDS, "it is as production's again")
         assert (pair.failover.root / "new" / "file").exists()
@@ -169,7 +169,7 @@ def test_ignore_neither_looks_nor_tells_and_full_is_exact(tmp_path: Path) -> Non
     with edited_pair(tmp_path, domain='drift = "ignore"\n') as pair:
         edit(pair.failover.root)
         (pair.production.root / "later.conf").write_text("later\n")
-        pair.production.cli("wait", "--synced")
+        pair.wait_synced()
         assert drift(pair) == {}
         assert pair.production.stream()["drift"] == 0
         assert (pair.failover.root / "main.conf").read_text() == "edited here\n"

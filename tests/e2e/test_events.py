@@ -19,7 +19,7 @@ from tests.e2e.harness import DOMAIN, TARGET, Node, Pair, paired, wait_until
 def pair(tmp_path: Path) -> Iterator[Pair]:
     with paired(tmp_path) as found:
         (found.production.root / "file").write_text("x")
-        found.production.cli("wait", "--synced")
+        found.wait_synced()
         yield found
 
 

@@ -30,7 +30,7 @@ ANY_PORT = "127.0.0.1:0"
 def pair(tmp_path: Path) -> Iterator[Pair]:
     with paired(tmp_path, http=ANY_PORT) as found:
         (found.production.root / "file").write_text("x")
-        found.production.cli("wait", "--synced")
+        found.wait_synced()
         yield found
 
 
@@ -85,7 +85,7 @@ def test_metrics_tell_what_arrived(pair: Pair) -> None:
     stream = {"target": TARGET, "domain": DOMAIN}
     before = value(pair.production, "syncer_sent_bytes_total", **stream)
     (pair.production.root / "more").write_bytes(b"y" * 5000)
-    pair.production.cli("wait", "--synced")
+    pair.wait_synced()
     sent = metrics_of(pair.production)
     labels = frozenset(stream.items())
     assert sent["syncer_sent_bytes_total", labels] == before + 5000
@@ -196,7 +196,7 @@ def test_systemd_is_told_the_life_of_an_agent(tmp_path: Path, listener: Listener
         wait_until(lambda: listener.said("READY=1"), 20, "READY")
         wait_until(lambda: listener.said("WATCHDOG=1") >= 3, 20, "the watchdog was fed")
         wait_until(lambda: any(said.startswith("STATUS=") for said in listener.messages), 20, "STATUS")
-        pair.production.cli("wait", "--synced")
+        pair.wait_synced()
         whole = f"STATUS=failing over to {TARGET} now would lose nothing"
         wait_until(lambda: listener.said(whole), 20, "the leading sentence was told")
         pair.production.stop()
@@ -214,7 +214,7 @@ def test_guarantee_11_a_blocked_event_loop_is_seen_and_starves_the_watchdog(
     with paired(tmp_path, start=False, http=ANY_PORT) as pair:
         asked = {"NOTIFY_SOCKET": str(listener.path), "WATCHDOG_USEC": "500000"}
         pair.production.start(environ=blockable | asked)
-        pair.production.cli("wait", "--synced")
+        pair.wait_synced()
         address = served_by(pair.production)
         wait_until(lambda: listener.said("WATCHDOG=1"), 20, "the watchdog was fed")
         os.kill(pair.production.pid, signal.SIGUSR1)

@@ -24,7 +24,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     with paired(tmp_path_factory.mktemp("hold"), start=False) as found:
         (found.production.root / "main.conf").write_text("one\n")
         found.production.start()
-        found.production.cli("wait", "--synced")
+        found.wait_synced()
         yield found
 
 

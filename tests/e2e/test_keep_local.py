@@ -28,7 +28,7 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
         (here / "main.conf").write_text("shared")
         (there / "own" / "only-here").write_text("failover's own")
         found.production.start()
-        found.production.cli("wait", "--synced")
+        found.wait_synced()
         yield found
 
 
@@ -82,7 +82,7 @@ def test_partial_changes_and_deletions_leave_them_alone(pair: Pair) -> None:
     (here / "own" / "b").write_text("production's new")
     (here / "local.conf").write_text("production's next")
     (here / "main.conf").write_text("shared next")
-    pair.production.cli("wait", "--synced")
+    pair.wait_synced()
     assert (there / "main.conf").read_text() == "shared next"
     assert not (there / "own" / "b").exists()
     assert not (there / "local.conf").exists()
@@ -91,7 +91,7 @@ def test_partial_changes_and_deletions_leave_them_alone(pair: Pair) -> None:
         (here / name).unlink()
     for name in ("own", "dir"):
         (here / name).rmdir()
-    pair.production.cli("wait", "--synced")
+    pair.wait_synced()
     assert not (there / "dir" / "shared.conf").exists()
     require_kept(pair)
     assert pair.production.stream()["problems"] == []
@@ -101,7 +101,7 @@ def test_partial_changes_and_deletions_leave_them_alone(pair: Pair) -> None:
     # Production's directory comes again, and what is in it is as there.
     (here / "dir").mkdir()
     (here / "dir" / "shared.conf").write_text("shared again")
-    pair.production.cli("wait", "--synced")
+    pair.wait_synced()
     assert (there / "dir" / "shared.conf").read_text() == "shared again"
     require_kept(pair)
 
@@ -117,7 +117,7 @@ def test_a_full_synchronization_deletes_round_them(pair: Pair) -> None:
         (here / name).rmdir()
     (pair.production.state / "index.db").unlink()
     pair.production.start()
-    pair.production.cli("wait", "--synced")
+    pair.wait_synced()
     assert not (there / "dir" / "edit").exists()
     require_kept(pair)
     assert outcome(pair)["outcome"] == "equal"

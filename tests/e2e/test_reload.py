@@ -109,7 +109,7 @@ def test_a_changed_pattern_takes_effect_and_what_changes_meanwhile_arrives(pair:
     (production.root / "c.skip").write_text("1", "utf-8")
     assert (event["changed"], event["restart_needed"]) == (f"domains.{DOMAIN}.exclude", "")
     assert f"domain {DOMAIN} is synchronized fully with {TARGET}" in production.log.read_text("utf-8")
-    production.cli("wait", "--synced")
+    pair.wait_synced()
     assert {path.name for path in pair.failover.root.iterdir()} == {"a", "b.skip", *(f"n{n}" for n in range(50))}
     assert (pair.failover.root / "b.skip").read_text("utf-8") == "1"
 
@@ -175,10 +175,10 @@ def test_a_new_domain_begins_and_a_removed_one_ends_without_a_word_to_the_others
     reload(production)
     [event] = reloaded(production)
     assert event["changed"] == f"domains.{OTHER}, failover[{TARGET}].domains"
-    production.cli("wait", "--synced")
+    pair.wait_synced()
     assert (other_root(failover) / "x").read_text("utf-8") == "1"
     (other_root(production) / "y").write_text("2", "utf-8")
-    production.cli("wait", "--synced")
+    pair.wait_synced()
     assert (other_root(failover) / "y").read_text("utf-8") == "2"
     assert [domain["name"] for domain in failover.status()["domains"]] == [DOMAIN, OTHER]
     production.config.write_text(before, "utf-8")
@@ -194,7 +194,7 @@ def test_a_new_domain_begins_and_a_removed_one_ends_without_a_word_to_the_others
     add_domain(pair)
     reload(production)
     reloaded(production, 3)
-    production.cli("wait", "--synced")
+    pair.wait_synced()
     assert (other_root(failover) / "z").read_text("utf-8") == "3"
 
 
@@ -211,12 +211,12 @@ def test_a_removed_target_ends_and_is_remembered_until_it_is_forgotten(pair: Pai
     assert status["targets"] == []
     assert [peer["name"] for peer in status["peers"]] == [TARGET]
     (production.root / "unsent").write_text("1", "utf-8")
-    production.cli("wait", "--synced")
+    pair.wait_synced()
     assert not (pair.failover.root / "unsent").exists()
     production.config.write_text(text, "utf-8")
     reload(production)
     reloaded(production, 2)
-    production.cli("wait", "--synced")
+    pair.wait_synced()
     assert pair.differences() == []
     # A stream that resumes where it was, not a full synchronization: pin and cursor were kept.
     assert all(item["kind"] == "partial" for item in production.raised("sync")[1:])
@@ -240,14 +240,14 @@ def test_one_target_changes_and_the_other_one_is_left_alone(tmp_path: Path) -> N
             reloaded(production)
             production.cli("join", second.address, "-", stdin=second.json("invite")["token"])
             (production.root / "a").write_text("1", "utf-8")
-            production.cli("wait", "--synced")
+            pair.wait_synced()
             since = {name: production.stream(name)["connected_since"] for name in (TARGET, "dr-b")}
             full = production.stream()["last_full"]
             edit(production, 'name = "dr-b"\n', 'name = "dr-b"\ntimeout = "3s"\n')
             reload(production)
             assert reloaded(production, 2)[-1]["changed"] == "failover[dr-b].timeout"
             (production.root / "b").write_text("1", "utf-8")
-            production.cli("wait", "--synced")
+            pair.wait_synced()
             assert (second.root / "b").exists()
             assert pair.differences() == []
             assert production.stream()["connected_since"] == since[TARGET]
@@ -287,7 +287,7 @@ def test_a_check_that_is_added_on_failover_refuses_and_one_that_is_corrected_let
     for node in (failover, production):
         reload(node)
         reloaded(node)
-    production.cli("wait", "--synced")
+    pair.wait_synced()
     since = production.stream(domain=OTHER)["connected_since"]
     edit(failover, f"[domains.{DOMAIN}]\n", f'[domains.{DOMAIN}]\ncheck = ["false"]\n')
     reload(failover)
@@ -316,7 +316,7 @@ def test_two_domains_of_failover_exchange_their_roots(pair: Pair) -> None:
     for node in (failover, production):
         reload(node)
         reloaded(node)
-    production.cli("wait", "--synced")
+    pair.wait_synced()
     text = failover.config.read_text("utf-8")
     one, other = f'path = "{failover.root}"', f'path = "{other_root(failover)}"'
     failover.config.write_text(text.replace(one, "@").replace(other, one).replace("@", other), "utf-8")
@@ -425,7 +425,7 @@ def test_a_full_synchronization_under_way_ends_with_a_clear_message(pair: Pair) 
     reload(production)
     pair.failover.resume()
     reloaded(production)
-    production.cli("wait", "--synced")
+    pair.wait_synced()
     pair.failover.pause()
     snapshot = begin(production, "snapshot", TARGET)
     try:

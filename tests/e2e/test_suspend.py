@@ -23,7 +23,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         (found.production.root / "main.conf").write_text("one\n")
         (found.production.folder / "other" / "main.conf").write_text("one\n")
         found.start()
-        found.production.cli("wait", "--synced")
+        found.wait_synced()
         yield found
 
 

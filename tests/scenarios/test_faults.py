@@ -33,7 +33,7 @@ def level(folder: Path, *, start: bool = True, **options: Any) -> Iterator[Pair]
         (pair.production.root / "file").write_text("x\n")
         if start:
             pair.start()
-            pair.production.cli("wait", "--synced")
+            pair.wait_synced()
         yield pair
 
 
@@ -66,7 +66,7 @@ def test_guarantee_11_a_check_that_fails(tmp_path: Path) -> None:
         pair.failover.stop()
         pair.failover.config.write_text(text.replace("test -e wrong", f"test -e {root}/wrong"))
         pair.start()
-        pair.production.cli("wait", "--synced")
+        pair.wait_synced()
         Watch(pair.production).seconds(fault, (pair.production.root / "wrong").touch)
 
 
@@ -254,7 +254,7 @@ def test_guarantee_11_an_event_loop_that_is_blocked(tmp_path: Path) -> None:
     paths = os.pathsep.join((str(tmp_path / "blockable"), environment()["PYTHONPATH"]))
     with level(tmp_path, start=False) as pair:
         pair.production.start(environ={"PYTHONPATH": paths})
-        pair.production.cli("wait", "--synced")
+        pair.wait_synced()
         address = str(pair.production.status()["http"])
         watch = Watch(pair.failover)
         fault = Fault(
@@ -314,7 +314,7 @@ def test_guarantee_11_a_connection_whose_packets_are_dropped(tmp_path: Path) -> 
             (pair.production.root / "file").write_text("x\n")
             pair.pair()
             pair.start()
-            pair.production.cli("wait", "--synced")
+            pair.wait_synced()
             scrape = [lambda one=one: one.run(sys.executable, "-c", SCRAPE).stdout for one in machines]
             ours, theirs = Watch(pair.production, scrape[0]), Watch(pair.failover, scrape[1])
 

@@ -61,7 +61,7 @@ class Histories(RuleBasedStateMachine):
         self.pair.proxy.restore()
         self.pair.start()
         self.pair.wait_equal()
-        self.pair.production.cli("wait", "--synced")
+        self.pair.wait_synced()
         assert self.pair.production.stream()["echoes"] == 0
 
     def at(self, path: str) -> Path:
