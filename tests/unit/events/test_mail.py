@@ -26,7 +26,7 @@ def settings(tmp_path: Path, certificate: Certificate) -> SmtpSettings:
     secret.write_text(f"{PASSWORD}\nand no more\n")
     secret.chmod(0o600)
     return SmtpSettings(
-        "localhost", free_port(), True, False, USER, secret, "syncer@example.com", 5.0, certificate.file
+        "localhost", free_port(), True, False, USER, secret, "syncer@example.com", 60.0, certificate.file
     )
 
 

@@ -26,7 +26,7 @@ def runner() -> Iterator[CommandRunner]:
     found.cancel()
 
 
-def script(runner: CommandRunner, text: str, seconds: float = 10.0) -> CommandAction:
+def script(runner: CommandRunner, text: str, seconds: float = 60.0) -> CommandAction:
     return CommandAction(("sh", "-c", text), seconds, {"site": "north", "rack": 7}, runner)
 
 

@@ -18,7 +18,7 @@ from tests.waiting import wait_until
 SHELL = "/bin/sh"
 
 
-def run(*words: str, seconds: float = 30.0, **variables: str) -> Ended:
+def run(*words: str, seconds: float = 60.0, **variables: str) -> Ended:
     return CommandRunner().run(Command(words, variables, seconds))
 
 
