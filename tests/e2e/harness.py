@@ -49,7 +49,7 @@ class Node(NodeProcess):
 
     def told(self, name: str, count: int = 1) -> list[dict[str, Any]]:
         """Return the variables of each event of this name, once there are so many: status may tell of it before."""
-        wait_until(lambda: len(self.raised(name)) >= count, 20.0, f"{self.name} had raised {count} {name}")
+        wait_until(lambda: len(self.raised(name)) >= count, 60, f"{self.name} had raised {count} {name}")
         return self.raised(name)
 
     def status(self) -> dict[str, Any]:

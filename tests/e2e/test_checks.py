@@ -116,7 +116,7 @@ def test_guarantee_14_a_configuration_that_its_check_refuses_is_never_live(pair:
         runs = nginx.count()
         save(pair, "two", GOOD.format(port=8082, name="two"))
         (pair.production.root / "more").mkdir()
-        wait_until(lambda: nginx.count() > runs, 20, "the newer state was checked")
+        wait_until(lambda: nginx.count() > runs, 60, "the newer state was checked")
         pair.production.cli("wait", "--synced", "--timeout", "1s", check=4)
         assert not (live / "conf.d/two.conf").exists()
         assert (live / "conf.d/one.conf").read_text() == GOOD.format(port=8081, name="one")
@@ -166,7 +166,7 @@ def test_services_are_reloaded_after_a_passed_check_and_only_where_they_are_mean
     pair: Pair, nginx: Nginx
 ) -> None:
     generation = pair.production.stream()["generation"]
-    wait_until(lambda: nginx.reloads.exists() and f"{generation}\n" in nginx.reloads.read_text(), 20, "it was reloaded")
+    wait_until(lambda: nginx.reloads.exists() and f"{generation}\n" in nginx.reloads.read_text(), 60, "it was reloaded")
     before = nginx.reloads.read_text()
     save(pair, "one", BROKEN)
     refused(pair)

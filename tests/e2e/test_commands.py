@@ -77,7 +77,7 @@ def test_status_of_both_is_as_documented_and_0(pair: Pair) -> None:
     assert production["targets"][0]["state"] == "streaming"
     assert production["pid"] == pair.production.pid
     assert production["listen"] == pair.production.address
-    wait_until(lambda: pair.failover.status()["exit_code"] == 0, 30, "failover heard production")
+    wait_until(lambda: pair.failover.status()["exit_code"] == 0, 60, "failover heard production")
     failover = pair.failover.json("status")
     assert deviations(examples()["status-failover"], failover) == []
     assert failover["production"]["name"] == "prod-a"
@@ -165,9 +165,9 @@ def test_failover_stopped_is_5_and_equal_when_it_is_back(pair: Pair) -> None:
 
 def test_failover_says_that_production_is_silent(tmp_path: Path) -> None:
     with paired(tmp_path, node='peer_timeout = "1s"\n') as pair:
-        wait_until(lambda: pair.failover.status()["exit_code"] == 0, 30, "failover heard production")
+        wait_until(lambda: pair.failover.status()["exit_code"] == 0, 60, "failover heard production")
         pair.production.kill()
-        wait_until(lambda: pair.failover.status()["exit_code"] == 5, 30, "failover missed production")
+        wait_until(lambda: pair.failover.status()["exit_code"] == 5, 60, "failover missed production")
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_a_state_that_is_removed_under_the_agent_ends_it_and_init_makes_no_other
 
 def test_what_production_cannot_handle_is_never_green(pair: Pair) -> None:
     os.mkfifo(pair.production.root / "pipe")
-    wait_until(lambda: pair.production.status()["exit_code"] == 3, 30, "the problem counts")
+    wait_until(lambda: pair.production.status()["exit_code"] == 3, 60, "the problem counts")
     shown = pair.production.cli("status", check=3).stdout
     assert "1 path that could not be handled" in shown
 

@@ -154,7 +154,7 @@ def test_a_pattern_that_is_removed_shows_as_drift_and_full_makes_it_exact(pair: 
     pair.failover.stop()
     pair.failover.config.write_text(pair.failover.config.read_text().replace(KEEP, ""))
     pair.failover.start()
-    wait_until(lambda: "own/a" in pair.failover.cli("drift", check=False).stdout, 30.0, "what differs is drift now")
-    wait_until(lambda: outcome(pair, expected=None)["outcome"] in ("applied", "equal"), 30.0, "it is connected again")
+    wait_until(lambda: "own/a" in pair.failover.cli("drift", check=False).stdout, 60, "what differs is drift now")
+    wait_until(lambda: outcome(pair, expected=None)["outcome"] in ("applied", "equal"), 60, "it is connected again")
     pair.wait_equal()
     assert pair.failover.status()["domains"][0]["kept_local"] == []

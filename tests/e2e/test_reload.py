@@ -22,7 +22,7 @@ from syncer.demo.node import environment
 from tests.documented import deviations, examples
 from tests.e2e.harness import DOMAIN, RETRY, TARGET, Node, Pair, free_port, paired, wait_until
 
-SECONDS = 20.0
+SECONDS = 60.0
 OTHER = "other"
 
 

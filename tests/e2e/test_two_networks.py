@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.needs_root, pytest.mark.needs("ip", "nginx", "nsenter"
 CONFIGURATION = FIXTURES / "two_networks"
 PORT = 7443
 ADDRESSES = ("10.71.0.1", "10.72.0.1")
-SECONDS = 20.0
+SECONDS = 60.0
 
 EXTRA = "server { listen 10.71.0.1:8081; server_name prod.example.com; return 200 'also on $server_addr'; }\n"
 

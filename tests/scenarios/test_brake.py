@@ -41,7 +41,7 @@ def files(root: Path) -> int:
 
 def until_suspended(pair: Pair) -> str:
     """Return the reason of the suspension; it also shows in the exit code."""
-    wait_until(lambda: pair.production.stream()["state"] == "suspended", 30.0, "the brake suspended the target")
+    wait_until(lambda: pair.production.stream()["state"] == "suspended", 60, "the brake suspended the target")
     pair.production.cli("status", check=4)
     return str(pair.production.stream()["reason"])
 
@@ -144,7 +144,7 @@ def test_more_deletions_after_the_approval_ask_again(pair: Pair) -> None:
     until_suspended(pair)
     first = pair.production.stream()["approval"]["id"]
     (pair.production.root / "d1").rename(pair.production.root.parent / "d1")
-    wait_until(lambda: pair.production.stream()["approval"]["id"] != first, 30.0, "it asks for more")
+    wait_until(lambda: pair.production.stream()["approval"]["id"] != first, 60, "it asks for more")
     assert files(pair.failover.root) == FILES
     pair.production.cli("approve", "dr-a", "--yes")
     pair.wait_equal()
@@ -164,7 +164,7 @@ def test_temporary_files_do_not_brake(pair: Pair) -> None:
     for number in range(2 * limit):
         passing = pair.production.root / f"passing{number}"
         passing.write_text(str(number))
-        wait_until((pair.failover.root / passing.name).exists, 30.0, "it has come")
+        wait_until((pair.failover.root / passing.name).exists, 60, "it has come")
         passing.unlink()
     pair.wait_equal()
     assert pair.production.stream()["state"] == "streaming"
@@ -201,7 +201,7 @@ def test_failovers_brake_lets_go_when_the_files_are_back(pair: Pair) -> None:
     until_suspended(pair)
     fill(pair.production.root)
     pair.wait_equal()
-    wait_until(lambda: pair.production.stream()["state"] == "streaming", 30.0, "it streams again")
+    wait_until(lambda: pair.production.stream()["state"] == "streaming", 60, "it streams again")
 
 
 @pytest.mark.soak

@@ -24,8 +24,8 @@ from tests.e2e.harness import Pair, paired, wait_until
 from tests.unit.apply.trees import read_tree
 
 BALLAST = "ballast"
-HEARD_SECONDS = 20.0
-RECOVERY_SECONDS = 30.0
+HEARD_SECONDS = 60.0
+RECOVERY_SECONDS = 60.0
 
 
 @contextlib.contextmanager

@@ -98,7 +98,7 @@ def test_failover_stopped_for_a_while(pair: Pair) -> None:
     with resumes(pair):
         pair.failover.stop()
         edit(pair, 3)
-        wait_until(lambda: pair.production.stream()["state"] == "unreachable", 30.0, "the loss was noticed")
+        wait_until(lambda: pair.production.stream()["state"] == "unreachable", 60, "the loss was noticed")
         assert pair.production.cli("status", check=False).returncode == 5
         pair.failover.start()
 
@@ -118,7 +118,7 @@ def test_connection_frozen(pair: Pair) -> None:
     with resumes(pair):
         pair.proxy.freeze()
         edit(pair, 6)
-        wait_until(lambda: pair.production.stream()["state"] != "streaming", 30.0, "the silence was noticed")
+        wait_until(lambda: pair.production.stream()["state"] != "streaming", 60, "the silence was noticed")
         pair.proxy.restore()
 
 
@@ -126,7 +126,7 @@ def test_failover_frozen(pair: Pair) -> None:
     with resumes(pair):
         pair.failover.pause()
         edit(pair, 7)
-        wait_until(lambda: pair.production.stream()["state"] != "streaming", 30.0, "the silence was noticed")
+        wait_until(lambda: pair.production.stream()["state"] != "streaming", 60, "the silence was noticed")
         pair.failover.resume()
 
 
