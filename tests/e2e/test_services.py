@@ -148,7 +148,7 @@ def test_guarantee_15_never_started_unless_production_says_so(tmp_path: Path, da
         # Turning it on starts it, unless a person has stopped it since.
         pair.production.stop()
         text = pair.production.config.read_text()
-        pair.production.config.write_text(text.replace("[[failover]]\n", f"[[failover]]\n{START_THEM}"))
+        pair.production.config.write_text(text.replace("\n[[failover]]\n", f"\n[[failover]]\n{START_THEM}"))
         pair.production.start()
         change(pair, "3")
         assert len(daemon.did("start")) == 1
