@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import socket
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -50,23 +49,6 @@ def logging_as_before() -> Iterator[None]:
     yield
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
-
-
-@pytest.fixture
-def free_port() -> Callable[[], int]:
-    """Return a function that gives a TCP port of 127.0.0.1 that nobody uses, another at each call."""
-    given: set[int] = set()
-
-    def choose() -> int:
-        while True:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                port: int = probe.getsockname()[1]
-            if port not in given:
-                given.add(port)
-                return port
-
-    return choose
 
 
 @pytest.fixture

@@ -160,7 +160,7 @@ def mail_server(
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
-    loop, stop = started.result(10)
+    loop, stop = started.result(60)
     try:
         yield
     finally:
@@ -261,4 +261,4 @@ def dripping_server(words: bytes, seconds: float) -> Iterator[int]:
         yield listener.getsockname()[1]
         stopping.set()
         listener.shutdown(socket.SHUT_RDWR)
-        thread.join(5)
+        thread.join(20)

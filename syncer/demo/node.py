@@ -143,7 +143,7 @@ class NodeProcess:
             self.process = None
             raise UnreachableError(f"the agent of {self.name} ended at once ({code}): {self.last_words()}")
 
-    def stop(self, seconds: float = 20.0) -> int | None:
+    def stop(self, seconds: float = 60.0) -> int | None:
         """End the agent as systemd would, with SIGTERM; returns its exit code, None where none ran."""
         return self._end(signal.SIGTERM, seconds)
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from syncer.demo.node import wait_until
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 SINGLE_EDITS = 20
 BURST_FILES = 500
 FOLDER_FILES = 200

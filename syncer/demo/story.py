@@ -18,7 +18,7 @@ from syncer.demo.steps import Stage, Step
 from syncer.errors import SyncerError
 
 PRODUCTION, FAILOVER = "prod-a", "dr-a"
-EQUAL_SECONDS = 20.0
+EQUAL_SECONDS = 60.0
 COMPARE_EVERY_SECONDS = 0.1
 
 

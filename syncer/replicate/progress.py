@@ -163,7 +163,8 @@ def _unsuspended(progress: Progress, facts: Facts, now: float) -> Decision:
         return waiting
     # What was held back stays suspended to the eye until it has passed, also while it is judged or tried again.
     asked = progress.approval_needed if progress.approval and not progress.approved else ""
-    waits = progress.braked or asked or progress.retrying
+    checked = progress.check_refused if progress.check is not None else ""
+    waits = progress.braked or asked or checked or progress.retrying
     if progress.cursor is None or not progress.trusted or not facts.resumable:
         return Decision(Step.FULL, Phase.SUSPENDED, waits) if waits else Decision(Step.FULL, Phase.FULL)
     if progress.cursor.seq == facts.head.seq:

@@ -57,16 +57,27 @@ def server_credentials(holder: KeyHolder, trusted: Callable[[], Iterable[bytes]]
     pair = [(holder.key_pem, holder.certificate_pem)]
     # Without root certificates every client is refused.
     nobody = grpc.ssl_server_certificate_configuration(pair)
+    in_force = b""
 
-    def fetch() -> grpc.ServerCertificateConfiguration:
+    def fetch() -> grpc.ServerCertificateConfiguration | None:
+        nonlocal in_force
         try:
             roots = b"".join(trusted())
         except Exception:  # noqa: BLE001  # on any error gRPC would go on with the pins of before
             _log.exception("the pinned certificates cannot be read, so this connection is refused")
-            return nobody
+            roots = b""
+        # RACE: gRPC frees what it replaces, also where the handshake of another connection uses it at that moment,
+        # and the process dies of that. So it is replaced only where it is another.
+        if roots == in_force:
+            return None
+        in_force = roots
         return grpc.ssl_server_certificate_configuration(pair, roots) if roots else nobody
 
-    return grpc.dynamic_ssl_server_credentials(nobody, fetch, require_client_authentication=True)
+    return grpc.dynamic_ssl_server_credentials(
+        nobody,
+        fetch,  # type: ignore[arg-type]  # gRPC documents None as "no change", its stubs do not know it
+        require_client_authentication=True,
+    )
 
 
 def client_credentials(holder: KeyHolder, peer_certificate_pem: bytes) -> grpc.ChannelCredentials:

@@ -39,13 +39,13 @@ class Proxy:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._listening.result(10)
+        self._listening.result(60)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(60)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
@@ -77,7 +77,7 @@ class Proxy:
             assert callable(act)
             act()
 
-        asyncio.run_coroutine_threadsafe(run(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(run(), self._loop).result(60)
 
     def _cut(self) -> None:
         self._is_cut = True

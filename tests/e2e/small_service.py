@@ -25,7 +25,7 @@ def running(folder: Path) -> int:
     try:
         pid = int((folder / "pid").read_text())
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ProcessLookupError, ValueError):
         return 0
     return 0 if state in "ZX" else pid
 

@@ -21,7 +21,7 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
         for name in ("main.conf", "sites/a.conf", "sites/b.conf"):
             (found.production.root / name).write_text(f"# {name}\n")
         found.production.start()
-        found.production.cli("wait", "--synced")
+        found.wait_synced()
         yield found
 
 
@@ -77,7 +77,7 @@ def test_status_of_both_is_as_documented_and_0(pair: Pair) -> None:
     assert production["targets"][0]["state"] == "streaming"
     assert production["pid"] == pair.production.pid
     assert production["listen"] == pair.production.address
-    wait_until(lambda: pair.failover.status()["exit_code"] == 0, 10, "failover heard production")
+    wait_until(lambda: pair.failover.status()["exit_code"] == 0, 60, "failover heard production")
     failover = pair.failover.json("status")
     assert deviations(examples()["status-failover"], failover) == []
     assert failover["production"]["name"] == "prod-a"
@@ -126,7 +126,7 @@ def test_a_target_or_domain_that_is_not_there_is_a_usage_error(idle: Pair) -> No
 
 def test_wait_returns_when_all_has_arrived_and_says_what_has_not(pair: Pair) -> None:
     (pair.production.root / "main.conf").write_text("waited for\n")
-    result = pair.production.json("wait", TARGET, "--synced", "--timeout", "10s")
+    result = pair.production.json("wait", TARGET, "--synced", "--timeout", "60s")
     assert deviations(examples()["wait"], result) == []
     assert (pair.failover.root / "main.conf").read_text() == "waited for\n"
     pair.failover.stop()
@@ -165,9 +165,9 @@ def test_failover_stopped_is_5_and_equal_when_it_is_back(pair: Pair) -> None:
 
 def test_failover_says_that_production_is_silent(tmp_path: Path) -> None:
     with paired(tmp_path, node='peer_timeout = "1s"\n') as pair:
-        wait_until(lambda: pair.failover.status()["exit_code"] == 0, 10, "failover heard production")
+        wait_until(lambda: pair.failover.status()["exit_code"] == 0, 60, "failover heard production")
         pair.production.kill()
-        wait_until(lambda: pair.failover.status()["exit_code"] == 5, 10, "failover missed production")
+        wait_until(lambda: pair.failover.status()["exit_code"] == 5, 60, "failover missed production")
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_a_root_with_other_files_waits_for_approval(idle: Pair, running: bool) -
         assert "give --yes" in idle.production.cli("approve", TARGET, check=4).stderr
         approved = idle.production.json("approve", TARGET, "--yes")
         assert deviations(examples()["approve"], approved) == []
-        idle.production.cli("wait", "--synced")
+        idle.wait_synced()
     else:
         idle.production.cli("approve", TARGET, "--yes", check=5)
         idle.production.cli("snapshot", "--yes")
@@ -242,7 +242,7 @@ def test_a_state_that_is_removed_under_the_agent_ends_it_and_init_makes_no_other
 
 def test_what_production_cannot_handle_is_never_green(pair: Pair) -> None:
     os.mkfifo(pair.production.root / "pipe")
-    wait_until(lambda: pair.production.status()["exit_code"] == 3, 10, "the problem counts")
+    wait_until(lambda: pair.production.status()["exit_code"] == 3, 60, "the problem counts")
     shown = pair.production.cli("status", check=3).stdout
     assert "1 path that could not be handled" in shown
 

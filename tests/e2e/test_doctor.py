@@ -17,15 +17,14 @@ from tests.e2e.harness import Node, Pair, paired
 def pair(tmp_path: Path) -> Iterator[Pair]:
     with paired(tmp_path) as found:
         (found.production.root / "a").write_text("a")
-        found.production.cli("wait", "--synced")
+        found.wait_synced()
         yield found
 
 
 def doctor(node: Node, expected: int, *arguments: str) -> dict[str, Any]:
     found = node.json("doctor", *arguments, expected=None)
-    assert found["exit_code"] == expected, [
-        item for item in findings(found) if item["severity"] in ("error", "warning")
-    ]
+    assert exit_of(ours(found)) == expected, grave(found)
+    assert found["exit_code"] == exit_of(findings(found))
     return found
 
 
@@ -33,8 +32,18 @@ def findings(result: dict[str, Any], group: str = "") -> list[dict[str, str]]:
     return [item for found in result["groups"] if group in ("", found["name"]) for item in found["findings"]]
 
 
+def ours(result: dict[str, Any]) -> list[dict[str, str]]:
+    """Return the findings less those about the machine: its limits are not ours, and another test may lower them."""
+    return [item for item in findings(result) if item not in findings(result, "machine")]
+
+
+def exit_of(found: list[dict[str, str]]) -> int:
+    severities = {item["severity"] for item in found}
+    return 1 if "error" in severities else 3 if "warning" in severities else 0
+
+
 def grave(result: dict[str, Any]) -> list[str]:
-    return [item["what"] for item in findings(result) if item["severity"] in ("error", "warning")]
+    return [item["what"] for item in ours(result) if item["severity"] in ("error", "warning")]
 
 
 def test_a_healthy_pair_has_nothing_to_do_with_and_without_its_agents(pair: Pair) -> None:
@@ -53,8 +62,9 @@ def test_a_healthy_pair_has_nothing_to_do_with_and_without_its_agents(pair: Pair
     found = doctor(pair.production, 0)
     assert any("none runs" in item["what"] for item in findings(found, "agent"))
     assert sorted(os.listdir(pair.production.state)) == before
-    said = pair.production.cli("doctor").stdout
-    assert "nothing to do (" in said
+    done = pair.production.cli("doctor", check=False)
+    said = done.stdout
+    assert ("nothing to do (" in said) == (done.returncode == 0)
     assert "  ok      node.listen: " in said
 
 
@@ -72,7 +82,7 @@ def test_what_a_service_reads_and_nobody_synchronizes(pair: Pair, tmp_path: Path
     key = tmp_path / "x.key"
     key.touch()
     (pair.production.root / "nginx.conf").write_text(f"events {{}}\nhttp {{\n ssl_certificate_key {key};\n}}\n")
-    pair.production.cli("wait", "--synced")
+    pair.wait_synced()
     [item] = [item for item in findings(doctor(pair.production, 3)) if item["severity"] == "warning"]
     assert item["where"] == str(key)
     assert "nginx.conf line 3 (ssl_certificate_key), is in no domain" in item["what"]

@@ -14,8 +14,8 @@ from tests.documented import deviations, examples
 from tests.e2e.harness import DOMAIN, Pair, paired, wait_until
 
 NOTICED_SECONDS = 3.0
-"""A promise of the documentation, plus what two status commands take on a busy machine."""
-SLACK_SECONDS = 7.0
+"""A promise of the documentation, to which comes what a busy machine takes; a scan would find it in an hour."""
+SLACK_SECONDS = 20.0
 
 
 @contextlib.contextmanager
@@ -26,7 +26,7 @@ def edited_pair(folder: Path, **options: Any) -> Iterator[Pair]:
         for name in ("main.conf", "sites/a.conf", "sites/b.conf", "gone.conf"):
             (pair.production.root / name).write_text(f"# {name}\n")
         pair.production.start()
-        pair.production.cli("wait", "--synced")
+        pair.wait_synced()
         yield pair
 
 
@@ -65,7 +65,8 @@ def test_edits_are_noticed_in_time_and_shown_on_both_nodes(tmp_path: Path) -> No
             NOTICED_SECONDS + SLACK_SECONDS,
             "production heard of every edit",
         )
-        assert drift(pair) == expected
+        # A file that was replaced may be seen first as one that is gone.
+        wait_until(lambda: drift(pair) == expected, SLACK_SECONDS, "each was told as what it is")
         [domain] = pair.failover.status()["domains"]
         assert (domain["drift"]["count"], domain["drift"]["policy"]) == (len(expected), "report")
         assert pair.failover.status()["exit_code"] == 3
@@ -76,7 +77,7 @@ def test_edits_are_noticed_in_time_and_shown_on_both_nodes(tmp_path: Path) -> No
         assert "6 paths edited there" in pair.production.cli("status", check=3).stdout
         # Reported means kept: nothing was put back by itself.
         assert (pair.failover.root / "main.conf").read_text() == "edited here\n"
-        assert pair.failover.raised("drift.detected")
+        assert pair.failover.told("drift.detected")
         pair.production.cli("snapshot")
         pair.wait_equal()
         wait_until(lambda: drift(pair) == {}, SLACK_SECONDS, "the drift was over")
@@ -109,7 +110,7 @@ def test_production_wins_at_its_next_change_and_the_rest_stays(tmp_path: Path) -
         edit(pair.failover.root)
         wait_until(lambda: len(drift(pair)) == 6, SLACK_SECONDS, "the edits were noticed")
         (pair.production.root / "main.conf").write_text("production's next\n")
-        pair.production.cli("wait", "--synced")
+        pair.wait_synced()
         assert (pair.failover.root / "main.conf").read_text() == "production's next\n"
         wait_until(lambda: "main.conf" not in drift(pair), SLACK_SECONDS, "it is as production's again")
         assert (pair.failover.root / "new" / "file").exists()
@@ -168,7 +169,7 @@ def test_ignore_neither_looks_nor_tells_and_full_is_exact(tmp_path: Path) -> Non
     with edited_pair(tmp_path, domain='drift = "ignore"\n') as pair:
         edit(pair.failover.root)
         (pair.production.root / "later.conf").write_text("later\n")
-        pair.production.cli("wait", "--synced")
+        pair.wait_synced()
         assert drift(pair) == {}
         assert pair.production.stream()["drift"] == 0
         assert (pair.failover.root / "main.conf").read_text() == "edited here\n"

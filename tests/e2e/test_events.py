@@ -19,7 +19,7 @@ from tests.e2e.harness import DOMAIN, TARGET, Node, Pair, paired, wait_until
 def pair(tmp_path: Path) -> Iterator[Pair]:
     with paired(tmp_path) as found:
         (found.production.root / "file").write_text("x")
-        found.production.cli("wait", "--synced")
+        found.wait_synced()
         yield found
 
 
@@ -51,7 +51,7 @@ def test_an_outage_is_told_with_its_failures_and_survives_a_kill(pair: Pair) -> 
     def failures() -> list[int]:
         return [event["consecutive_failures"] for event in variables(pair.production, "sync") if not event["success"]]
 
-    wait_until(lambda: len(failures()) >= 3, 20, "three attempts had failed")
+    wait_until(lambda: len(failures()) >= 3, 60, "three attempts had failed")
     before = failures()
     assert before == list(range(1, len(before) + 1))
     pair.production.kill()
@@ -76,9 +76,9 @@ def test_a_suspension_and_its_end_are_told_and_followed(pair: Pair) -> None:
         try:
             away = pair.production.root.with_name("away")
             pair.production.root.rename(away)
-            wait_until(lambda: len(followed()) == 1, 20, "the suspension was told")
+            wait_until(lambda: len(followed()) == 1, 60, "the suspension was told")
             away.rename(pair.production.root)
-            wait_until(lambda: len(followed()) == 2, 20, "its end was told")
+            wait_until(lambda: len(followed()) == 2, 60, "its end was told")
             follower.send_signal(signal.SIGINT)
             _, said = follower.communicate(timeout=20)
         finally:
@@ -95,10 +95,10 @@ def test_a_suspension_and_its_end_are_told_and_followed(pair: Pair) -> None:
 def test_a_problem_comes_and_goes(pair: Pair) -> None:
     socket = pair.production.root / "pipe"
     subprocess.run(["mkfifo", str(socket)], check=True)
-    wait_until(lambda: variables(pair.production, "problem"), 20, "the problem was told")
+    wait_until(lambda: variables(pair.production, "problem"), 60, "the problem was told")
     assert variables(pair.production, "problem")[0]["path"] == "pipe"
     socket.unlink()
-    wait_until(lambda: variables(pair.production, "problem.cleared"), 20, "its end was told")
+    wait_until(lambda: variables(pair.production, "problem.cleared"), 60, "its end was told")
 
 
 @pytest.mark.soak

@@ -14,7 +14,6 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,7 +21,7 @@ from syncer.demo.node import environment
 from syncer.model import Mode
 from syncer.state.store import StateStore
 from tests.documented import deviations, examples
-from tests.e2e.harness import DOMAIN, TARGET, Node, Pair, paired, wait_until
+from tests.e2e.harness import DOMAIN, TARGET, Node, Pair, free_port, paired, wait_until
 
 ANY_PORT = "127.0.0.1:0"
 
@@ -31,7 +30,7 @@ ANY_PORT = "127.0.0.1:0"
 def pair(tmp_path: Path) -> Iterator[Pair]:
     with paired(tmp_path, http=ANY_PORT) as found:
         (found.production.root / "file").write_text("x")
-        found.production.cli("wait", "--synced")
+        found.wait_synced()
         yield found
 
 
@@ -86,7 +85,7 @@ def test_metrics_tell_what_arrived(pair: Pair) -> None:
     stream = {"target": TARGET, "domain": DOMAIN}
     before = value(pair.production, "syncer_sent_bytes_total", **stream)
     (pair.production.root / "more").write_bytes(b"y" * 5000)
-    pair.production.cli("wait", "--synced")
+    pair.wait_synced()
     sent = metrics_of(pair.production)
     labels = frozenset(stream.items())
     assert sent["syncer_sent_bytes_total", labels] == before + 5000
@@ -124,7 +123,7 @@ def test_a_frozen_failover_is_seen_in_metrics_and_readiness_is_not_touched(pair:
 def test_a_missing_root_is_no_readiness(pair: Pair) -> None:
     pair.production.root.rename(pair.production.folder / "away")
     address = served_by(pair.production)
-    wait_until(lambda: ask(address, "/readyz")[0] == 503, 20, "it was seen")
+    wait_until(lambda: ask(address, "/readyz")[0] == 503, 60, "it was seen")
     [reason] = json.loads(ask(address, "/readyz")[1])["reasons"]
     assert reason.startswith(f"domain {DOMAIN}: ")
     assert ask(address, "/healthz")[0] == 200
@@ -194,14 +193,14 @@ def test_systemd_is_told_the_life_of_an_agent(tmp_path: Path, listener: Listener
     with paired(tmp_path, start=False) as pair:
         asked = {"NOTIFY_SOCKET": str(listener.path), "WATCHDOG_USEC": "1000000"}
         pair.production.start(environ=asked)
-        wait_until(lambda: listener.said("READY=1"), 20, "READY")
-        wait_until(lambda: listener.said("WATCHDOG=1") >= 3, 20, "the watchdog was fed")
-        wait_until(lambda: any(said.startswith("STATUS=") for said in listener.messages), 20, "STATUS")
-        pair.production.cli("wait", "--synced")
+        wait_until(lambda: listener.said("READY=1"), 60, "READY")
+        wait_until(lambda: listener.said("WATCHDOG=1") >= 3, 60, "the watchdog was fed")
+        wait_until(lambda: any(said.startswith("STATUS=") for said in listener.messages), 60, "STATUS")
+        pair.wait_synced()
         whole = f"STATUS=failing over to {TARGET} now would lose nothing"
-        wait_until(lambda: listener.said(whole), 20, "the leading sentence was told")
+        wait_until(lambda: listener.said(whole), 60, "the leading sentence was told")
         pair.production.stop()
-        wait_until(lambda: listener.said("STOPPING=1"), 20, "STOPPING")
+        wait_until(lambda: listener.said("STOPPING=1"), 60, "STOPPING")
     assert listener.messages[0] == "READY=1"
     kinds = {said.partition("=")[0] for said in listener.messages}
     assert kinds == {"READY", "WATCHDOG", "STATUS", "STOPPING"}
@@ -215,9 +214,9 @@ def test_guarantee_11_a_blocked_event_loop_is_seen_and_starves_the_watchdog(
     with paired(tmp_path, start=False, http=ANY_PORT) as pair:
         asked = {"NOTIFY_SOCKET": str(listener.path), "WATCHDOG_USEC": "500000"}
         pair.production.start(environ=blockable | asked)
-        pair.production.cli("wait", "--synced")
+        pair.wait_synced()
         address = served_by(pair.production)
-        wait_until(lambda: listener.said("WATCHDOG=1"), 20, "the watchdog was fed")
+        wait_until(lambda: listener.said("WATCHDOG=1"), 60, "the watchdog was fed")
         os.kill(pair.production.pid, signal.SIGUSR1)
         wait_until(lambda: ask(address, "/healthz")[0] == 503, BLOCKED_SECONDS, "it was seen while it was blocked")
         fed = listener.said("WATCHDOG=1")
@@ -229,7 +228,7 @@ def test_guarantee_11_a_blocked_event_loop_is_seen_and_starves_the_watchdog(
         assert ask(address, "/production")[0] == 200
         assert listener.said("WATCHDOG=1") == fed
         wait_until(lambda: ask(address, "/healthz")[0] == 200, 40, "it moved again")
-        wait_until(lambda: listener.said("WATCHDOG=1") > fed, 20, "the watchdog was fed again")
+        wait_until(lambda: listener.said("WATCHDOG=1") > fed, 60, "the watchdog was fed again")
 
 
 HAPROXY = """
@@ -281,7 +280,7 @@ def node_behind(port: int) -> str:
 @pytest.mark.soak
 @pytest.mark.needs("haproxy")
 @pytest.mark.parametrize("method", ["GET", "OPTIONS"])
-def test_haproxy_follows_a_change_of_mode(tmp_path: Path, free_port: Any, method: str) -> None:
+def test_haproxy_follows_a_change_of_mode(tmp_path: Path, method: str) -> None:
     """There is no promotion yet: the mode is changed in the state of nodes that are stopped for it."""
     with paired(tmp_path, start=False) as pair:
         pair.failover.stop()
@@ -291,13 +290,13 @@ def test_haproxy_follows_a_change_of_mode(tmp_path: Path, free_port: Any, method
         pair.start()
         public = free_port()
         with haproxy(tmp_path, public, method=method, production=pair.production.http, failover=pair.failover.http):
-            wait_until(lambda: node_behind(public) == "prod-a", 20, "traffic went to production")
+            wait_until(lambda: node_behind(public) == "prod-a", 60, "traffic went to production")
             pair.stop()
-            wait_until(lambda: node_behind(public) == "", 20, "traffic went nowhere")
+            wait_until(lambda: node_behind(public) == "", 60, "traffic went nowhere")
             for node, mode in ((pair.production, Mode.FAILOVER), (pair.failover, Mode.PRODUCTION)):
                 with StateStore.open(node.state) as store:
                     store.set_mode(mode)
             pair.start()
-            wait_until(lambda: node_behind(public) == TARGET, 20, "traffic followed")
+            wait_until(lambda: node_behind(public) == TARGET, 60, "traffic followed")
             assert ask(pair.production.http, "/production")[0] == 503
             assert ask(pair.production.http, "/failover")[0] == 200

@@ -14,7 +14,7 @@ from tests.e2e.harness import DOMAIN, TARGET, Pair, paired, wait_until
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[Pair]:
     """Two equal nodes, after two synchronizations; failover's agent does not run."""
-    with paired(tmp_path, target="automatic = false\n") as found:
+    with paired(tmp_path, target='automatic = false\ntimeout = "60s"\n') as found:
         (found.production.root / "main.conf").write_text("first\n")
         (found.production.root / "gone.conf").write_text("it comes back\n")
         found.production.cli("snapshot")
@@ -62,7 +62,7 @@ def test_a_rollback_brings_back_what_was_and_stays_until_resumed(pair: Pair, run
     assert state["state"] == "unavailable"
     assert "was rolled back to generation 1" in state["reason"]
     (pair.production.root / "main.conf").write_text("third\n")
-    wait_until(lambda: "syncer resume" in pair.production.stream()["reason"], 20, "production shows why it waits")
+    wait_until(lambda: "syncer resume" in pair.production.stream()["reason"], 60, "production shows why it waits")
     refused = pair.production.json("snapshot", TARGET, expected=(4,))
     assert "syncer resume" in refused["targets"][0]["domains"][0]["error"]
     assert (root / "main.conf").read_text() == "first\n"
@@ -85,16 +85,16 @@ def test_the_agent_takes_in_by_itself(pair: Pair) -> None:
     def newest() -> bool:
         return bool(pair.failover.json("history")["domains"][0]["generations"][0]["taken_in"])
 
-    wait_until(newest, 20, "what was displaced was taken in")
+    wait_until(newest, 60, "what was displaced was taken in")
     assert pair.failover.json("history")["domains"][0]["kept_bytes"] > 0
 
 
 def test_production_hears_of_a_rollback_at_once_and_one_resume_ends_it(pair: Pair) -> None:
     pair.failover.start()
-    wait_until(lambda: pair.production.stream()["state"] != "unreachable", 20, "production reaches it")
+    wait_until(lambda: pair.production.stream()["state"] != "unreachable", 60, "production reaches it")
     pair.failover.cli("rollback", DOMAIN, "1", "--yes")
-    # Well below `timeout` (10 s): the stream is ended with its reason, not left to be missed.
-    wait_until(lambda: "syncer resume" in pair.production.stream()["reason"], 5, "production shows why it waits")
+    # Well below `timeout` (60 s): the stream is ended with its reason, not left to be missed.
+    wait_until(lambda: "syncer resume" in pair.production.stream()["reason"], 30, "production shows why it waits")
     done = pair.production.json("resume", TARGET, "--yes")
     assert [target["name"] for target in done["rolled_back"]] == [TARGET]
     pair.wait_equal()

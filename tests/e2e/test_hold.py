@@ -24,7 +24,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     with paired(tmp_path_factory.mktemp("hold"), start=False) as found:
         (found.production.root / "main.conf").write_text("one\n")
         found.production.start()
-        found.production.cli("wait", "--synced")
+        found.wait_synced()
         yield found
 
 
@@ -33,6 +33,7 @@ def pair(shared: Pair) -> Pair:
     """The nodes, running, equal and not held, whatever the test before has left; each test uses names of its own."""
     shared.start()
     shared.production.cli("resume", TARGET, check=False)
+    shared.wait_synced()
     shared.wait_equal()
     return shared
 
@@ -82,7 +83,7 @@ def test_500_files_changed_slowly_arrive_in_one_transaction(pair: Pair) -> None:
     )
     with holding(pair, sys.executable, "-c", program, str(pair.production.root)) as process:
         # Captured wholly, and yet nothing of it sent.
-        wait_until(lambda: pair.production.status()["domains"][0]["entries"] == known + FILES, 30, "all was captured")
+        wait_until(lambda: pair.production.status()["domains"][0]["entries"] == known + FILES, 60, "all was captured")
         assert not list(pair.failover.root.glob("[0-9]*.conf"))
         stream = pair.production.stream()
         assert (stream["state"], stream["changes_behind"] >= FILES) == ("suspended", True)
@@ -90,6 +91,7 @@ def test_500_files_changed_slowly_arrive_in_one_transaction(pair: Pair) -> None:
         assert generation(pair) == before
         out, error = process.communicate(b"its own output\n", timeout=60)
         assert (process.returncode, out, error) == (0, b"its own output\n", b"")
+    pair.wait_synced()
     pair.wait_equal()
     assert generation(pair) == before + 1
     assert not is_held(pair, "active")
@@ -128,14 +130,14 @@ def test_a_failing_command_stays_held_until_somebody_looked(pair: Pair, resume: 
 def test_a_hold_process_that_is_killed_leaves_the_domain_held(pair: Pair, agent: str) -> None:
     name = f"{agent}.conf"
     with holding(pair, *waiting_line(pair, name)) as process:
-        wait_until((pair.production.root / name).exists, 20, "the command ran")
+        wait_until((pair.production.root / name).exists, 60, "the command ran")
         if agent == "killed":
             pair.production.kill()
         process.kill()
         process.wait()
         if agent == "killed":
             pair.production.start()
-    wait_until(lambda: is_held(pair, "failed"), 20, "the agent noticed")
+    wait_until(lambda: is_held(pair, "failed"), 60, "the agent noticed")
     assert "its process died" in pair.production.stream()["reason"]
     assert not (pair.failover.root / name).exists()
     pair.production.cli("resume", TARGET)
@@ -145,7 +147,7 @@ def test_a_hold_process_that_is_killed_leaves_the_domain_held(pair: Pair, agent:
 def test_the_agent_killed_in_the_middle_changes_nothing(pair: Pair) -> None:
     before = generation(pair)
     with holding(pair, *waiting_line(pair, "a.conf")) as process:
-        wait_until((pair.production.root / "a.conf").exists, 20, "the command ran")
+        wait_until((pair.production.root / "a.conf").exists, 60, "the command ran")
         pair.production.kill()
         (pair.production.root / "meanwhile.conf").write_text("x")
         pair.production.start()
@@ -154,6 +156,7 @@ def test_the_agent_killed_in_the_middle_changes_nothing(pair: Pair) -> None:
         assert not (pair.failover.root / "meanwhile.conf").exists()
         process.communicate(b"0\n", timeout=60)
         assert process.returncode == 0
+    pair.wait_synced()
     pair.wait_equal()
     assert generation(pair) == before + 1
 
@@ -162,11 +165,12 @@ def test_the_agent_killed_in_the_middle_changes_nothing(pair: Pair) -> None:
 def test_a_hold_that_ends_while_no_agent_runs_is_honoured_by_the_next(pair: Pair) -> None:
     before = generation(pair)
     with holding(pair, *waiting_line(pair, "b.conf")) as process:
-        wait_until((pair.production.root / "b.conf").exists, 20, "the command ran")
+        wait_until((pair.production.root / "b.conf").exists, 60, "the command ran")
         pair.production.kill()
         process.communicate(b"0\n", timeout=60)
         assert process.returncode == 0
     pair.production.start()
+    pair.wait_synced()
     pair.wait_equal()
     assert generation(pair) == before + 1
 
@@ -175,7 +179,7 @@ def test_a_hold_that_ends_while_no_agent_runs_is_honoured_by_the_next(pair: Pair
 def test_a_hold_without_an_agent_is_honoured_by_one_that_starts(pair: Pair) -> None:
     pair.production.stop()
     with holding(pair, *waiting_line(pair, "c.conf")) as process:
-        wait_until((pair.production.root / "c.conf").exists, 20, "the command ran")
+        wait_until((pair.production.root / "c.conf").exists, 60, "the command ran")
         pair.production.start()
         pair.wait_for(lambda stream: "held since" in stream["reason"], "the hold was honoured")
         _, error = process.communicate(b"0\n", timeout=60)
@@ -203,7 +207,7 @@ def test_nested_and_concurrent_holds_add_up(pair: Pair) -> None:
 @pytest.mark.soak
 def test_one_of_several_that_fails_keeps_the_domain_held(pair: Pair) -> None:
     with holding(pair, *waiting_line(pair, "d.conf")) as good:
-        wait_until((pair.production.root / "d.conf").exists, 20, "the command ran")
+        wait_until((pair.production.root / "d.conf").exists, 60, "the command ran")
         pair.production.cli("hold", DOMAIN, "--", "false", check=1)
         # A resume ends what failed, never what still runs.
         assert "is still suspended" in pair.production.cli("resume", TARGET, check=4).stdout
@@ -218,7 +222,7 @@ def test_one_of_several_that_fails_keeps_the_domain_held(pair: Pair) -> None:
 def test_signals_reach_the_command_and_its_end_is_told(pair: Pair) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         with holding(pair, *waiting_line(pair, f"signal-{signum}.conf")) as process:
-            wait_until((pair.production.root / f"signal-{signum}.conf").exists, 20, "the command ran")
+            wait_until((pair.production.root / f"signal-{signum}.conf").exists, 60, "the command ran")
             process.send_signal(signum)
             process.wait(30)
             assert process.returncode in (128 + signum, 1)

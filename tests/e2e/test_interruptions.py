@@ -18,7 +18,7 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
     with paired(tmp_path, start=False, proxy=True, target='timeout = "2s"\n') as found:
         edit(found, "start")
         found.production.start()
-        found.production.cli("wait", "--synced")
+        found.wait_synced()
         yield found
 
 

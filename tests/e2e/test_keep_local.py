@@ -28,7 +28,7 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
         (here / "main.conf").write_text("shared")
         (there / "own" / "only-here").write_text("failover's own")
         found.production.start()
-        found.production.cli("wait", "--synced")
+        found.wait_synced()
         yield found
 
 
@@ -82,7 +82,7 @@ def test_partial_changes_and_deletions_leave_them_alone(pair: Pair) -> None:
     (here / "own" / "b").write_text("production's new")
     (here / "local.conf").write_text("production's next")
     (here / "main.conf").write_text("shared next")
-    pair.production.cli("wait", "--synced")
+    pair.wait_synced()
     assert (there / "main.conf").read_text() == "shared next"
     assert not (there / "own" / "b").exists()
     assert not (there / "local.conf").exists()
@@ -91,7 +91,7 @@ def test_partial_changes_and_deletions_leave_them_alone(pair: Pair) -> None:
         (here / name).unlink()
     for name in ("own", "dir"):
         (here / name).rmdir()
-    pair.production.cli("wait", "--synced")
+    pair.wait_synced()
     assert not (there / "dir" / "shared.conf").exists()
     require_kept(pair)
     assert pair.production.stream()["problems"] == []
@@ -101,7 +101,7 @@ def test_partial_changes_and_deletions_leave_them_alone(pair: Pair) -> None:
     # Production's directory comes again, and what is in it is as there.
     (here / "dir").mkdir()
     (here / "dir" / "shared.conf").write_text("shared again")
-    pair.production.cli("wait", "--synced")
+    pair.wait_synced()
     assert (there / "dir" / "shared.conf").read_text() == "shared again"
     require_kept(pair)
 
@@ -117,7 +117,7 @@ def test_a_full_synchronization_deletes_round_them(pair: Pair) -> None:
         (here / name).rmdir()
     (pair.production.state / "index.db").unlink()
     pair.production.start()
-    pair.production.cli("wait", "--synced")
+    pair.wait_synced()
     assert not (there / "dir" / "edit").exists()
     require_kept(pair)
     assert outcome(pair)["outcome"] == "equal"
@@ -134,7 +134,7 @@ def test_edits_of_kept_files_are_no_drift(pair: Pair) -> None:
             [item["path"] for item in pair.failover.json("drift", expected=None)["domains"][0]["paths"]]
             == ["main.conf"]
         ),
-        10.0,
+        30.0,
         "the one edit that counts was noticed",
     )
     outcome(pair)
@@ -154,7 +154,7 @@ def test_a_pattern_that_is_removed_shows_as_drift_and_full_makes_it_exact(pair: 
     pair.failover.stop()
     pair.failover.config.write_text(pair.failover.config.read_text().replace(KEEP, ""))
     pair.failover.start()
-    wait_until(lambda: "own/a" in pair.failover.cli("drift", check=False).stdout, 30.0, "what differs is drift now")
-    wait_until(lambda: outcome(pair, expected=None)["outcome"] in ("applied", "equal"), 30.0, "it is connected again")
+    wait_until(lambda: "own/a" in pair.failover.cli("drift", check=False).stdout, 60, "what differs is drift now")
+    wait_until(lambda: outcome(pair, expected=None)["outcome"] in ("applied", "equal"), 60, "it is connected again")
     pair.wait_equal()
     assert pair.failover.status()["domains"][0]["kept_local"] == []

@@ -23,7 +23,7 @@ from tests.packages.rules import tables
 TOOLS = sorted({"unshare", *(tool for package in PACKAGES.values() for tool in package.tools)})
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs(*TOOLS)]
 
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 class PackagesPair(Pair):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -28,7 +29,7 @@ def proxy() -> Iterator[Proxy]:
         with Proxy(free_port(), server.getsockname()[1]) as running:
             yield running
         server.shutdown(socket.SHUT_RDWR)
-        thread.join(5)
+        thread.join(20)
 
 
 def echo(connection: socket.socket) -> None:
@@ -41,7 +42,7 @@ def echo(connection: socket.socket) -> None:
 
 
 def connect(proxy: Proxy) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", proxy.port), timeout=5)
+    return socket.create_connection(("127.0.0.1", proxy.port), timeout=20)
 
 
 def test_it_forwards_both_ways(proxy: Proxy) -> None:
@@ -78,16 +79,14 @@ def test_a_frozen_connection_stays_open_and_silent(proxy: Proxy) -> None:
         with pytest.raises(TimeoutError):
             client.recv(10)
         proxy.restore()
-        client.settimeout(5)
+        client.settimeout(20)
         assert client.recv(10) == b"two"
 
 
 def test_a_delay_takes_its_time_each_way(proxy: Proxy) -> None:
     proxy.delay(0.1)
     with connect(proxy) as client:
-        client.settimeout(0.1)
+        began = time.monotonic()
         client.sendall(b"late")
-        with pytest.raises(TimeoutError):
-            client.recv(10)
-        client.settimeout(5)
         assert client.recv(10) == b"late"
+        assert time.monotonic() - began >= 0.2

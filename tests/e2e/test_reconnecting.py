@@ -29,8 +29,8 @@ def test_a_target_that_answers_on_one_stream_is_tried_on_the_others(tmp_path: Pa
         pair.failover.stop()
         pair.production.start()
         for domain in (DOMAIN, "other"):
-            wait_until(partial(is_unreachable, pair, domain), 20, f"{domain} could not be sent")
+            wait_until(partial(is_unreachable, pair, domain), 60, f"{domain} could not be sent")
         pair.failover.start()
         assert not (others[1] / "late.conf").exists()
         pair.production.cli("snapshot", "--domain", DOMAIN)
-        wait_until((others[1] / "late.conf").exists, 20, "the other domain arrived as well")
+        wait_until((others[1] / "late.conf").exists, 60, "the other domain arrived as well")

@@ -95,7 +95,7 @@ def test_leftovers_names_place_reason_and_the_rule_that_is_missing(pair: Pair) -
     production.start()
     synchronized(pair)
     wait_until(
-        lambda: (pair.failover.root / "sub/deep/only.conf").read_bytes() == b"172.16.0.2", 20, "the new rule applied"
+        lambda: (pair.failover.root / "sub/deep/only.conf").read_bytes() == b"172.16.0.2", 60, "the new rule applied"
     )
     assert "sub/deep/only.conf" not in standing(production.json("leftovers", "--address", MISSING, expected=(3,)))
 
@@ -172,7 +172,7 @@ def test_a_full_synchronization_says_what_still_stands(pair: Pair) -> None:
     assert done["targets"][0]["leftovers"] == {"addresses": 1, "files": 1}
     line = "1 address of production still stands on dr-a in 1 file: see `syncer leftovers dr-a`"
     assert line in pair.production.cli("snapshot", TARGET).stdout
-    wait_until(lambda: pair.production.raised("leftovers.found"), 20, "the event was written")
+    wait_until(lambda: pair.production.raised("leftovers.found"), 60, "the event was written")
     assert pair.production.raised("leftovers.found")[-1] == {
         "node": "prod-a", "target": TARGET, "domain": DOMAIN, "addresses": 1, "files": 1
     }  # fmt: skip  # one row

@@ -18,8 +18,8 @@ from tests.e2e import small_service
 from tests.e2e.harness import DOMAIN, TARGET, Pair, paired, wait_until
 
 START_THEM = "start_services = true\n"
-LIMIT = 4.0
-"""Seconds that a command may take here."""
+LIMIT = 20.0
+"""Seconds that a command may take here: a busy machine takes some to start Python."""
 
 
 class Daemon:
@@ -62,23 +62,23 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
 @contextmanager
 def pair_with(tmp_path: Path, keys: str, target: str = START_THEM) -> Iterator[Pair]:
     with paired(tmp_path, domain=keys, target=target) as pair:
-        (pair.production.root / "a").write_text("1")
+        pair.production.put("a", "1")
         synchronized(pair)
         yield pair
 
 
 def synchronized(pair: Pair) -> None:
-    pair.production.cli("wait", "--synced")
+    pair.wait_synced()
     pair.wait_equal()
 
 
 def change(pair: Pair, text: str) -> None:
-    (pair.production.root / "a").write_text(text)
+    pair.production.put("a", text)
     synchronized(pair)
 
 
 def arrives(file: Path, text: str) -> None:
-    wait_until(lambda: file.exists() and file.read_text() == text, 20, f"{text} arrived")
+    wait_until(lambda: file.exists() and file.read_text() == text, 60, f"{text} arrived")
 
 
 def service(pair: Pair) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def service(pair: Pair) -> dict[str, Any]:
 
 
 def wait_state(pair: Pair, state: str) -> dict[str, Any]:
-    wait_until(lambda: service(pair)["state"] == state, 20, f"the service was {state}")
+    wait_until(lambda: service(pair)["state"] == state, 60, f"the service was {state}")
     return service(pair)
 
 
@@ -97,19 +97,21 @@ def test_guarantee_15_started_once_whatever_restarts_but_the_machine(tmp_path: P
         wait_state(pair, "running")
         first = daemon.pid
         assert first
-        [started] = pair.failover.raised("service.started")
+        [started] = pair.failover.told("service.started")
         assert (started["domain"], started["by"]) == (DOMAIN, "synchronization")
         pair.wait_for(lambda stream: stream["service"] == "running", "production shows it")
         change(pair, "2")
-        wait_until(lambda: daemon.did("read"), 20, "it read its files again")
+        wait_until(lambda: daemon.did("read"), 60, "it read its files again")
         generation = str(pair.production.stream()["generation"])
         assert daemon.did("reload") == [generation]
         for end in (pair.failover.stop, pair.failover.kill):
             end()
             pair.failover.start()
             change(pair, f"after {end}")
+            newest = str(pair.production.stream()["generation"])
+            # Not how many: what the end of an agent cuts off is told again by the next one.
+            wait_until(lambda newest=newest: newest in daemon.did("reload"), 60, "the change was told")  # type: ignore[misc]
             wait_state(pair, "running")
-        wait_until(lambda: len(daemon.did("reload")) == 3, 20, "each change was told")
         assert (daemon.pid, len(daemon.did("start"))) == (first, 1)
         # Another life of the machine, as node.db sees it: nothing runs, and nothing is to be sent.
         pair.failover.stop()
@@ -117,7 +119,7 @@ def test_guarantee_15_started_once_whatever_restarts_but_the_machine(tmp_path: P
         with closing(sqlite3.connect(pair.failover.state / "node.db")) as store, store:
             store.execute("UPDATE service SET boot = 'the one before'")
         pair.failover.start()
-        wait_until(lambda: daemon.pid, 20, "it was started in the new life of the machine")
+        wait_until(lambda: daemon.pid, 60, "it was started in the new life of the machine")
         wait_state(pair, "running")
         assert len(daemon.did("start")) == 2
 
@@ -146,7 +148,7 @@ def test_guarantee_15_never_started_unless_production_says_so(tmp_path: Path, da
         # Turning it on starts it, unless a person has stopped it since.
         pair.production.stop()
         text = pair.production.config.read_text()
-        pair.production.config.write_text(text.replace("[[failover]]\n", f"[[failover]]\n{START_THEM}"))
+        pair.production.config.write_text(text.replace("\n[[failover]]\n", f"\n[[failover]]\n{START_THEM}"))
         pair.production.start()
         change(pair, "3")
         assert len(daemon.did("start")) == 1
@@ -161,7 +163,7 @@ def test_what_runs_already_is_reloaded_and_not_started(tmp_path: Path, daemon: D
         pair.start()
         synchronized(pair)
         wait_state(pair, "running")
-        wait_until(lambda: daemon.did("read"), 20, "it read its files again")
+        wait_until(lambda: daemon.did("read"), 60, "it read its files again")
         assert (daemon.pid, len(daemon.did("start"))) == (before, 1)
 
 
@@ -174,7 +176,7 @@ def test_a_service_that_died_is_shown_and_not_restarted(tmp_path: Path, daemon: 
         found = wait_state(pair, "stopped")
         assert "without syncer" in found["detail"]
         assert found["checked_at"] is not None
-        [told] = pair.failover.raised("service.stopped")
+        [told] = pair.failover.told("service.stopped")
         assert told["by"] == "itself"
         assert pair.failover.status()["exit_code"] == 3
         assert "services of tree: stopped" in " ".join(pair.failover.cli("status", check=3).stdout.split())
@@ -197,7 +199,7 @@ def test_a_start_that_hangs_is_ended_whole_and_holds_nothing_up(tmp_path: Path, 
         add_domain(pair)
         pair.start()
         synchronized(pair)
-        wait_until(lambda: len(daemon.did("hangs")) == 2, 20, "it hangs, with its child")
+        wait_until(lambda: len(daemon.did("hangs")) == 2, 60, "it hangs, with its child")
         for number in range(2):
             for tree in ("root", "other"):
                 (pair.production.folder / tree / "b").write_text(str(number))
@@ -207,8 +209,8 @@ def test_a_start_that_hangs_is_ended_whole_and_holds_nothing_up(tmp_path: Path, 
         found = wait_state(pair, "failed")
         assert "time limit" in found["detail"]
         hung = [int(pid) for pid in daemon.did("hangs")]
-        wait_until(lambda: not any(process_identity(pid) for pid in hung), 20, "all that it had started was ended")
-        [failed] = pair.failover.raised("service.failed")
+        wait_until(lambda: not any(process_identity(pid) for pid in hung), 60, "all that it had started was ended")
+        [failed] = pair.failover.told("service.failed")
         assert (failed["domain"], failed["action"], failed["exit"]) == (DOMAIN, "start", "time limit")
         change(pair, "once more")
         assert len(daemon.did("start")) == 1
@@ -218,10 +220,10 @@ def test_a_start_that_hangs_is_ended_whole_and_holds_nothing_up(tmp_path: Path, 
 def test_a_start_that_fails_is_told_once_and_not_tried_again(tmp_path: Path, daemon: Daemon) -> None:
     (daemon.folder / "broken").touch()
     with pair_with(tmp_path, daemon.keys) as pair:
-        wait_until(lambda: service(pair)["detail"], 20, "it failed")
+        wait_until(lambda: service(pair)["detail"], 60, "it failed")
         assert "the port is taken" in service(pair)["detail"]
         assert "hunter2" not in str(pair.failover.status()) + pair.failover.log.read_text()
-        [failed] = pair.failover.raised("service.failed")
+        [failed] = pair.failover.told("service.failed")
         assert (failed["action"], failed["exit"]) == ("start", "1")
         change(pair, "2")
         pair.failover.stop()

@@ -24,7 +24,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         (found.production.root / "main.conf").write_text("one\n")
         (found.production.folder / "other" / "main.conf").write_text("one\n")
         found.start()
-        found.production.cli("wait", "--synced")
+        found.wait_synced()
         yield found
 
 
@@ -51,7 +51,7 @@ def test_suspend_and_resume_lose_nothing_and_stop_nothing_else(pair: Pair) -> No
     (pair.production.root / "main.conf").write_text("two\n")
     (pair.production.root / "first.conf").write_text("x\n")
     (pair.production.folder / "other" / "first").write_text("x\n")
-    wait_until((pair.failover.folder / "other" / "first").exists, 20, "the other domain went on")
+    wait_until((pair.failover.folder / "other" / "first").exists, 60, "the other domain went on")
     pair.wait_for(lambda stream: stream["changes_behind"] >= 2, "the changes were captured")
     stream = pair.production.stream()
     assert stream["state"] == "suspended"
@@ -81,14 +81,14 @@ def test_a_whole_target_stops_and_one_domain_of_it_can_be_resumed(pair: Pair) ->
     pair.production.cli("suspend", TARGET)
     (pair.production.root / "second.conf").write_text("x\n")
     (pair.production.folder / "other" / "second").write_text("x\n")
-    wait_until(lambda: pair.production.stream()["changes_behind"], 20, "it was captured")
-    wait_until(lambda: pair.production.stream(domain="other")["changes_behind"], 20, "it was captured")
+    wait_until(lambda: pair.production.stream()["changes_behind"], 60, "it was captured")
+    wait_until(lambda: pair.production.stream(domain="other")["changes_behind"], 60, "it was captured")
     pair.production.cli("resume", "--domain", DOMAIN)
     pair.wait_equal()
     assert pair.production.stream(domain="other")["state"] == "suspended"
     assert not (pair.failover.folder / "other" / "second").exists()
     pair.production.cli("resume", TARGET)
-    wait_until((pair.failover.folder / "other" / "second").exists, 20, "the other domain went on")
+    wait_until((pair.failover.folder / "other" / "second").exists, 60, "the other domain went on")
     assert "nothing was suspended" in pair.production.cli("resume", TARGET).stdout
 
 
@@ -132,7 +132,7 @@ def test_a_suspended_target_that_is_switched_off_is_no_alarm(pair: Pair) -> None
     pair.production.cli("suspend", TARGET, "--for", "1h")
     before = failures(pair)
     pair.failover.kill()
-    wait_until(lambda: not pair.production.status()["targets"][0]["round_trip_seconds"], 20, "production noticed")
+    wait_until(lambda: not pair.production.status()["targets"][0]["round_trip_seconds"], 60, "production noticed")
     assert pair.production.stream()["state"] == "suspended"
     (pair.production.root / "fourth.conf").write_text("x\n")
     pair.failover.start()

@@ -63,7 +63,7 @@ def run_pair(pair: Pair, tables: str) -> None:
     configure(pair.production, tables)
     pair.start()
     (pair.production.root / "file").write_text("x")
-    pair.production.cli("wait", "--synced")
+    pair.wait_synced()
 
 
 def test_a_stopped_failover_is_one_mail_and_its_return_another(
@@ -169,7 +169,7 @@ def test_a_trigger_on_failover_posts_and_runs(pair: Pair, tmp_path: Path) -> Non
         )
         pair.start()
         (pair.production.root / "file").write_text("x")
-        pair.production.cli("wait", "--synced")
+        pair.wait_synced()
         (pair.failover.root / "file").write_text("edited here")
         wait_until(lambda: hook.posted and told.exists() and told.read_text(), SECONDS, "both were done")
         sample = told.read_text()
@@ -204,7 +204,7 @@ def test_secrets_are_in_no_log_event_list_or_database(pair: Pair, tmp_path: Path
     text = pair.production.config.read_text().replace(str(tmp_path / "smtp.secret"), str(inside))
     pair.production.config.write_text(text)
     pair.production.start()
-    pair.production.cli("wait", "--synced")
+    pair.wait_synced()
     assert not (pair.failover.root / "smtp.secret").exists()
     box = MailBox()
     with mail_server(box, port, certificate):

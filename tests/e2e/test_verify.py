@@ -22,7 +22,7 @@ def equal_pair(folder: Path, **options: Any) -> Iterator[Pair]:
         for number in range(20):
             (pair.production.root / f"{number}.conf").write_text(f"number {number}\n")
         pair.production.start()
-        pair.production.cli("wait", "--synced")
+        pair.wait_synced()
         yield pair
 
 
@@ -101,7 +101,7 @@ def test_rot_on_production_is_found_and_not_sent_before_a_person_says_so(pair: P
     pair.production.start()
     pair.wait_for(lambda stream: stream["state"] == "streaming", "they are connected again")
     assert findings(verify(pair, expected=3)) == [("5.conf", "production", "edited")]
-    pair.production.cli("wait", "--synced")
+    pair.wait_synced()
     assert (pair.failover.root / "5.conf").read_text() == "number 5\n"
     assert verify(pair, "--repair", "--yes", expected=0)["outcome"] == "repaired"
     pair.wait_equal()
@@ -133,7 +133,7 @@ def test_changes_go_on_while_a_slow_verification_reads(tmp_path: Path) -> None:
     # About 20 s of reading on failover: the stream must not wait for it.
     with equal_pair(tmp_path, domain='verify = "1s"\nverify_rate = "1MiB"\n') as pair:
         (pair.production.root / "large").write_bytes(os.urandom(20 << 20))
-        pair.production.cli("wait", "--synced")
+        pair.wait_synced()
         pair.wait_for(lambda stream: stream["verifying"], "failover reads")
         before = pair.production.stream()["last_verified"]
         for number in range(5):

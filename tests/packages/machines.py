@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-SECONDS = 20.0
+SECONDS = 60.0
 
 ASK = """
 import http.client, sys
-connection = http.client.HTTPConnection(sys.argv[1], int(sys.argv[2]), timeout=5)
+connection = http.client.HTTPConnection(sys.argv[1], int(sys.argv[2]), timeout=20)
 connection.request("GET", "/", headers={"Host": sys.argv[3]})
 print(connection.getresponse().read().decode())
 """

@@ -9,7 +9,7 @@ PRODUCTION = ("10.71.0.10/16", "10.71.0.20/16", "192.0.2.71/24", "2001:db8:71::1
 FAILOVER = ("10.72.0.20/16", "10.72.0.10/16", "192.0.2.72/24", "2001:db8:72::10/64")
 """The addresses of production's machine, and of failover's in the same order."""
 
-SECONDS = 60.0
+SECONDS = 100.0
 ISOLATED = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 
 # The namespaces end with the command: neither an address, nor a mount, nor a server outlives it. The tree is copied,

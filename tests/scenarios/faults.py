@@ -66,7 +66,7 @@ class Watch:
         self._node = node
         address = str(node.status()["http"])
         self._scrape = scrape or (lambda: scraped(address))
-        wait_until(lambda: node.status()["exit_code"] == 0, 20, f"{node.name} was green")
+        wait_until(lambda: node.status()["exit_code"] == 0, 60, f"{node.name} was green")
         self._before = self.metrics()
 
     def seconds(self, fault: Fault, cause: Callable[[], object]) -> dict[str, float]:

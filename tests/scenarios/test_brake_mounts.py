@@ -21,7 +21,7 @@ def mount(disk: Path, point: Path) -> None:
 
 def unmount(point: Path) -> None:
     """Unmount as soon as nobody has a file open there: a scan may be under way."""
-    wait_until(lambda: subprocess.run(["umount", str(point)], check=False).returncode == 0, 30.0, f"{point} was free")
+    wait_until(lambda: subprocess.run(["umount", str(point)], check=False).returncode == 0, 60, f"{point} was free")
 
 
 @contextmanager
@@ -142,7 +142,7 @@ def test_a_root_whose_mount_goes_suspends_until_it_is_back(at_root: Pair, disk: 
 def test_a_root_whose_mount_is_meant_to_be_gone_can_be_approved(at_root: Pair) -> None:
     unmount(at_root.production.root)
     until_suspended(at_root)
-    wait_until(lambda: at_root.production.stream()["approval"], 30.0, "it was scanned and can be approved")
+    wait_until(lambda: at_root.production.stream()["approval"], 60, "it was scanned and can be approved")
     at_root.production.cli("approve", "dr-a", "--yes")
     at_root.wait_equal()
     assert names(at_root.failover.root) == {"beneath-the-mount"}

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from syncer.demo.node import wait_until
-from tests.e2e.harness import EQUAL_SECONDS, TARGET, Pair, paired
+from tests.e2e.harness import EQUAL_SECONDS, TARGET, Pair, paired, wait_until
 
 pytestmark = [
     pytest.mark.needs_root,

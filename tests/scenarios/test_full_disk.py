@@ -24,8 +24,8 @@ from tests.e2e.harness import Pair, paired, wait_until
 from tests.unit.apply.trees import read_tree
 
 BALLAST = "ballast"
-HEARD_SECONDS = 20.0
-RECOVERY_SECONDS = 30.0
+HEARD_SECONDS = 60.0
+RECOVERY_SECONDS = 60.0
 
 
 @contextlib.contextmanager
@@ -38,7 +38,7 @@ def small_root(folder: Path, options: str) -> Iterator[Pair]:
         with paired(folder, domain=f'exclude = ["{BALLAST}*"]\n') as pair:
             swap(pair, 1, size=1000)
             pair.wait_equal()
-            pair.production.cli("wait", "--synced")
+            pair.wait_synced()
             yield pair
     finally:
         subprocess.run(["umount", "--lazy", root], check=True)
@@ -161,6 +161,6 @@ def remount(root: Path, how: str) -> None:
         lambda: (
             subprocess.run(["mount", "-o", f"remount,{how}", root], check=False, capture_output=True).returncode == 0
         ),
-        10.0,
+        30.0,
         f"the root was remounted {how}",
     )

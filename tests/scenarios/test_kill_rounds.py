@@ -50,7 +50,7 @@ class Rounds:
         pair = self._pair
         old = self._swap()
         pair.wait_equal()
-        pair.production.cli("wait", "--synced")
+        pair.wait_synced()
         acknowledged = int(pair.production.stream()["cursor_seq"])
         killer = threading.Timer(self._moment * self._chance.uniform(0.6, 1.4), pair.failover.kill)
         killer.start()

@@ -60,8 +60,8 @@ class Histories(RuleBasedStateMachine):
         assert self.pair.proxy is not None
         self.pair.proxy.restore()
         self.pair.start()
-        self.pair.wait_equal(30.0)
-        self.pair.production.cli("wait", "--synced")
+        self.pair.wait_equal()
+        self.pair.wait_synced()
         assert self.pair.production.stream()["echoes"] == 0
 
     def at(self, path: str) -> Path:
@@ -170,7 +170,7 @@ class Histories(RuleBasedStateMachine):
                 assert node.process is None or node.process.poll() is None, node.last_words()
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_a_sample_of_histories_ends_equal() -> None:
     run_state_machine_as_test(Histories, settings=SAMPLE)
 

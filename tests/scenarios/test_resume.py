@@ -25,7 +25,7 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
             (folder / f"f{number}").write_bytes(b"%d" % number * 100)
         pair.start()
         pair.wait_equal()
-        pair.production.cli("wait", "--synced")
+        pair.wait_synced()
         yield pair
 
 
@@ -52,7 +52,7 @@ def resumes(pair: Pair) -> Iterator[None]:
     before = last_full(pair)
     yield
     pair.wait_equal()
-    pair.production.cli("wait", "--synced")
+    pair.wait_synced()
     assert last_full(pair) == before, "a full synchronization was made although the run is known"
 
 
@@ -62,7 +62,7 @@ def fills_anew(pair: Pair) -> Iterator[None]:
     before = last_full(pair)
     yield
     pair.wait_equal()
-    pair.production.cli("wait", "--synced")
+    pair.wait_synced()
     assert last_full(pair) != before, "no full synchronization was made although the run is not known"
 
 
@@ -98,7 +98,7 @@ def test_failover_stopped_for_a_while(pair: Pair) -> None:
     with resumes(pair):
         pair.failover.stop()
         edit(pair, 3)
-        wait_until(lambda: pair.production.stream()["state"] == "unreachable", 30.0, "the loss was noticed")
+        wait_until(lambda: pair.production.stream()["state"] == "unreachable", 60, "the loss was noticed")
         assert pair.production.cli("status", check=False).returncode == 5
         pair.failover.start()
 
@@ -118,7 +118,7 @@ def test_connection_frozen(pair: Pair) -> None:
     with resumes(pair):
         pair.proxy.freeze()
         edit(pair, 6)
-        wait_until(lambda: pair.production.stream()["state"] != "streaming", 8.0, "the silence was noticed")
+        wait_until(lambda: pair.production.stream()["state"] != "streaming", 60, "the silence was noticed")
         pair.proxy.restore()
 
 
@@ -126,7 +126,7 @@ def test_failover_frozen(pair: Pair) -> None:
     with resumes(pair):
         pair.failover.pause()
         edit(pair, 7)
-        wait_until(lambda: pair.production.stream()["state"] != "streaming", 8.0, "the silence was noticed")
+        wait_until(lambda: pair.production.stream()["state"] != "streaming", 60, "the silence was noticed")
         pair.failover.resume()
 
 
@@ -160,7 +160,7 @@ def test_an_older_index_put_back_and_written_to(pair: Pair, tmp_path: Path) -> N
     pair.production.start()
     edit(pair, 9)
     pair.wait_equal()
-    pair.production.cli("wait", "--synced")
+    pair.wait_synced()
     with fills_anew(pair):
         pair.production.stop()
         put_index_back(pair, tmp_path / "copy")
@@ -170,7 +170,7 @@ def test_an_older_index_put_back_and_written_to(pair: Pair, tmp_path: Path) -> N
 
 def test_the_indexs_tail_lost(pair: Pair) -> None:
     edit(pair, 11)
-    pair.production.cli("wait", "--synced")
+    pair.wait_synced()
     with fills_anew(pair):
         pair.production.kill()
         lose_tail(pair.production.state / "index.db")

@@ -101,8 +101,8 @@ def test_a_recreated_root_is_watched_anew(pair: Pair) -> None:
 def test_special_files_are_problems_and_the_rest_goes_on(pair: Pair) -> None:
     os.mkfifo(pair.production.root / "fifo")
     (pair.production.root / "after").write_text("x")
-    wait_until((pair.failover.root / "after").exists, 30.0, "the rest went on")
-    wait_until(lambda: pair.production.status()["problems_count"] == 1, 30.0, "the FIFO is shown")
+    wait_until((pair.failover.root / "after").exists, 60, "the rest went on")
+    wait_until(lambda: pair.production.status()["problems_count"] == 1, 60, "the FIFO is shown")
     [problem] = pair.production.status()["domains"][0]["problems"]
     assert problem["path"] == "fifo"
     assert "FIFO" in problem["reason"]
@@ -114,7 +114,7 @@ def test_a_file_that_becomes_unhandled_stays_on_failover(pair: Pair) -> None:
     (pair.production.root / "f1").unlink()
     os.mkfifo(pair.production.root / "f1")
     (pair.production.root / "after").write_text("x")
-    wait_until((pair.failover.root / "after").exists, 30.0, "the rest went on")
+    wait_until((pair.failover.root / "after").exists, 60, "the rest went on")
     pair.production.cli("snapshot", check=False)
     assert stat.S_ISREG((pair.failover.root / "f1").lstat().st_mode)
 
@@ -144,11 +144,11 @@ def test_etc_with_syncers_own_files_below_it(tmp_path: Path) -> None:
         own = {pair.production.config.name, pair.production.state.name}
         before = pair.failover.config.read_text()
         pair.start()
-        wait_until(lambda: pair.production.stream()["state"] in ("streaming", "suspended"), 30.0, "it has compared")
+        wait_until(lambda: pair.production.stream()["state"] in ("streaming", "suspended"), 60, "it has compared")
         pair.production.cli("approve", "dr-a", "--yes", check=False)
         (pair.production.config.parent / "later.conf").write_text("x")
         there = pair.failover.config.parent
-        wait_until((there / "later.conf").exists, 30.0, "other files go")
+        wait_until((there / "later.conf").exists, 60, "other files go")
         assert pair.failover.config.read_text() == before
         for name in own:
             explained = pair.production.cli("explain", str(pair.production.config.parent / name), check=False)
@@ -196,7 +196,7 @@ def test_a_path_longer_than_any_path_may_be_holds_up_nothing(pair: Pair) -> None
         os.fchdir(before)
         os.close(before)
     (pair.production.root / "after").write_text("x")
-    wait_until((pair.failover.root / "after").exists, 30.0, "the rest went on")
+    wait_until((pair.failover.root / "after").exists, 60, "the rest went on")
     pair.production.cli("snapshot", check=False)
     subprocess.run(["rm", "-rf", str(pair.production.root / ("d" * 120))], check=True)
     (pair.production.root / "later").write_text("x")

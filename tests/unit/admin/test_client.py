@@ -156,11 +156,11 @@ async def test_who_leaves_ends_the_command(state: Path) -> None:
 
     async with serve_admin(state, endless):
         calling = asyncio.create_task(call(settings_of(state), "snapshot", {}, lambda _: None))
-        await asyncio.wait_for(started.wait(), 5)
+        await asyncio.wait_for(started.wait(), 60)
         calling.cancel()
         with pytest.raises(asyncio.CancelledError):
             await calling
-        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.wait_for(ended.wait(), 60)
 
 
 @pytest.mark.asyncio
@@ -174,7 +174,7 @@ async def test_an_agent_that_stops_meanwhile_is_unreachable(state: Path) -> None
 
     async with serve_admin(state, hanging):
         calling = asyncio.create_task(call(settings_of(state), "snapshot", {}, lambda _: None))
-        await asyncio.wait_for(started.wait(), 5)
+        await asyncio.wait_for(started.wait(), 60)
     with pytest.raises(UnreachableError, match="the agent stopped"):
         await calling
 
@@ -272,7 +272,7 @@ async def test_an_agent_that_is_starting_is_waited_for(state: Path) -> None:
     try:
         calling = asyncio.create_task(call(settings_of(state), "status", {}, lambda _: None))
         async with serve_admin(state, echo):
-            assert (await asyncio.wait_for(calling, 5))["command"] == "status"
+            assert (await asyncio.wait_for(calling, 60))["command"] == "status"
     finally:
         lock.release()
 

@@ -44,7 +44,7 @@ def test_guarantee_8_a_racing_symlink_never_leads_outside(tmp_path: Path) -> Non
     rounds = refused = 0
     end = time.monotonic() + RACE_SECONDS
     try:
-        while time.monotonic() < end:
+        while time.monotonic() < end or rounds <= 100:
             data = b"%d" % rounds
             rounds += 1
             changes = [Change(1, b"d/file", entry(b"d/file", data)), Change(1, b"d/other", None)]

@@ -15,10 +15,10 @@ from syncer.capture.moving import MovingReads
 from syncer.capture.owners import Owners
 from syncer.capture.reader import Reads, read_stable
 from syncer.capture.state import OVERFLOWED
-from syncer.demo.node import wait_until
 from syncer.errors import IndexStoreError, UnavailableRootError
 from syncer.model import Kind
 from tests.unit.capture.trees import Running
+from tests.waiting import wait_until
 
 
 def test_a_missing_root_suspends_and_deletes_nothing(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_an_error_of_the_index_ends_capture_loudly(tmp_path: Path) -> None:
 
         running.index.commit_group = broken  # type: ignore[method-assign,assignment]
         (running.root / "f").touch()
-        running.capturer.join(5.0)
+        running.capturer.join(60.0)
         assert not running.capturer.is_alive()
         assert [type(error) for error in running.failures] == [IndexStoreError]
         running.failures.clear()

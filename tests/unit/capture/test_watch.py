@@ -37,7 +37,7 @@ class Hearing:
         """Return once every event of before was delivered."""
         reached = threading.Event()
         assert self.watcher.barrier(reached.set)
-        assert reached.wait(5.0)
+        assert reached.wait(60.0)
 
     def hints(self) -> tuple[set[bytes], set[bytes], str]:
         self.delivered()
@@ -109,13 +109,21 @@ def test_a_name_that_is_not_utf8(hearing: Hearing) -> None:
 
 
 def test_a_move_is_heard_at_once(hearing: Hearing, tmp_path: Path) -> None:
-    """The observer of watchdog holds an unmatched move back for half a second, with everything behind it."""
-    (hearing.root / "f").touch()
-    hearing.hints()
-    hearing.woken.clear()
-    (hearing.root / "f").rename(tmp_path / "outside")
-    assert hearing.woken.wait(0.3)
-    assert hearing.hints()[0] == {b"f", b""}
+    """The observer of watchdog holds an unmatched move back for half a second, with everything behind it.
+
+    It does so always; a busy machine is late only now and then.
+    """
+
+    def heard_at_once() -> bool:
+        (hearing.root / "f").touch()
+        hearing.hints()
+        hearing.woken.clear()
+        (hearing.root / "f").rename(tmp_path / "outside")
+        is_heard = hearing.woken.wait(0.3)
+        assert hearing.hints()[0] == {b"f", b""}
+        return is_heard
+
+    assert any(heard_at_once() for _ in range(20))
 
 
 def test_a_file_that_stays_open_is_hinted_at_when_asked_for(hearing: Hearing) -> None:
@@ -304,7 +312,7 @@ def test_a_fault_in_the_reader_is_reported(hearing: Hearing) -> None:
     tree.enter(b"", descriptor)
     os.close(descriptor)
     (hearing.root / "f").touch()
-    assert failed.wait(5.0)
+    assert failed.wait(60.0)
     assert isinstance(failures[0], ValueError)
     watcher.close()
 

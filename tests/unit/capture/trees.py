@@ -128,13 +128,13 @@ class Running:
     def state(self) -> CaptureState:
         return self.states[-1]
 
-    def wait(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    def wait(self, condition: Callable[[], bool], seconds: float = 60.0) -> None:
         """Return once `condition` holds; it is asked again whenever the capturer tells anything."""
         with self.changed:
             assert self.changed.wait_for(condition, seconds), (self.states[-3:], self.heads[-3:])
 
     def flush(self) -> Head:
-        return self.capturer.flush().result(20.0)
+        return self.capturer.flush().result(60.0)
 
     def entries(self) -> dict[bytes, Entry]:
         with self.index.snapshot("d") as snapshot:

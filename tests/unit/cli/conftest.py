@@ -71,12 +71,12 @@ def served(agent: FakeAgent) -> Iterator[None]:
 
     thread = threading.Thread(target=lambda: asyncio.run(run()))
     thread.start()
-    stop = started.result(10)
+    stop = started.result(60)
     try:
         yield
     finally:
         loops[0].call_soon_threadsafe(stop.set)
-        thread.join(10)
+        thread.join(60)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import pytest
 
 from tests.documented import examples
 
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 class Terminal:

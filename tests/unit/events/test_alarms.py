@@ -57,7 +57,7 @@ class Receiver:
 
     def wait_for(self, count: int) -> list[Parcel]:
         with self.news:
-            assert self.news.wait_for(lambda: len(self.parcels) >= count, 10), f"{len(self.parcels)} of {count} came"
+            assert self.news.wait_for(lambda: len(self.parcels) >= count, 60), f"{len(self.parcels)} of {count} came"
             return self.parcels
 
 
@@ -85,7 +85,7 @@ def alarmed(
 
 def until(condition: Callable[[], object], what: str) -> None:
     """Wait on the database, which tells nobody of its changes."""
-    limit = time.monotonic() + 10
+    limit = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < limit, f"waited in vain until {what}"
         threading.Event().wait(0.005)
@@ -342,22 +342,22 @@ def test_an_action_that_crashes_or_blocks_holds_up_neither_events_nor_others(
             raise RuntimeError("a fault")
         if subject.startswith("block"):
             blocked.set()
-            free.wait(30)
+            free.wait(100)
         return receiver(parcel)
 
     with alarmed(store, deliver, rule()) as journal:
         for target in ("block1", "block2", "block3", "crash"):
             journal.raise_event("sync", sync(False, target))
             until(lambda n=target: any(n in row.notice for row in read_outbox(store)), "it was kept")  # type: ignore[misc]
-        assert blocked.wait(10)
+        assert blocked.wait(60)
         started = time.perf_counter()
         for _ in range(1000):
             journal.raise_event("sync", sync(False, "fine"))
-        assert time.perf_counter() - started < 2
+        assert time.perf_counter() - started < 30
         receiver.wait_for(1)
         started = time.monotonic()
     # With three that are blocked: the end waits half a second for them, and they are done at the next start.
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     free.set()
     assert sum("block" in row.notice for row in read_outbox(store, waiting_only=True)) == 3
     assert "fault in syncer" in caplog.text
@@ -455,7 +455,7 @@ def test_other_triggers_are_taken_over_while_actions_are_under_way(store: StateS
 
     def slow(parcel: Parcel) -> Answer:
         answer = receiver(parcel)
-        free.wait(10)
+        free.wait(60)
         return answer
 
     journal = EventJournal(store, "n")

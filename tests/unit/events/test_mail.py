@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 from syncer.config.alarm_settings import EmailSettings, SmtpSettings
 from syncer.events.delivery import Outcome, judge
 from syncer.events.mail import Mailer
+from tests.ports import free_port
 from tests.servers import PASSWORD, USER, Certificate, MailBox, dripping_server, mail_server
 from tests.unit.events.conftest import FAILED, parcel
 
@@ -21,12 +22,12 @@ A, B, C = "a@example.com", "b@example.com", "c@example.com"
 
 
 @pytest.fixture
-def settings(tmp_path: Path, certificate: Certificate, free_port: Callable[[], int]) -> SmtpSettings:
+def settings(tmp_path: Path, certificate: Certificate) -> SmtpSettings:
     secret = tmp_path / "secret"
     secret.write_text(f"{PASSWORD}\nand no more\n")
     secret.chmod(0o600)
     return SmtpSettings(
-        "localhost", free_port(), True, False, USER, secret, "syncer@example.com", 5.0, certificate.file
+        "localhost", free_port(), True, False, USER, secret, "syncer@example.com", 60.0, certificate.file
     )
 
 
@@ -125,22 +126,20 @@ def test_a_server_that_is_down_is_tried_again(settings: SmtpSettings) -> None:
     assert (answer.outcome, answer.said) == (Outcome.LATER, f"localhost:{settings.port}: Connection refused")
 
 
-@pytest.mark.parametrize("words", [b"2" * 100, b"220 hello\r\n250-" + b"x" * 100])
+@pytest.mark.parametrize("words", [b"2" * 1000, b"220 hello\r\n250-" + b"x" * 1000])
 def test_a_server_that_drips_is_left_when_the_time_is_over(settings: SmtpSettings, words: bytes) -> None:
     with dripping_server(words, 0.05) as port:
         slow = SmtpSettings("127.0.0.1", port, False, False, "", None, "s@example.com", 0.5, None)
         started = time.monotonic()
         answer = mailer(slow).deliver(parcel(A))
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 30
     assert (answer.outcome, answer.said) == (
         Outcome.LATER,
         f"127.0.0.1:{port} did not take the mail within 0.5 s",
     )
 
 
-def test_nothing_is_sent_without_verified_tls(
-    settings: SmtpSettings, box: MailBox, certificate: Certificate, free_port: Callable[[], int]
-) -> None:
+def test_nothing_is_sent_without_verified_tls(settings: SmtpSettings, box: MailBox, certificate: Certificate) -> None:
     untrusted = mailer(dataclasses.replace(settings, ca_file=None)).deliver(parcel(A))
     where = f"localhost:{settings.port}: its certificate is not trusted ("
     assert (untrusted.outcome, untrusted.said.startswith(where)) == (Outcome.LATER, True)
@@ -201,9 +200,7 @@ def test_a_password_that_smtp_cannot_carry_is_said(settings: SmtpSettings, box: 
     assert (answer.outcome, "ASCII only" in answer.said, "geh" in answer.said) == (Outcome.LATER, True, False)
 
 
-def test_tls_from_the_first_byte(
-    settings: SmtpSettings, certificate: Certificate, free_port: Callable[[], int]
-) -> None:
+def test_tls_from_the_first_byte(settings: SmtpSettings, certificate: Certificate) -> None:
     received, port = MailBox(), free_port()
     tls = dataclasses.replace(settings, port=port, starttls=False, tls=True, username="", password_file=None)
     with mail_server(received, port, certificate, tls=True):

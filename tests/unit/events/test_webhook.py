@@ -31,9 +31,16 @@ def hook() -> Iterator[Hook]:
         yield found
 
 
-def webhook(port: int, *, path: str = "/hook?a=1", secret: Path | None = None, ca_file: Path | None = None) -> Webhook:
+def webhook(
+    port: int,
+    *,
+    path: str = "/hook?a=1",
+    secret: Path | None = None,
+    ca_file: Path | None = None,
+    seconds: float = 60.0,
+) -> Webhook:
     scheme = "https" if ca_file is not None else "http"
-    settings = WebhookSettings(f"{scheme}://127.0.0.1:{port}{path}", secret, 2.0, ca_file)
+    settings = WebhookSettings(f"{scheme}://127.0.0.1:{port}{path}", secret, seconds, ca_file)
     return Webhook(settings, {"site": "north"}, clock=lambda: 1_800_000_000.5)
 
 
@@ -110,10 +117,10 @@ def test_certificates_are_verified(certificate: Certificate, tmp_path: Path) -> 
 
 
 def test_a_server_that_is_down_slow_or_no_http_is_tried_again(hook: Hook) -> None:
-    with dripping_server(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200, 0.05) as port:
+    with dripping_server(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 2000, 0.05) as port:
         started = time.monotonic()
-        slow = webhook(port).deliver(parcel())
-        assert time.monotonic() - started < 5
+        slow = webhook(port, seconds=2.0).deliver(parcel())
+        assert time.monotonic() - started < 30
     assert (slow.outcome, slow.said) == (Outcome.LATER, f"http://127.0.0.1:{port}/… did not answer within 2 s")
     down = webhook(port).deliver(parcel())
     assert (down.outcome, down.said) == (Outcome.LATER, f"http://127.0.0.1:{port}/…: Connection refused")

@@ -130,11 +130,12 @@ def test_nothing_is_lost_between_threads() -> None:
 
 def test_an_observation_costs_microseconds() -> None:
     found = Measurements()
-    began = time.perf_counter()
+    # Of this thread alone: what other processes take is not its cost.
+    began = time.thread_time()
     for _ in range(20_000):
         found.flushed("file", 0.01)
     # It takes about 1 µs; what the bound catches is a system call or a library on the way.
-    assert (time.perf_counter() - began) / 20_000 < 20e-6
+    assert (time.thread_time() - began) / 20_000 < 20e-6
 
 
 def test_labels_are_escaped() -> None:

@@ -98,7 +98,7 @@ def test_a_full_queue_blocks_nobody(tmp_path: Path) -> None:
         began = time.monotonic()
         for _ in range(2000):
             notifier.moves()
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 60
 
 
 class Heard(Notifier):

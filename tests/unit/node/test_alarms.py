@@ -36,7 +36,7 @@ def degraded(journal: EventJournal, domain: str) -> None:
 
 
 def until(condition: Any) -> None:
-    limit = time.monotonic() + 10
+    limit = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < limit, "waited in vain"
         threading.Event().wait(0.005)

@@ -69,7 +69,7 @@ def tended(side: FailoverSide, *, quiet: bool, times: int) -> LookedAt:
         side.destinations["nginx"].close()
         side.destinations["nginx"] = found
         running = asyncio.create_task(side.run())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await found.seen.wait()
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -138,9 +138,9 @@ def test_a_dead_process_and_a_forgotten_one_are_noticed_by_themselves(store: Sta
         try:
             await pauses.begin_hold(hold())
             world.now += FORGOTTEN_SECONDS
-            assert await asyncio.to_thread(world.raised.acquire, timeout=10)
+            assert await asyncio.to_thread(world.raised.acquire, timeout=60)
             del world.alive[42]
-            assert await asyncio.to_thread(world.raised.acquire, timeout=10)
+            assert await asyncio.to_thread(world.raised.acquire, timeout=60)
             assert pauses.pause("dr-a", "nginx").cause is Cause.FAILED_HOLD
         finally:
             watching.cancel()

@@ -121,7 +121,8 @@ def test_what_a_check_refused_waits_for_news_or_a_person_and_counts_towards_noth
     assert decide(again, FACTS, 1e9) == (Step.WAIT, Phase.SUSPENDED, reason)
     assert decide(again, FACTS._replace(requested=True), 1e9).step is Step.FULL
     news = FACTS._replace(head=Head("index", "run", 11))
-    assert decide(again, news, 0.0).step is Step.PARTIAL
+    # Refused until one has passed: an edit that is as wrong as the last one is no end of it.
+    assert decide(again, news, 0.0) == (Step.PARTIAL, Phase.SUSPENDED, reason)
     assert decide(after_ack(again, ack(11)), news, 0.0) == (Step.WAIT, Phase.STREAMING, "")
     # Another refusal of the newer state has its own rule.
     full = after_reject(again, Reject(2, Reason.DISK_FULL, "no space"), 11, 100.0, 5.0)

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from syncer.config import DomainSettings
-from syncer.demo.node import wait_until
 from syncer.errors import ApplyError, CheckFailedError, CommandFailure, Reason, ViewError
 from syncer.model import EventValue, Patterns
 from syncer.services.command import CommandRunner
 from syncer.services.domain import DomainServices
 from syncer.state.store import StateStore
 from syncer.status.domains import service_trouble
+from tests.waiting import wait_until
 
 
 class Recorded:
@@ -107,7 +107,7 @@ def test_a_failed_reload_is_an_event_and_shown(tmp_path: Path) -> None:
     one = services(tmp_path, reload=shell("echo no; exit 4"), record=record)
     done = threading.Event()
     one.attend(5, 1, start=True, reloaded=done.set)
-    assert done.wait(20)
+    assert done.wait(60)
     [(name, variables)] = record.events
     assert (name, variables["exit"], variables["output"]) == ("service.failed", "4", "no")
     assert one.reload_failure is not None
@@ -119,7 +119,7 @@ def test_a_reload_that_runs_ends_with_the_agent_and_stays_due(tmp_path: Path) ->
     begun, done = tmp_path / "begun", threading.Event()
     one = services(tmp_path, reload=shell(f"touch {begun}; exec sleep 600"), seconds=600.0, runner=runner)
     one.attend(1, 1, start=True, reloaded=done.set)
-    wait_until(begun.exists, 20, "it runs")
+    wait_until(begun.exists, 60, "it runs")
     runner.cancel()
     one.close()
     assert not done.is_set()
@@ -130,9 +130,9 @@ def test_what_a_reload_starts_on_purpose_stays(tmp_path: Path) -> None:
     script = f"(while [ ! -e {stop} ]; do read -t 1 x < /dev/zero || :; done; touch {ended}) >/dev/null 2>&1 & exit 0"
     one = services(tmp_path, reload=("/bin/bash", "-c", script))
     one.attend(1, 1, start=True, reloaded=done.set)
-    assert done.wait(20)
+    assert done.wait(60)
     stop.touch()
-    wait_until(ended.exists, 20, "what it had started went on")
+    wait_until(ended.exists, 60, "what it had started went on")
     one.close()
 
 

@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from syncer.demo.node import wait_until
 from syncer.errors import ApplyError, StateError
 from syncer.services.lane import ServiceLane
+from tests.waiting import wait_until
 
 
 class Slow:
@@ -27,7 +27,7 @@ class Slow:
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         self.runs += 1
-        assert self.go.acquire(timeout=20)
+        assert self.go.acquire(timeout=60)
         self.at_once -= 1
         if self.error is not None:
             raise self.error
@@ -38,16 +38,16 @@ def test_what_comes_during_the_work_becomes_one_more() -> None:
     slow = Slow()
     lane = ServiceLane("test", slow)
     lane.wake()
-    wait_until(lambda: slow.runs == 1, 10, "it works")
+    wait_until(lambda: slow.runs == 1, 60, "it works")
     for _ in range(9):
         lane.wake()
     slow.go.release()
-    wait_until(lambda: slow.runs == 2, 10, "it works once more")
+    wait_until(lambda: slow.runs == 2, 60, "it works once more")
     asked = lane.submit(lambda: slow.at_once)
     slow.go.release(2)
     # A person's task runs when nothing else does, and the work looks afterwards what it means.
-    assert asked.result(10) == 0
-    wait_until(lambda: slow.runs == 3, 10, "it looks")
+    assert asked.result(60) == 0
+    wait_until(lambda: slow.runs == 3, 60, "it looks")
     lane.close()
     assert (slow.runs, slow.most_at_once) == (3, 1)
 
@@ -58,7 +58,7 @@ def test_it_works_again_by_itself_after_the_time_that_it_says() -> None:
     slow.go.release(3)
     lane = ServiceLane("test", slow)
     lane.wake()
-    wait_until(lambda: slow.runs == 4, 10, "it works again")
+    wait_until(lambda: slow.runs == 4, 60, "it works again")
     slow.after = None
     slow.go.release()
     lane.close()
@@ -69,13 +69,13 @@ def test_the_end_of_the_agent_ends_it_and_tells_who_waits() -> None:
     slow.error = ApplyError("the agent stops")
     lane = ServiceLane("test", slow)
     lane.wake()
-    wait_until(lambda: slow.runs == 1, 10, "it works")
+    wait_until(lambda: slow.runs == 1, 60, "it works")
     waiting = lane.submit(lambda: 1)
     slow.go.release()
     lane.close()
     for future in (waiting, lane.submit(lambda: 1)):
         with pytest.raises(ApplyError):
-            future.result(10)
+            future.result(60)
     lane.wake()
     assert slow.runs == 1
 
@@ -89,12 +89,12 @@ def test_a_failure_of_syncers_own_ends_nothing(caplog: pytest.LogCaptureFixture)
         runs = slow.runs
         with caplog.at_level(logging.ERROR):
             lane.wake()
-            wait_until(lambda runs=runs: slow.runs > runs and str(slow.error) in caplog.text, 10, "it was told")  # type: ignore[misc]
+            wait_until(lambda runs=runs: slow.runs > runs and str(slow.error) in caplog.text, 60, "it was told")  # type: ignore[misc]
     slow.error = None
-    assert lane.submit(lambda: "fine").result(10) == "fine"
+    assert lane.submit(lambda: "fine").result(60) == "fine"
     failing = lane.submit(lambda: 1 // 0)
     with pytest.raises(ZeroDivisionError):
-        failing.result(10)
+        failing.result(60)
     slow.go.release()
     lane.close()
 
@@ -108,7 +108,7 @@ def test_a_pause_ends_with_the_agent() -> None:
         lane.pause(600)
 
     waiting = lane.submit(task)
-    assert begun.wait(10)
+    assert begun.wait(60)
     lane.close()
     with pytest.raises(ApplyError):
-        waiting.result(10)
+        waiting.result(60)

@@ -114,7 +114,7 @@ def test_rows_hold_no_lock_between_pages(base: Base, store: StateStore) -> None:
     # Another thread can commit while this one is in the middle of reading.
     thread = threading.Thread(target=base.commit, args=(DOMAIN, [row(b"9999")], [], standing(2), None))
     thread.start()
-    thread.join(5)
+    thread.join(60)
     assert not thread.is_alive()
     assert sum(1 for _ in rows) == 1500
 

@@ -57,7 +57,7 @@ class Server:
 
 async def call_whoami(channel: grpc.aio.Channel) -> str:
     call: Any = channel.unary_unary("/test.Guarded/WhoAmI", None, None)
-    answer: bytes = await call(b"", timeout=5)
+    answer: bytes = await call(b"", timeout=60)
     return answer.decode()
 
 

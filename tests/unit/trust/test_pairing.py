@@ -54,7 +54,7 @@ async def raw_join(server: Server, token: str) -> AsyncIterator[Any]:
 
 async def refused(call: Any, data: bytes) -> tuple[grpc.StatusCode, str]:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call(data, timeout=5)
+        await call(data, timeout=60)
     assert wire.REFUSAL_TRAILER in trailer_of(caught.value)
     return caught.value.code(), str(caught.value.details())
 
@@ -236,7 +236,7 @@ async def test_only_the_first_certificate_that_is_sent_is_pinned(
     other.store.close()
     both = production.identity.certificate_pem + other.identity.certificate_pem
     async with raw_join(server, token) as call:
-        await call(wire.encode_request(request_of(production, token, certificate=both)), timeout=5)
+        await call(wire.encode_request(request_of(production, token, certificate=both)), timeout=60)
     assert peers(server.node.store)[0].certificate_pem == production.identity.certificate_pem
     with pytest.raises(grpc.aio.AioRpcError):
         await server.whoami(other.identity)

@@ -158,7 +158,7 @@ async def test_where_the_pins_cannot_be_read_nobody_gets_in(
         async with open_channel(f"127.0.0.1:{port}", production.identity, pem) as channel:
             call: Any = channel.unary_unary("/test.Guarded/WhoAmI", None, None)
             try:
-                outcomes.append(await call(b"", timeout=5))
+                outcomes.append(await call(b"", timeout=60))
             except grpc.aio.AioRpcError as error:
                 outcomes.append(error.code())
     await grpc_server.stop(None)
@@ -192,7 +192,7 @@ def handshake(port: int, directory: Path, version: ssl.TLSVersion) -> bytes:
     context.load_cert_chain(directory / "identity.crt", directory / "identity.key")
 
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=5) as plain,
+        socket.create_connection(("127.0.0.1", port), timeout=60) as plain,
         context.wrap_socket(plain) as secure,
     ):
         return secure.recv(1)
@@ -214,7 +214,7 @@ def test_tls_1_2_is_refused(tmp_path: Path) -> None:
             with pytest.raises(OSError, match=r"reset|alert|EOF"):
                 handshake(port, tmp_path, ssl.TLSVersion.TLSv1_2)
         finally:
-            process.communicate(b"", timeout=10)
+            process.communicate(b"", timeout=60)
 
 
 def context_with(pem: bytes | None, version: bytes | None) -> Any:
