@@ -6,6 +6,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterator, Sequence
+from io import BufferedReader
 
 SILENT = ""
 """In a script: say nothing from here on."""
@@ -21,41 +22,44 @@ class Script:
         self.answers: Sequence[str] = answers
         self.pause = pause
         self.heard: list[bytes] = []
+        self.over = threading.Event()
+
+    def play(self, connection: socket.socket) -> None:
+        """Serve one connection until it ends."""
+        with contextlib.suppress(OSError), connection, connection.makefile("rb") as reader:
+            for number, answer in enumerate(self.answers):
+                if number and not self._listen(reader, is_mail=self.answers[number - 1].startswith("354")):
+                    return
+                if answer == HANG_UP:
+                    return
+                if answer == SILENT:
+                    break
+                self.over.wait(self.pause)
+                connection.sendall(answer.replace("\n", "\r\n").encode() + b"\r\n")
+            while reader.readline():
+                pass
+
+    def _listen(self, reader: BufferedReader, *, is_mail: bool) -> bool:
+        """Take the client's next line, or its mail with the dot; tells whether one came."""
+        line = reader.readline()
+        self.heard.append(line)
+        while is_mail and line and line.rstrip() != b".":
+            line = reader.readline()
+        return bool(line)
 
 
 @contextlib.contextmanager
 def scripted_server(script: Script) -> Iterator[int]:
     """Run such a server; yields its port."""
-    stopping = threading.Event()
     connections: list[socket.socket] = []
     threads: list[threading.Thread] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
-        def serve(connection: socket.socket) -> None:
-            with contextlib.suppress(OSError), connection, connection.makefile("rb") as reader:
-                for number, answer in enumerate(script.answers):
-                    if number:
-                        line = reader.readline()
-                        script.heard.append(line)
-                        if not line:
-                            return
-                        if script.answers[number - 1].startswith("354"):
-                            while line and line.rstrip() != b".":
-                                line = reader.readline()
-                    if answer == HANG_UP:
-                        return
-                    if answer == SILENT:
-                        break
-                    stopping.wait(script.pause)
-                    connection.sendall(answer.replace("\n", "\r\n").encode() + b"\r\n")
-                while reader.readline():
-                    pass
-
         def accept() -> None:
             with contextlib.suppress(OSError):
-                while not stopping.is_set():
+                while not script.over.is_set():
                     connections.append(listener.accept()[0])
-                    threads.append(threading.Thread(target=serve, args=(connections[-1],), daemon=True))
+                    threads.append(threading.Thread(target=script.play, args=(connections[-1],), daemon=True))
                     threads[-1].start()
 
         acceptor = threading.Thread(target=accept, daemon=True)
@@ -63,12 +67,9 @@ def scripted_server(script: Script) -> Iterator[int]:
         try:
             yield listener.getsockname()[1]
         finally:
-            stopping.set()
-            with contextlib.suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)
-            acceptor.join(5)
-            for connection in connections:
+            script.over.set()
+            for found in (listener, *connections):
                 with contextlib.suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
-            for thread in threads:
+                    found.shutdown(socket.SHUT_RDWR)
+            for thread in (acceptor, *threads):
                 thread.join(5)

@@ -53,16 +53,19 @@ def smtp_settings(folder: Path, port: int, certificate: Certificate | None, time
     secret = folder / "smtp.secret"
     secret.write_text(f"{PASSWORD}\n")
     secret.chmod(0o600)
-    return SmtpSettings(
-        "localhost", port, True, False, USER, secret, "syncer@example.com", timeout, certificate.file
-    )
+    return SmtpSettings("localhost", port, True, False, USER, secret, "syncer@example.com", timeout, certificate.file)
 
 
 class Pipeline:
     """Journal, triggers and outbox of a node with one trigger that mails; runs until closed."""
 
     def __init__(
-        self, folder: Path, smtp: SmtpSettings, clock: Callable[[], float], store: StateStore | None = None, **trigger: Any
+        self,
+        folder: Path,
+        smtp: SmtpSettings,
+        clock: Callable[[], float],
+        store: StateStore | None = None,
+        **trigger: Any,
     ) -> None:
         """Go on with what the state in `folder` holds; `trigger` are keys of its table."""
         email = EmailSettings((RECEIVER,), None, None, None)

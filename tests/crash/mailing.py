@@ -64,7 +64,7 @@ def main(folder: Path, port: int, certificate: Certificate, point: int) -> None:
         until(is_done, "it was mailed")
     steps = point - EndingStore.left
     pipeline.close()
-    print(steps, flush=True)
+    sys.stdout.write(f"{steps}\n")
 
 
 if __name__ == "__main__":

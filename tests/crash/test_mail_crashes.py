@@ -64,7 +64,9 @@ class Case:
         line = [sys.executable, "-m", "tests.crash.mailing", str(self._folder), str(self._port)]
         line += [str(self._certificate.file), str(self._certificate.key), str(step)]
         with mail_server(self.box, self._port, self._certificate):
-            running = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
+            running = subprocess.Popen(
+                line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+            )
             self.box.pid, self.box.point = running.pid, word
             said, error = running.communicate(timeout=RUN_SECONDS)
         assert running.returncode in (0, -signal.SIGKILL), error
