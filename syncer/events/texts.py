@@ -17,7 +17,7 @@ _FIRST = ("node", "target", "domain", "peer", "error", "reason", "exposure")
 """Variables that the default text names first."""
 _LONGEST_VALUE = 4000
 _KEPT_TEMPLATES = 128
-"""Compiled templates that are kept: compiling those of one mail takes 15 ms of a core, rendering them under 1."""
+"""Compiled templates that are kept: to compile those of one mail takes some 15 ms of a core."""
 
 _SUBJECT = (
     "{% if recovered %}Over: {% endif %}{% if test %}Test: {% endif %}{{ headline }} on {{ node }}"
