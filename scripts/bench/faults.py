@@ -56,7 +56,7 @@ def rewritten(text: str, found: Measured) -> Iterator[str]:
     for line in text.splitlines():
         cells = line.split(" | ")
         if line.startswith("| ") and not line.startswith(("| fault |", "| --- ")):
-            fault = cells[0].removeprefix("| ").strip() or fault
+            fault = cells[0].strip("| ") or fault
             yield " | ".join([*cells[:-1], f"{shown(found[fault, cells[1]])} |"])
         else:
             yield line

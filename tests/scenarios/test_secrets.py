@@ -96,6 +96,7 @@ def private_parts(node: Node) -> Iterator[str]:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(600)
 def test_guarantee_13_planted_secrets_are_in_no_argument_log_event_mail_status_or_metric(tmp_path: Path) -> None:
     certificate, box, port = make_certificate(tmp_path), MailBox(), free_port()
     with (
