@@ -12,6 +12,7 @@ from typing import NamedTuple
 from syncer.events.delivery import Answer, Deliver, Outcome, Parcel, Verdict, judge
 from syncer.events.journal import EventJournal
 from syncer.events.notice import Notice
+from syncer.events.pace import Pace
 from syncer.state.outbox import (
     ActionRow,
     Delivered,
@@ -28,6 +29,9 @@ log = logging.getLogger(__name__)
 
 WORKERS = 4
 """Actions that are done at once."""
+AT_ONCE = 8
+A_SECOND = 20.0
+"""Actions that are begun after a quiet time, and in the long run: a thousand that fail at once must not take a core."""
 MOST_WAITING = 1000
 OVERFLOW_SECONDS = 60.0
 """Over which actions that were not kept are summed up."""
@@ -68,6 +72,7 @@ class Outbox:
         self._answers: deque[tuple[ActionRow, Answer]] = deque()
         self._overflowed = 0
         self._overflow_told = float("-inf")
+        self._pace = Pace(AT_ONCE, A_SECOND)
 
     def change(self, duties: Mapping[str, Duty]) -> None:
         """Do the actions of other triggers from now on; what is under way goes on."""
@@ -101,6 +106,8 @@ class Outbox:
             if act is None:
                 self._settle(row, Answer(Outcome.REFUSED, "it is not configured any more"), now)
                 continue
+            if not self._pace.take():
+                return
             # Daemons: what hangs at a server must not hold up the end of the agent; it is tried again.
             worker = threading.Thread(target=self._work, args=(row, act.deliver), name=f"action-{row.id}", daemon=True)
             self._busy[row.id] = worker
@@ -108,7 +115,9 @@ class Outbox:
 
     def due(self, now: float) -> float | None:
         """Return when something is to be started; None: not before news come."""
-        times = [row.due for row in next_actions(self._store, 2 * WORKERS) if row.id not in self._busy]
+        earliest = now + self._pace.wait()
+        rows = next_actions(self._store, 2 * WORKERS)
+        times = [max(row.due, earliest) for row in rows if row.id not in self._busy]
         if self._overflowed:
             times.append(self._overflow_told + OVERFLOW_SECONDS)
         return None if len(self._busy) >= WORKERS else min(times, default=None)
