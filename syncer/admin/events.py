@@ -18,10 +18,14 @@ Event = tuple[Literal["progress", "result"], dict[str, Any]]
 
 SHOWN = 1000
 """Events that are shown unless told otherwise."""
+AT_ONCE = 1000
+"""Events of one message: making and encoding a longer list would hold up the event loop, and all that it carries."""
+MOST_ASKED = 1 << 31
+"""More than any journal holds; and small enough for SQLite."""
 
 
 async def show_events(node: Node, arguments: dict[str, Any]) -> AsyncIterator[Event]:
-    """Yield the chosen events as one result; to who follows, each as progress, without end.
+    """Yield the chosen events in pages, the last one as the result; to who follows, each as progress, without end.
 
     Raises ConfigurationError for an unknown name or a limit below 0, UnreachableError where nobody could
     tell a follower anything.
@@ -44,18 +48,27 @@ async def show_events(node: Node, arguments: dict[str, Any]) -> AsyncIterator[Ev
     # RACE: asked first, so that what is written from here on is among the followed, and shown once.
     last = await asyncio.to_thread(node.events.last_id)
     since = float(arguments.get("since") or 0.0)
-    found = await asyncio.to_thread(_read, node, since, names, limit, last)
+    page: list[dict[str, Any]] = []
+    behind = await asyncio.to_thread(node.events.before, since, names, min(limit, MOST_ASKED), last)
+    while found := await asyncio.to_thread(_page, node, behind, since, names, last):
+        if arguments.get("follow"):
+            for event in found:
+                yield "progress", _document(event)
+        else:
+            if page:
+                yield "progress", {"events": page}
+            page = [_document(event) for event in found]
+        behind = found[-1].id
     if not arguments.get("follow"):
-        yield "result", {"events": [_document(event) for event in found], "exit_code": 0}
+        yield "result", {"events": page, "exit_code": 0}
         return
-    for event in found:
-        yield "progress", _document(event)
     async for event in node.events.subscribe(last, names):
         yield "progress", _document(event)
 
 
-def _read(node: Node, since: float, names: list[str], limit: int, last: int) -> list[EventRow]:
-    return [event for event in node.events.read(since_time=since, names=names, limit=limit) if event.id <= last]
+def _page(node: Node, behind: int, since: float, names: list[str], last: int) -> list[EventRow]:
+    found = node.events.after(behind, AT_ONCE, since_time=since, names=names)
+    return [event for event in found if event.id <= last]
 
 
 def _document(event: EventRow) -> dict[str, Any]:

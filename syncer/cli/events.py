@@ -55,12 +55,7 @@ def command(
     """Show what has happened on this node: each failed attempt, each full synchronization, and whatever is wrong."""
     arguments: dict[str, Any] = {"follow": follow, "since": since, "names": list(names), "limit": limit}
     if not follow:
-        result = invocation.call("events", arguments)
-        if as_json:
-            print_json(result)
-        for event in [] if as_json else result["events"]:
-            say(_line(event))
-        return int(result["exit_code"])
+        return _show(invocation, arguments, as_json=as_json)
     if limit is None and since is None:
         arguments["limit"] = FOLLOWED_FROM
 
@@ -76,6 +71,18 @@ def command(
         # The only way to end it, so no failure.
         return 0
     return 0
+
+
+def _show(invocation: Invocation, arguments: dict[str, Any], *, as_json: bool) -> int:
+    """Print the events of the past; many come in pages, the last one as the result."""
+    events: list[dict[str, Any]] = []
+    result = invocation.call("events", arguments, lambda page: events.extend(page["events"]))
+    events += result["events"]
+    if as_json:
+        print_json(result | {"events": events})
+    for event in [] if as_json else events:
+        say(_line(event))
+    return int(result["exit_code"])
 
 
 def _line(event: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from syncer.errors import StateError
 from syncer.events.catalogue import checked
 from syncer.model import EventValue
-from syncer.state.events import EventRow, add_events, last_event_id, prune_events, read_events
+from syncer.state.events import EventRow, add_events, id_before, last_event_id, prune_events, read_events
 from syncer.state.store import StateStore
 
 log = logging.getLogger(__name__)
@@ -102,9 +102,13 @@ class EventJournal:
             self._followers.append(tell)
         return stop
 
-    def after(self, event: int, limit: int) -> list[EventRow]:
-        """Return the oldest `limit` events behind the one with this id."""
-        return read_events(self._store, since_id=event, limit=limit, newest=False)
+    def after(self, event: int, limit: int, *, since_time: float = 0.0, names: Collection[str] = ()) -> list[EventRow]:
+        """Return the oldest `limit` events behind the one with this id, of those chosen."""
+        return read_events(self._store, since_id=event, since_time=since_time, names=names, limit=limit, newest=False)
+
+    def before(self, since_time: float, names: Collection[str], limit: int, last: int) -> int:
+        """Return the id behind which the newest `limit` of those chosen begin, up to the event with the id `last`."""
+        return id_before(self._store, since_time=since_time, names=names, limit=limit, last=last)
 
     @property
     def waiting(self) -> int:

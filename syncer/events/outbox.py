@@ -13,6 +13,7 @@ from syncer.events.delivery import Answer, Deliver, Outcome, Parcel, Verdict, ju
 from syncer.events.heard import receivers_to_tell
 from syncer.events.journal import EventJournal
 from syncer.events.notice import RECOVERY, Notice
+from syncer.events.pace import Pace
 from syncer.state.outbox import (
     ActionRow,
     Delivered,
@@ -31,6 +32,9 @@ log = logging.getLogger(__name__)
 
 WORKERS = 4
 """Actions that are done at once."""
+AT_ONCE = 8
+A_SECOND = 20.0
+"""Actions that are begun after a quiet time, and in the long run: a thousand that fail at once must not take a core."""
 MOST_WAITING = 1000
 OVERFLOW_SECONDS = 60.0
 """Over which actions that were not kept are summed up."""
@@ -73,6 +77,7 @@ class Outbox:
         self._overflow_told = float("-inf")
         self.lost = 0
         """Actions that were never kept, since the start or since a person has taken note; for any thread."""
+        self._pace = Pace(AT_ONCE, A_SECOND)
 
     def change(self, duties: Mapping[str, Duty]) -> None:
         """Do the actions of other triggers from now on; what is under way goes on."""
@@ -112,11 +117,15 @@ class Outbox:
                 log.info("trigger %s, %s: no alarm of it was delivered, so its end is not told", row.name, row.action)
                 drop_actions(self._store, [row.id])
                 continue
+            if not self._pace.take():
+                return
             self._start(row._replace(receivers=receivers), act.deliver)
 
     def due(self, now: float) -> float | None:
         """Return when something is to be started; None: not before news come."""
-        times = [row.due for row in next_actions(self._store, 2 * WORKERS) if row.id not in self._busy]
+        earliest = now + self._pace.wait()
+        rows = next_actions(self._store, 2 * WORKERS)
+        times = [max(row.due, earliest) for row in rows if row.id not in self._busy]
         if self._overflowed:
             times.append(self._overflow_told + OVERFLOW_SECONDS)
         return None if len(self._busy) >= WORKERS else min(times, default=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from syncer.events.delivery import told
@@ -16,6 +17,8 @@ SUBJECT_LENGTH = 200
 _FIRST = ("node", "target", "domain", "peer", "error", "reason")
 """Variables that the default text names first."""
 _LONGEST_VALUE = 4000
+_KEPT_TEMPLATES = 128
+"""Compiled templates that are kept: to compile those of one mail takes some 15 ms of a core."""
 
 _SUBJECT = (
     "{% if recovered %}Over: {% endif %}{% if test %}Test: {% endif %}{{ headline }} on {{ node }}"
@@ -80,7 +83,7 @@ def default_text(notice: Notice) -> Text:
 
 def _written(notice: Notice, words: Words, values: dict[str, Any]) -> Text:
     full = {**values, "rows": _rows(notice), "sentence": _sentence(notice, values)}
-    subject = Template(words.subject if words.subject is not None else _SUBJECT)
+    subject = _template(words.subject if words.subject is not None else _SUBJECT)
     line = one_line(subject.render(full))
     # Who wrote a template without these cases in mind must still be able to tell them apart.
     if notice.kind == RECOVERY and "recovered" not in subject.names:
@@ -89,13 +92,18 @@ def _written(notice: Notice, words: Words, values: dict[str, Any]) -> Text:
         line = f"Test: {line}"
     body = _body(notice, words.body, full)
     html = words.html if words.html is not None else (_HTML if words.body is None else "")
-    return Text(line[:SUBJECT_LENGTH], body, Template(html, html=True).render(full) if html else "")
+    return Text(line[:SUBJECT_LENGTH], body, _template(html, html=True).render(full) if html else "")
+
+
+@lru_cache(_KEPT_TEMPLATES)
+def _template(text: str, *, html: bool = False) -> Template:
+    return Template(text, html=html)
 
 
 def _body(notice: Notice, template: str | None, full: dict[str, Any]) -> str:
     if template is None:
-        return Template(_TEXT).render(full)
-    own = Template(template)
+        return _template(_TEXT).render(full)
+    own = _template(template)
     body = own.render(full)
     tells = {RECOVERY: "recovered", TEST: "test"}.get(notice.kind, "count")
     if tells not in own.names and (notice.kind in (RECOVERY, TEST) or notice.times > 1):

@@ -49,6 +49,19 @@ def read_events(
     return found[::-1] if newest else found
 
 
+def id_before(store: StateStore, *, since_time: float = 0.0, names: Collection[str] = (), limit: int, last: int) -> int:
+    """Return the id behind which the newest `limit` events up to `last` begin, not before `since_time`.
+
+    `last` itself where there are none.
+    """
+    chosen = ",".join("?" * len(names))
+    among = f" AND name IN ({chosen})" if names else ""
+    query = f"SELECT id FROM event WHERE id <= ? AND at >= ?{among} ORDER BY id DESC LIMIT ?"  # noqa: S608  # question marks only
+    with store.read() as reader:
+        row = reader.execute(f"SELECT min(id) FROM ({query})", (last, since_time, *names, limit)).fetchone()  # noqa: S608  # as above
+    return last if row[0] is None else int(row[0]) - 1
+
+
 def last_event_id(store: StateStore) -> int:
     """Return the id of the newest event; 0 where there was none."""
     with store.read() as reader:

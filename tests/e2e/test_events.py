@@ -109,3 +109,21 @@ def test_a_wrong_token_is_told_and_an_unknown_event_is_a_usage_error(pair: Pair)
     [refused] = variables(pair.failover, "pairing.refused")
     assert "used already" in refused["reason"]
     assert "there is no event 'nothing'" in pair.failover.cli("events", "--event", "nothing", check=2).stderr
+
+
+def test_under_systemd_the_log_is_json_with_the_names_of_the_events(tmp_path: Path) -> None:
+    with paired(tmp_path, start=False) as pair:
+        node = pair.production
+        node.log.touch()
+        found = node.log.stat()
+        # What systemd sets for who writes to its journal: systemd.exec(5).
+        node.start(environ={"JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino}"})
+        node.cli("wait", "--synced")
+        told = events(node)
+        pair.stop()
+    lines = [json.loads(line) for line in node.log.read_text().splitlines()]
+    assert all({"time", "level", "part", "message"} <= line.keys() for line in lines)
+    logged = [(line["event"], line["variables"]) for line in lines if "event" in line]
+    since = [(event["event"], event["variables"]) for event in told if event["event"] == "sync"]
+    assert since
+    assert all(event in logged for event in since)

@@ -68,13 +68,15 @@ class Watch:
         self._scrape = scrape or (lambda: scraped(address))
         wait_until(lambda: node.status()["exit_code"] == 0, 60, f"{node.name} was green")
         self._before = self.metrics()
+        self.began = time.monotonic()
+        """When the latest fault was caused."""
 
     def seconds(self, fault: Fault, cause: Callable[[], object]) -> dict[str, float]:
         """Return after how many seconds each sign of the fault was seen.
 
         `green`: when the exit code was last asked for and still 0.
         """
-        began = time.monotonic()
+        self.began = began = time.monotonic()
         cause()
         caused = time.monotonic() - began
         found: dict[str, float] = {"green": 0.0}
@@ -87,7 +89,7 @@ class Watch:
                 found["green"] = asked
             signs = [*self._signs(fault, document)]
             found.update({sign: now for sign in signs if sign not in found})
-        kept(fault, found)
+        kept(fault, self._node.mode, found)
         assert found["green"] - caused <= TIMEOUT, f"{fault.name}: green for {found['green']:.1f} s"
         said = self._node.cli("status", check=fault.exit).stdout
         assert fault.line in " ".join(said.split()), said
@@ -118,8 +120,8 @@ def rendered(document: dict[str, Any]) -> str:
     return console.file.getvalue()
 
 
-def kept(fault: Fault, found: Mapping[str, float]) -> None:
-    """Append a measurement to the file that SYNCER_FAULTS names, for docs/monitoring/faults.md."""
+def kept(fault: Fault, mode: str, found: Mapping[str, float]) -> None:
+    """Append a measurement to the file that SYNCER_FAULTS names: scripts/bench/faults.py makes the table of them."""
     if file := os.environ.get("SYNCER_FAULTS"):
         with Path(file).open("a", encoding="utf-8") as writer:
-            writer.write(json.dumps({**fault._asdict(), "labels": dict(fault.labels), "seconds": dict(found)}) + "\n")
+            writer.write(json.dumps({"fault": fault.name, "seen on": mode, "seconds": dict(found)}) + "\n")

@@ -7,14 +7,17 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from syncer.demo.node import environment
+from syncer.errors import UnreachableError
 from syncer.trust import identity
 from syncer.trust.identity import CERTIFICATE_NAME, KEY_NAME
 from tests.e2e.harness import DOMAIN, TARGET, Node, Pair, paired, wait_until
@@ -231,14 +234,16 @@ def test_guarantee_11_a_queue_that_overflows_is_told_and_over_by_itself(tmp_path
                 file.unlink()
         wait_until(lambda: pair.production.raised("watch.degraded"), 60, "it was told")
         told = time.monotonic() - began
+        overflows = "syncer_watch_overflows_total", frozenset({("domain", DOMAIN)})
+        wait_until(lambda: watch.metrics()[overflows] >= 1, 30, "the metric told it")
+        counted = time.monotonic() - began
         wait_until(lambda: pair.production.raised("watch.restored"), 60, "its end was told")
         pair.wait_equal(60.0)
-        assert watch.metrics()["syncer_watch_overflows_total", frozenset({("domain", DOMAIN)})] >= 1
         line = f"overflow: {DOMAIN}: the kernel's queue of changes was full"
         wait_until(lambda: pair.production.status()["exit_code"] == 0, 20, "it was over")
         assert line in " ".join(pair.production.cli("status").stdout.split())
         fault = Fault("queue overflow", "watch.degraded", line, 0, "syncer_watch_overflows_total", {"domain": DOMAIN})
-        kept(fault, {"event": told, "over": time.monotonic() - began})
+        kept(fault, "production", {"event": told, "metric": counted, "over": time.monotonic() - began})
 
 
 BLOCKED_SECONDS = 20
@@ -263,11 +268,33 @@ def test_guarantee_11_an_event_loop_that_is_blocked(tmp_path: Path) -> None:
         fault = Fault(
             "event loop blocked", "peer.silent", "is silent", 5, "syncer_production_silence_seconds", least=TIMEOUT
         )
-        watch.seconds(fault, lambda: os.kill(pair.production.pid, signal.SIGUSR1))
-        wait_until(lambda: "syncer_stalled_parts 1.0" in scraped(address), BLOCKED_SECONDS, "the metric told it")
-        said = pair.production.cli("status", check=5).stderr
+
+        def ask() -> tuple[str, float]:
+            return pair.production.cli("status", check=5).stderr, time.monotonic()
+
+        def block() -> None:
+            os.kill(pair.production.pid, signal.SIGUSR1)
+            asked.append(asking.submit(ask))
+
+        asked: list[Future[tuple[str, float]]] = []
+        with ThreadPoolExecutor(1) as asking:
+            watch.seconds(fault, block)
+            wait_until(lambda: "syncer_stalled_parts 1.0" in scraped(address), BLOCKED_SECONDS, "the metric told it")
+            stalled = time.monotonic() - watch.began
+            said, at = asked[0].result()
         assert "has not answered `syncer status` for 8 s" in said
-        wait_until(lambda: pair.production.status()["exit_code"] == 0, 60, "it moved again")
+        assert at - watch.began < BLOCKED_SECONDS, "it was said while it was blocked"
+        ended = at - watch.began
+        kept(fault, "production", {"exit": ended, "line": ended, "metric": stalled})
+        wait_until(lambda: moves(pair.production), 60, "it moved again")
+
+
+def moves(node: Node) -> bool:
+    """Tell whether a node's agent answers again, and is green."""
+    try:
+        return bool(node.status()["exit_code"] == 0)
+    except UnreachableError:
+        return False
 
 
 class MachineNode(Node):
@@ -321,13 +348,18 @@ def test_guarantee_11_a_connection_whose_packets_are_dropped(tmp_path: Path) -> 
             scrape = [lambda one=one: one.run(sys.executable, "-c", SCRAPE).stdout for one in machines]
             ours, theirs = Watch(pair.production, scrape[0]), Watch(pair.failover, scrape[1])
 
+            dropped = threading.Event()
+
             def drop() -> None:
                 # Neither end hears of it: what is sent is dropped, and nothing comes.
                 for one, host in zip(machines, reversed(HOSTS), strict=True):
                     one.set_up("route", "replace", "blackhole", f"{host}/32")
+                dropped.set()
 
-            ours.seconds(fault, drop)
-            theirs.seconds(silent, lambda: None)
+            with ThreadPoolExecutor(1) as watching:
+                heard = watching.submit(theirs.seconds, silent, dropped.wait)
+                ours.seconds(fault, drop)
+                heard.result()
             (pair.production.root / "late").write_text("y\n")
             for one, host in zip(machines, reversed(HOSTS), strict=True):
                 one.set_up("route", "replace", f"{host}/32", "dev", "eth0")
