@@ -220,15 +220,16 @@ async def test_a_command_that_finds_the_state_taken_meanwhile_asks_who_has_taken
 @pytest.mark.parametrize(
     ("for_agent", "said"),
     [
-        (True, rf"the agent of .* \(process {os.getpid()}\) is starting and takes no commands yet: wait"),
-        (False, rf"no agent is running for .*, and process {os.getpid()}, another command, works there"),
+        (True, r"the agent of .* \(process {pid}\) is starting and takes no commands yet: wait"),
+        (False, r"no agent is running for .*, and process {pid}, another command, works there"),
     ],
 )
 async def test_who_has_the_state_and_does_not_answer_is_named(
     state: Path, monkeypatch: pytest.MonkeyPatch, for_agent: bool, said: str
 ) -> None:
     monkeypatch.setattr(client, "STARTING_SECONDS", 0.1)
-    with StateLock.acquire(state, for_agent=for_agent), pytest.raises(UnreachableError, match=said):
+    wanted = said.format(pid=os.getpid())
+    with StateLock.acquire(state, for_agent=for_agent), pytest.raises(UnreachableError, match=wanted):
         await call(settings_of(state), "status", {}, print)
 
 
