@@ -16,6 +16,7 @@ import pytest
 from syncer.demo.node import environment
 from tests.crash.mailing import NEVER
 from tests.mail_pipeline import FAILED
+from tests.ports import free_port
 from tests.servers import Certificate, MailBox, mail_server, make_certificate
 
 RUN_SECONDS = 60
@@ -94,7 +95,7 @@ def kill_and_finish(case: Case, **point: int) -> bool:
 
 
 @pytest.fixture
-def make_case(tmp_path: Path, certificate: Certificate, free_port: Callable[[], int]) -> Callable[[str], Case]:
+def make_case(tmp_path: Path, certificate: Certificate) -> Callable[[str], Case]:
     return lambda name: Case(tmp_path / name, certificate, free_port())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from syncer.events.delivery import FIRST_WAIT, JITTER
 from syncer.state.outbox import ActionRow, drop_actions, retry_actions
 from tests.broken_mail_servers import HANG_UP, SILENT, Script, scripted_server
 from tests.mail_pipeline import FAILED, RECEIVER, Clock, Pipeline, running, smtp_settings, sync, until
+from tests.ports import free_port
 from tests.servers import PASSWORD, Certificate, MailBox, mail_server, make_certificate
 
 SHORT = 0.5
@@ -37,7 +38,7 @@ def box() -> MailBox:
 
 
 @pytest.fixture
-def smtp(tmp_path: Path, certificate: Certificate, free_port: Callable[[], int]) -> SmtpSettings:
+def smtp(tmp_path: Path, certificate: Certificate) -> SmtpSettings:
     """A server that demands STARTTLS and AUTH; it runs where `served` is asked for."""
     return smtp_settings(tmp_path, free_port(), certificate)
 

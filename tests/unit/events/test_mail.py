@@ -175,7 +175,7 @@ def test_a_server_that_drips_while_tls_begins_is_left_when_the_time_is_over() ->
         slow = SmtpSettings("127.0.0.1", port, False, True, "", None, "s@example.com", 1.0, None)
         started = time.monotonic()
         answer = mailer(slow).deliver(parcel(A))
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
     assert answer.said == f"127.0.0.1:{port} did not take the mail within 1 s"
 
 
