@@ -243,7 +243,7 @@ def http_server(hook: Hook, certificate: Certificate | None = None) -> Iterator[
 
 @contextlib.contextmanager
 def dripping_server(words: bytes, seconds: float) -> Iterator[int]:
-    """Run a TCP server that says `words` one byte at a time, with a pause after each; yields its port."""
+    """Run a TCP server that says `words` one byte at a time, pauses after each, and then waits for the end; yields its port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         stopping = threading.Event()
 
@@ -255,6 +255,9 @@ def dripping_server(words: bytes, seconds: float) -> Iterator[int]:
                         for number in range(len(words)):
                             connection.sendall(words[number : number + 1])
                             stopping.wait(seconds)
+                        # RACE: closed with words of the client unread, TCP would take back what was said.
+                        while connection.recv(4096):
+                            continue
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
