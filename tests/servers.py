@@ -243,7 +243,7 @@ def http_server(hook: Hook, certificate: Certificate | None = None) -> Iterator[
 
 @contextlib.contextmanager
 def dripping_server(words: bytes, seconds: float) -> Iterator[int]:
-    """Run a TCP server that says `words` one byte at a time, pauses after each, and then waits for the end; yields its port."""
+    """Run a TCP server that says `words` byte by byte, pauses after each, then waits for the end; yields its port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         stopping = threading.Event()
 
