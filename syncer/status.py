@@ -8,22 +8,24 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from syncer.drift.shown import drift_of, kept_local_of
-from syncer.errors import CommandFailure
+from syncer.errors import CommandFailure, IndexStoreError
 from syncer.events.standing import SKEWED_SECONDS
 from syncer.model import Cursor, Mode, Problem, shown
 from syncer.replicate.messages import Approval
 from syncer.replicate.progress import Phase
 from syncer.replicate.stream import StreamView
+from syncer.replicate.unsent import unsent
 from syncer.services.commands import Outcome
 from syncer.state.alarms import read_alarms
 from syncer.state.holds import Hold
 from syncer.state.outbox import count_actions
 from syncer.state.peers import peers
-from syncer.state.term import read_term
+from syncer.state.term import read_mode_change
 from syncer.state.verifications import Verification, read_verification
 
 if TYPE_CHECKING:
     from syncer.node.agent import Node
+    from syncer.node.production import ProductionSide
     from syncer.replicate.sender import Sender
     from syncer.services.domain import DomainServices
 
@@ -38,16 +40,33 @@ def gravest(codes: list[int]) -> int:
 
 def node_status(node: Node) -> dict[str, Any]:
     """Return the node's status as docs/json.md describes it; blocking (a few reads of the stores)."""
-    term = read_term(node.store)
-    targets = _targets(node)
-    domains = _domains(node)
-    production = _production(node)
+    while True:
+        production = node.production
+        try:
+            return _status_with(node, production)
+        except IndexStoreError:
+            # RACE: it has ceased to be production while we looked: what it is now is looked at.
+            if production is None or node.production is production:
+                raise
+
+
+def _status_with(node: Node, side: ProductionSide | None) -> dict[str, Any]:
+    mode, term = node.mode_and_term()
+    # RACE: the mode changes first, and the parts follow.
+    if mode is Mode.FAILOVER:
+        side = None
+    targets = _targets(node, side)
+    domains = _domains(node, side)
+    production = _production(node, mode)
+    change = read_mode_change(node.store)
     problems = sum(len(domain["problems"]) for domain in domains)
     problems += sum(len(domain["problems"]) for target in targets for domain in target["domains"])
     return {
         "node": node.settings.node.name,
         "node_id": node.store.node_id,
-        "mode": node.mode.value,
+        "mode": mode.value,
+        "mode_since": _moment(change.at if change else None),
+        "mode_reason": change.why if change else "",
         "term": {"counter": term.counter, "node_id": term.node_id},
         "version": node.failover.identity.software if node.failover else "",
         "listen": node.listen,
@@ -58,6 +77,7 @@ def node_status(node: Node) -> dict[str, Any]:
         "targets": targets,
         "domains": domains,
         "production": production,
+        "refused": _refused(node),
         "alarms": [
             {"event": row.name, "peer": row.peer, "domain": row.domain, "since": _moment(row.since)}
             for row in read_alarms(node.store)
@@ -67,8 +87,14 @@ def node_status(node: Node) -> dict[str, Any]:
         "peers": [
             {"name": peer.name, "node_id": peer.node_id, "fingerprint": peer.fingerprint} for peer in peers(node.store)
         ],
-        "exit_code": _exit_code(node, targets, domains, production),
+        "exit_code": _exit_code(node, mode, targets, domains, production),
     }
+
+
+def _refused(node: Node) -> list[dict[str, Any]]:
+    """Return the paired nodes that this one refuses as senders, and why."""
+    found = node.failover.refusals.standing.values() if node.failover is not None else ()
+    return [{"peer": item.peer, "reason": item.reason, "at": _moment(item.at)} for item in found]
 
 
 def _configuration(node: Node) -> dict[str, Any]:
@@ -88,6 +114,7 @@ def _actions(node: Node) -> dict[str, int]:
 
 def _exit_code(
     node: Node,
+    mode: Mode,
     targets: list[dict[str, Any]],
     domains: list[dict[str, Any]],
     production: dict[str, Any] | None,
@@ -96,7 +123,9 @@ def _exit_code(
         return 5
     # What a person meant to change is not in force, so not all is as it should be.
     refused = bool(node.loaded.error)
-    if node.mode is Mode.FAILOVER:
+    if mode is Mode.FENCED:
+        return 4
+    if mode is Mode.FAILOVER:
         silent = production is None or production["seconds_since_heard"] > node.settings.node.peer_timeout
         if silent:
             return 5
@@ -135,14 +164,14 @@ def _target_code(target: dict[str, Any], behind_after: float) -> int:
     return 3 if late or unknown or behind_by_choice or lacking or drifted or services else 0
 
 
-def _targets(node: Node) -> list[dict[str, Any]]:
-    if node.production is None:
+def _targets(node: Node, production: ProductionSide | None) -> list[dict[str, Any]]:
+    if production is None or production.refusal:
         return []
     found = []
     for settings in node.settings.failover:
-        senders = [sender for (name, _), sender in node.production.senders.items() if name == settings.name]
+        senders = [sender for (name, _), sender in production.senders.items() if name == settings.name]
         views = [sender.view() for sender in senders]
-        domains = [_stream(node, view, sender) for view, sender in zip(views, senders, strict=True)]
+        domains = [_stream(node, production, view, sender) for view, sender in zip(views, senders, strict=True)]
         worst = min(views, key=lambda view: _WORST.index(view.decision.phase), default=None)
         timed = [view for view in views if view.round_trip is not None]
         found.append(
@@ -165,9 +194,8 @@ _WORST = [Phase.SUSPENDED, Phase.UNREACHABLE, Phase.CONNECTING, Phase.FULL, Phas
 """A target is shown in the state of its worst stream."""
 
 
-def _stream(node: Node, view: StreamView, sender: Sender) -> dict[str, Any]:
-    assert node.production is not None, "only production has streams"
-    exposure = node.production.exposure(view)
+def _stream(node: Node, production: ProductionSide, view: StreamView, sender: Sender) -> dict[str, Any]:
+    exposure = production.exposure(view)
     cursor = view.progress.cursor
     verified = read_verification(node.store, view.target, view.domain)
     return {
@@ -190,15 +218,15 @@ def _stream(node: Node, view: StreamView, sender: Sender) -> dict[str, Any]:
         "service": view.service or None,
         "last_verified": _moment(verified.finished if verified else None),
         "problems": [_problem(problem) for problem in view.problems] + _found_by_verification(verified),
-        "suspension": _suspension(node, view),
+        "suspension": _suspension(production, view),
         "failing": _failing(view),
         "approval": _approval(sender.waiting_approval()),
     }
 
 
-def _domains(node: Node) -> list[dict[str, Any]]:
-    if node.production is not None:
-        return [_captured(node, domain.name, str(domain.path)) for domain in node.settings.domains]
+def _domains(node: Node, production: ProductionSide | None) -> list[dict[str, Any]]:
+    if production is not None:
+        return [_captured(node, production, domain.name, str(domain.path)) for domain in node.settings.domains]
     assert node.failover is not None, "a node has at least its failover side"
     found = []
     for domain in node.settings.domains:
@@ -260,10 +288,10 @@ def service_document(services: DomainServices) -> dict[str, Any] | None:
     }
 
 
-def _captured(node: Node, name: str, path: str) -> dict[str, Any]:
-    assert node.production is not None, "only production captures"
-    state = node.production.states.get(name)
-    head = node.production.index.head(name)
+def _captured(node: Node, production: ProductionSide, name: str, path: str) -> dict[str, Any]:
+    state = production.states.get(name)
+    head = production.index.head(name)
+    targets = [target.name for target in node.settings.failover]
     return {
         "name": name,
         "path": path,
@@ -278,7 +306,8 @@ def _captured(node: Node, name: str, path: str) -> dict[str, Any]:
         "index_id": head.index_id,
         "last_full_scan_seconds": state.last_full_scan if state else None,
         "problems": [_problem(problem) for problem in state.problems] if state else [],
-        "holds": [_hold(hold) for hold in node.production.pauses.holds if hold.domain == name],
+        "unsent": unsent(node.store, production.index, targets, name) if production.refusal else None,
+        "holds": [_hold(hold) for hold in production.pauses.holds if hold.domain == name],
     }
 
 
@@ -287,9 +316,8 @@ def _hold(hold: Hold) -> dict[str, Any]:
     return {**found, "since": _moment(hold.since), "seconds": max(time.time() - hold.since, 0.0)}
 
 
-def _suspension(node: Node, view: StreamView) -> dict[str, Any] | None:
-    assert node.production is not None, "only production has streams"
-    found = node.production.pauses.suspension(view.target, view.domain)
+def _suspension(production: ProductionSide, view: StreamView) -> dict[str, Any] | None:
+    found = production.pauses.suspension(view.target, view.domain)
     if found is None:
         return None
     return {"reason": found.reason, "since": _moment(found.since), "until": _moment(found.until)}
@@ -303,9 +331,9 @@ def _failing(view: StreamView) -> dict[str, Any] | None:
     return {"class": kind, "error": error, "failures": failures, "since": _moment(since)}
 
 
-def _production(node: Node) -> dict[str, Any] | None:
+def _production(node: Node, mode: Mode) -> dict[str, Any] | None:
     """What failover knows of production: never more than it was told, and how old that is."""
-    if node.failover is None or node.mode is not Mode.FAILOVER:
+    if node.failover is None or mode is not Mode.FAILOVER:
         return None
     heard = node.failover.receiver.heard()
     spoken = [item for item in heard.values() if item.node_id]

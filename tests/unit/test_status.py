@@ -25,14 +25,20 @@ FRESH = stream(changes_behind=2, oldest_seconds=29.0)
 UNKNOWN = stream(changes_behind=None, oldest_seconds=None)
 
 
+_NODE: Any = SimpleNamespace(
+    is_agent=True,
+    loaded=SimpleNamespace(error=""),
+    settings=SimpleNamespace(node=SimpleNamespace(behind_after=30.0, peer_timeout=30.0)),
+)
+
+
 def code(*targets: list[dict[str, Any]], domains: tuple[dict[str, Any], ...] = (), automatic: bool = True) -> int:
     node: Any = SimpleNamespace(
         is_agent=True,
-        mode=Mode.PRODUCTION,
         loaded=SimpleNamespace(error=""),
         settings=SimpleNamespace(node=SimpleNamespace(behind_after=30.0, peer_timeout=30.0)),
     )
-    return _exit_code(node, [_target(found, automatic) for found in targets], list(domains), None)
+    return _exit_code(node, Mode.PRODUCTION, [_target(found, automatic) for found in targets], list(domains), None)
 
 
 def _target(domains: list[dict[str, Any]], automatic: bool, skew: float | None = None) -> dict[str, Any]:
@@ -78,18 +84,20 @@ def test_what_production_itself_lacks_counts_though_every_target_is_level() -> N
     assert code([stream()], domains=({"state": "degraded", "problems": []},)) == 3
 
 
+def test_a_fenced_node_is_never_green() -> None:
+    assert _exit_code(_NODE, Mode.FENCED, [], [], None) == 4
+
+
 @pytest.mark.parametrize(("skew", "expected"), [(None, 0), (4.9, 0), (-3600.0, 3), (5.1, 3)])
 def test_a_clock_that_differs_is_not_green_on_either_node(skew: float | None, expected: int) -> None:
     node: Any = SimpleNamespace(
         is_agent=True,
-        mode=Mode.PRODUCTION,
         loaded=SimpleNamespace(error=""),
         settings=SimpleNamespace(node=SimpleNamespace(behind_after=30.0, peer_timeout=30.0)),
     )
-    assert _exit_code(node, [_target([stream()], True, skew)], [], None) == expected
-    node.mode = Mode.FAILOVER
+    assert _exit_code(node, Mode.PRODUCTION, [_target([stream()], True, skew)], [], None) == expected
     heard: dict[str, Any] = {"seconds_since_heard": 1.0, "clock_skew_seconds": skew, "domains": []}
-    assert _exit_code(node, [], [], heard) == expected
+    assert _exit_code(node, Mode.FAILOVER, [], [], heard) == expected
 
 
 @pytest.mark.parametrize(
@@ -105,7 +113,6 @@ def test_a_clock_that_differs_is_not_green_on_either_node(skew: float | None, ex
 def test_on_failover_silence_is_gravest(silence: float | None, domain: dict[str, Any], expected: int) -> None:
     node: Any = SimpleNamespace(
         is_agent=True,
-        mode=Mode.FAILOVER,
         loaded=SimpleNamespace(error=""),
         settings=SimpleNamespace(node=SimpleNamespace(behind_after=30.0, peer_timeout=30.0)),
     )
@@ -114,6 +121,6 @@ def test_on_failover_silence_is_gravest(silence: float | None, domain: dict[str,
     production = None if silence is None else heard
     here: dict[str, Any] = {"state": "receiving", "problems": [], "check": None, "reload": None, "service": None}
     here["drift"] = {"count": 0}
-    assert _exit_code(node, [], [here], production) == expected
+    assert _exit_code(node, Mode.FAILOVER, [], [here], production) == expected
     node.is_agent = False
-    assert _exit_code(node, [], [here], production) == 5
+    assert _exit_code(node, Mode.FAILOVER, [], [here], production) == 5

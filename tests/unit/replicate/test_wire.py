@@ -95,7 +95,11 @@ def test_failovers_messages_survive(message: m.FromFailover) -> None:
 
 
 def test_a_refusal_survives_and_an_unreadable_one_is_still_a_refusal() -> None:
-    assert wire.parse_refusal(wire.refusal_bytes(Reason.LOOP, "circle")) == (Reason.LOOP, "circle")
+    assert wire.parse_refusal(wire.refusal_bytes(Reason.LOOP, "circle")) == (Reason.LOOP, "circle", None)
+    stale = (Reason.STALE_TERM, "a lower term", Term(3, "n"))
+    assert wire.parse_refusal(wire.refusal_bytes(*stale)) == stale
+    # A term that is none does not make a refusal less of one.
+    assert wire.parse_refusal(wire.refusal_bytes(Reason.STALE_TERM, "no", Term(2**63, "n"))) == (*stale[:1], "no", None)
     assert wire.parse_refusal(b"\xff\xff\xff")[0] is Reason.UNSPECIFIED
 
 
