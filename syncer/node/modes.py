@@ -144,6 +144,9 @@ class Modes:
         log.warning("%s is %s now, under term %d: %s", node.settings.node.name, mode.value, term.counter, change.why)
         if mode is not Mode.PRODUCTION and node.production is not None:
             node.production.stop_sending(change.why)
+        if mode is Mode.PRODUCTION and node.failover is not None:
+            # Whoever still sends here hears why it must not.
+            node.failover.receiver.end_below(term)
         if mode is Mode.FENCED:
             self._stop_services()
         self._begin(self._tell(mode, term, change))

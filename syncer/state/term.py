@@ -112,8 +112,8 @@ def read_held(store: StateStore) -> Term:
 
 
 def next_term(store: StateStore) -> Term:
-    """Return the term of a promotion of this node: above every one that it has seen."""
-    return Term(max(read_term(store).counter, read_held(store).counter) + 1, store.node_id)
+    """Return the term of a promotion of this node: above every one that it has seen, and never a configured one."""
+    return Term(max(read_term(store).counter, read_held(store).counter, 1) + 1, store.node_id)
 
 
 def read_mode_change(store: StateStore) -> ModeChange | None:
