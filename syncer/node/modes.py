@@ -222,7 +222,8 @@ class Modes:
             # RACE: nobody finds it any more when its index is closed.
             node.production = None
             await self._parts.end(["production"])
-            await asyncio.to_thread(production.stop)
+            # RACE: a root has one who captures: the next one begins when this one has ended.
+            await asyncio.to_thread(production.stop, goes_on=True)
 
     async def _begin_parts(self, mode: Mode) -> None:
         node = self._node

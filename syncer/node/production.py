@@ -160,10 +160,10 @@ class ProductionSide:
         await asyncio.to_thread(record_all, self._store, list(self.senders.values()))
         self.senders = {}
 
-    def stop(self) -> None:
-        """End the capture threads and close the index; blocking."""
+    def stop(self, *, goes_on: bool = False) -> None:
+        """End the capture threads and close the index; blocking. `goes_on`: the agent does, so nothing may be left."""
         self.leftovers.close()
-        self.captures.stop()
+        (self.captures.end if goes_on else self.captures.stop)()
         self.index.close()
 
     async def flush(self) -> None:

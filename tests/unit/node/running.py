@@ -21,6 +21,7 @@ from syncer.state.cursors import TargetRecord, record_target
 from syncer.state.events import read_events
 from syncer.state.peers import Peer, add_peer
 from syncer.state.store import StateStore
+from syncer.status import node_status
 from syncer.trust import identity
 from syncer.trust.certificates import fingerprint_of
 
@@ -122,6 +123,16 @@ async def until(condition: Callable[[], object], what: str, seconds: float = SEC
         assert time.monotonic() - began < seconds, f"waited in vain until {what}"
         await asyncio.sleep(0.01)
     return time.monotonic() - began
+
+
+def refusals(node: Node) -> Any:
+    """Return whom a node's status names as refused."""
+    return node_status(node)["refused"]
+
+
+def shows(node: Node, number: int, words: str) -> bool:
+    """Tell whether a production node gives this as the reason of its target of that number."""
+    return words in str(node_status(node)["targets"][number]["reason"])
 
 
 def contents(root: Path) -> dict[str, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from syncer.state.cursors import TargetRecord, record_target
 from syncer.state.starts import after_restore, begin_start, read_peer_start, remember_peer_start
 from syncer.state.store import StateStore
 from syncer.status import node_status
-from tests.unit.node.running import DOMAIN, F, Place, Ports, Two, contents, run, two, until
+from tests.unit.node.running import DOMAIN, F, Place, Ports, Two, contents, run, shows, two, until
 
 __all__ = ["two"]
 
@@ -101,10 +102,7 @@ def test_one_server_under_two_names_and_this_node_itself_are_refused_with_the_re
         async with two.a.running() as a, two.b.running():
             await until(lambda: node_status(a)["targets"][0]["state"] == "streaming", "the first one is served")
             for number, words in ((1, "b-again and b are the same node"), (2, "is that of this node itself")):
-                await until(
-                    lambda number=number, words=words: words in node_status(a)["targets"][number]["reason"],
-                    "the reason is shown",
-                )
+                await until(partial(shows, a, number, words), "the reason is shown")
 
     run(work())
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,9 +22,9 @@ from syncer.node.reload import Reloading
 from syncer.replicate.fencing import Rank
 from syncer.state.peers import Peer, peers
 from syncer.state.store import StateStore
-from syncer.state.term import next_term, observe_term, read_held, read_mode, read_mode_change, take_mode
+from syncer.state.term import next_term, observe_term, read_mode_change, take_mode
 from syncer.status import node_status
-from tests.unit.node.running import DOMAIN, F, P, Ports, Two, X, contents, run, two, until
+from tests.unit.node.running import DOMAIN, F, P, Ports, Two, X, contents, refusals, run, shows, two, until
 
 __all__ = ["two"]
 
@@ -132,7 +134,7 @@ def test_two_that_were_promoted_by_force_meet_and_the_lower_one_is_fenced(tmp_pa
         async with lower.running() as low, higher.running() as high:
             await until(lambda: low.mode is X, "the lower one is fenced")
             for place, node in ((lower, low), (higher, high)):
-                await until(lambda place=place, node=node: place.raised(node, "split_brain"), "both know of it")
+                await until(partial(place.raised, node, "split_brain"), "both know of it")
                 [(_, told)] = place.raised(node, "split_brain")
                 assert (told["term"], told["fenced_node"]) == (4, lower.node_id)
             assert high.mode is P
@@ -150,13 +152,10 @@ def test_two_that_are_configured_as_production_refuse_each_other_and_nobody_is_f
     async def work() -> None:
         async with two.a.running() as a, two.b.running() as b:
             for node in (a, b):
-                await until(lambda node=node: node_status(node)["refused"], "each refuses the other")
-                [refused] = node_status(node)["refused"]
+                await until(partial(refusals, node), "each refuses the other")
+                [refused] = refusals(node)
                 assert "both configured as production" in refused["reason"]
-                await until(
-                    lambda node=node: "both configured" in node_status(node)["targets"][0]["reason"],
-                    "and shows why it is refused",
-                )
+                await until(partial(shows, node, 0, "both configured"), "and shows why it is refused")
                 assert mode_of(node) is P
             assert len(two.a.raised(a, "session.refused")) == 1
 
@@ -382,27 +381,6 @@ def test_a_promoted_node_knocks_at_everybody_until_each_has_heard(two: Two) -> N
             assert [peer.name for peer in peers(b.store)] == ["a"]
 
     run(work())
-
-
-def test_mode_and_term_are_one_commit_and_a_term_is_never_used_twice(store: StateStore, tmp_path: Path) -> None:
-    assert read_mode(store, F) == (F, Term(0, ""))
-    take_mode(store, F, Term(0, ""))
-    # A counter of 1 would fence nobody.
-    first = next_term(store)
-    assert first == Term(2, store.node_id)
-    assert take_mode(store, P, first)
-    assert not take_mode(store, P, first)
-    assert (read_mode(store, F), read_held(store)) == ((P, first), first)
-    observe_term(store, Term(4, "zz"))
-    assert next_term(store) == Term(5, store.node_id)
-    with pytest.raises(RefusedError) as lower:
-        take_mode(store, F, Term(3, "zz"))
-    assert lower.value.reason is Reason.STALE_TERM
-    assert take_mode(store, X, Term(4, "zz"), "heard of it", "dr-a")
-    change = read_mode_change(store)
-    assert change is not None
-    assert (change.before, change.why, change.peer, change.is_told) == (P, "heard of it", "dr-a", False)
-    assert read_held(store) == first
 
 
 def test_a_configuration_that_is_loaded_knows_the_key(two: Two) -> None:
