@@ -187,11 +187,10 @@ def test_services_are_stopped_by_fencing_only_where_the_configuration_says_so(
     run(work())
 
 
-@pytest.mark.parametrize(("before", "after"), list(itertools.product(Mode, repeat=2)))
+@pytest.mark.parametrize(
+    ("before", "after"), [way for way in itertools.product(Mode, repeat=2) if way not in WAYS and way[0] is not way[1]]
+)
 def test_ways_that_do_not_exist_are_refused_and_change_nothing(two: Two, before: Mode, after: Mode) -> None:
-    if (before, after) in WAYS or before is after:
-        pytest.skip("that way exists")
-
     async def work() -> None:
         with StateStore.open(two.a.state) as store:
             take_mode(store, before, Term(3, two.a.node_id))
