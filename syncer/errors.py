@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
+from syncer.model import Term
+
 
 class Reason(Enum):
     """Why a peer refused or rejected; the same names as in proto/syncer/v1/sync.proto."""
@@ -30,6 +32,7 @@ class Reason(Enum):
     CHECK_FAILED = 18
     ROLLED_BACK = 19
     RULES_DISAGREE = 20
+    COPIED_IDENTITY = 21
 
 
 class CommandFailure(NamedTuple):
@@ -80,9 +83,11 @@ class RefusedError(SyncerError):
 
     exit_code = 4
 
-    def __init__(self, message: str, reason: Reason = Reason.UNSPECIFIED) -> None:
+    def __init__(self, message: str, reason: Reason = Reason.UNSPECIFIED, term: Term | None = None) -> None:
         super().__init__(message)
         self.reason = reason
+        self.term = term
+        """What the peer is to hear of this node's term; None: it did not come to that."""
 
 
 class UnavailableRootError(RefusedError):
@@ -109,9 +114,11 @@ class PeerProtocolError(SyncerError):
 class PeerRejectedError(SyncerError):
     """The peer could not do what was asked and said why."""
 
-    def __init__(self, message: str, reason: Reason) -> None:
+    def __init__(self, message: str, reason: Reason, term: Term | None = None) -> None:
         super().__init__(message)
         self.reason = reason
+        self.term = term
+        """The term that the peer said with it; None: none."""
 
 
 class ApplyError(SyncerError):

@@ -108,6 +108,17 @@ class Term(NamedTuple):
     node_id: str
 
 
+class Start(NamedTuple):
+    """One start of a node: which one it is, and a random id that no other start has, not even that of a copy."""
+
+    number: int
+    instance: str
+
+
+NEVER = Start(0, "")
+"""What a node says that does not count its starts."""
+
+
 class Problem(NamedTuple):
     """A path that could not be handled; shown to the operator, never swallowed, never fatal."""
 

@@ -18,6 +18,7 @@ from syncer.admin.services import service
 from syncer.admin.snapshot import synchronize
 from syncer.admin.verify import run_verification
 from syncer.errors import ConfigurationError, RefusedError
+from syncer.model import Mode
 from syncer.status import node_status
 from syncer.status.exit_code import gravest
 
@@ -231,12 +232,25 @@ class Commands:
         yield "result", await asyncio.to_thread(triggers.outbox_change, self._node, arguments)
 
     def _production(self, command: str) -> ProductionSide:
-        if self._node.production is None:
-            raise RefusedError(
-                f"{self._node.settings.node.name} is in mode {self._node.mode.value}, and `syncer {command}` works "
-                "on the production node: run it there"
-            )
-        return self._node.production
+        production = self._node.production
+        if production is None or production.refusal or self._node.mode is not Mode.PRODUCTION:
+            raise RefusedError(_elsewhere(self._node, command))
+        return production
+
+
+def _elsewhere(node: Node, command: str) -> str:
+    name, mode = node.settings.node.name, node.mode
+    if mode is Mode.FENCED:
+        return (
+            f"{name} is fenced, since another node was promoted: it sends nothing, so `syncer {command}` is refused; "
+            f"run `syncer rejoin` on {name} to make it failover, and `syncer {command}` on the production node"
+        )
+    if mode is Mode.PRODUCTION:
+        return f"{name} is just becoming production: run `syncer {command}` again"
+    return (
+        f"{name} is in mode {mode.value}, and `syncer {command}` works on the production node: run it there, or "
+        f"`syncer promote` where {name} is to take over"
+    )
 
 
 def _require_target(node: Node, target: str) -> None:

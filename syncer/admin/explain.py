@@ -32,7 +32,8 @@ def explain(node: Node, path: str) -> dict[str, Any]:
     is_directory = os.path.isdir(absolute) and not os.path.islink(absolute)
     wanted = scope.wants(relative, is_directory)
     answer = _answer(path, domain.name, wanted, scope.explain(relative, is_directory))
-    if node.production is None:
+    production = node.production
+    if production is None:
         pattern = KeepLocal(domain.keep_local).pattern_of(relative, is_directory)
         if wanted and pattern is not None:
             why = f"the keep_local pattern {pattern!r} matches it: it is this node's own, whatever arrives"
@@ -40,9 +41,9 @@ def explain(node: Node, path: str) -> dict[str, Any]:
         destination = node.failover.destinations.get(domain.name) if node.failover else None
         known = destination.known(relative) if destination else None
         return answer | {"entry": _entry(known), "origin": origin_document(known)}
-    known = node.production.index.get(domain.name, relative)
-    seq = node.production.index.seq_of(domain.name, relative)
-    state = node.production.states.get(domain.name)
+    known = production.index.get(domain.name, relative)
+    seq = production.index.seq_of(domain.name, relative)
+    state = production.states.get(domain.name)
     problems = state.problems if state is not None else ()
     problem = next((item.reason for item in problems if item.path == relative), None)
     return answer | {
@@ -51,7 +52,7 @@ def explain(node: Node, path: str) -> dict[str, Any]:
         "last_change_seq": seq,
         "targets": [
             _on_the_way(sender, seq) | {"rendering": rendering_document(sender.stream, absolute, relative, known)}
-            for (_, name), sender in node.production.senders.items()
+            for (_, name), sender in production.senders.items()
             if name == domain.name
         ],
     }

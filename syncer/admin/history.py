@@ -92,6 +92,11 @@ def _destinations(node: Node, domain: str | None, command: str) -> list[Destinat
             f"{node.settings.node.name} is in mode {node.mode.value}, and the history is kept where changes arrive: "
             f"run `syncer {command}` on the failover server; what is wrong here, edit here"
         )
+    if node.mode is Mode.FENCED and command == "rollback":
+        raise RefusedError(
+            f"{node.settings.node.name} is fenced, and what was changed on it was never sent: nothing is rolled back "
+            "before a person has decided what becomes of that; run `syncer rejoin`"
+        )
     destinations = node.failover.destinations
     if domain is None:
         return list(destinations.values())

@@ -12,12 +12,13 @@ from syncer.admin.progress import while_working
 from syncer.admin.snapshot import SCAN_SECONDS, choose
 from syncer.capture.keep_local import KeepLocal
 from syncer.config import DomainSettings
-from syncer.errors import ConfigurationError, UnavailableRootError
+from syncer.errors import ConfigurationError, RefusedError, UnavailableRootError
 from syncer.leftovers import on_production
 from syncer.leftovers.needles import Needles
 from syncer.leftovers.on_failover import Search, Standing
 from syncer.leftovers.own_addresses import own_addresses
 from syncer.leftovers.report import Report, document_of
+from syncer.model import Mode
 from syncer.state.cursors import read_standing
 from syncer.state.peer_addresses import addresses_of
 from syncer.state.rules import rules_of
@@ -48,7 +49,7 @@ async def leftovers(node: Node, arguments: dict[str, Any]) -> AsyncIterator[Even
 
         return progress
 
-    search = _on_production if node.production is not None else _on_failover
+    search = _on_production if node.mode is Mode.PRODUCTION else _on_failover
     working = asyncio.create_task(search(node, arguments, asked, stopping, tell))
     try:
         async with aclosing(while_working(working, events)) as said:
@@ -74,7 +75,9 @@ async def _on_production(
     node: Node, arguments: dict[str, Any], asked: tuple[str, ...], stopping: threading.Event, tell: _Tell
 ) -> list[Report]:
     production = node.production
-    assert production is not None, "asked before"
+    if production is None:
+        # RACE: the mode changes first, and the parts follow.
+        raise RefusedError(f"{node.settings.node.name} is just becoming production: run `syncer leftovers` again")
     senders = choose(node, production, arguments)
     async with asyncio.timeout(SCAN_SECONDS):
         await production.flush()

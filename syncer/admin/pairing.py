@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from syncer.config import FailoverSettings, parse_address
-from syncer.errors import ConfigurationError, RefusedError
+from syncer.errors import ConfigurationError, Reason, RefusedError
 from syncer.model import Mode
+from syncer.node.circles import same_node
 from syncer.state.cursors import (
     TargetRecord,
     forget_target,
@@ -66,7 +67,7 @@ async def join(node: Node, address: str, token: str) -> dict[str, Any]:
     """Pair this production node with the failover server at `address`.
 
     Raises ConfigurationError where no [[failover]] table has that address, PairingError where the token or
-    the server is wrong, UnreachableError where nobody answers.
+    the server is wrong, UnreachableError where nobody answers, RefusedError where another table is that node already.
     """
     target = _target_at(node, address)
     peer = await pairing.join(
@@ -79,9 +80,14 @@ async def join(node: Node, address: str, token: str) -> dict[str, Any]:
         rules=target.rules,
     )
     node.joined(peer)
+    for other in node.settings.failover:
+        known = await asyncio.to_thread(read_target, node.store, other.name)
+        if other.name != target.name and known is not None and known.node_id == peer.node_id:
+            raise RefusedError(same_node(target.name, other.name, peer.name), Reason.LOOP)
     await asyncio.to_thread(record_target, node.store, TargetRecord(target.name, peer.node_id, peer.name))
-    if node.production is not None:
-        node.production.hurry()
+    production = node.production
+    if production is not None:
+        production.hurry()
     return {
         "node_id": peer.node_id,
         "name": peer.name,
@@ -111,8 +117,9 @@ async def target_forget(node: Node, name: str, *, dry_run: bool) -> dict[str, An
     removed = False
     if not dry_run:
         removed = await asyncio.to_thread(forget_target, node.store, name)
-        if node.production is not None:
-            node.production.drop(name)
+        production = node.production
+        if production is not None:
+            production.drop(name)
     return {
         "name": name,
         "node_name": record.node_name if record else "",

@@ -36,11 +36,20 @@ def sentences(status: dict[str, Any]) -> list[Sentence]:
         # A peer_timeout may be shorter than what is silence to the eye: both must say the same.
         return [_of_failover(status["production"], silent=status["exit_code"] == 5), *_services(status["domains"])]
     if status["mode"] != "production":
-        return [Sentence(f"this node is {status['mode']}: it neither sends nor accepts changes", Severity.BAD)]
+        return [_of_fenced(status)]
     if not status["targets"]:
         return [Sentence("there is nothing to fail over to: no [[failover]] is configured", Severity.BAD)]
     unread = sum(len(domain["problems"]) for domain in status["domains"])
     return [*(_of_target(target, unread) for target in status["targets"]), *_services_there(status["targets"])]
+
+
+def _of_fenced(status: dict[str, Any]) -> Sentence:
+    why = f" ({status['mode_reason']})" if status.get("mode_reason") else ""
+    text = f"this node is {status['mode']}: it neither sends nor accepts changes{why}"
+    counts = [domain["unsent"] for domain in status["domains"] if domain.get("unsent") is not None]
+    if counts:
+        text += f"; {counted(sum(counts), 'change')} of its own were never sent"
+    return Sentence(f"{text}; `syncer rejoin` makes it failover", Severity.BAD)
 
 
 def leading(status: dict[str, Any]) -> str:

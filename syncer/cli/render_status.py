@@ -26,6 +26,7 @@ def render_status(status: dict[str, Any]) -> RenderableType:
     ]
     parts += [Text(""), _node(status), *_configuration(status["configuration"])]
     parts += list(_actions(status["actions"]))
+    parts += list(_refused(status["refused"]))
     if status["targets"]:
         parts += [Text(""), _targets(status["targets"])]
     if status["domains"]:
@@ -78,6 +79,12 @@ def _actions(actions: dict[str, int]) -> Iterator[Text]:
         yield Text(f"{what}; `syncer outbox --drop --given-up` takes note of it", style=Severity.BAD.value)
     if actions["waiting"]:
         yield Text(f"{counted(actions['waiting'], 'action')} of triggers waiting: `syncer outbox` shows for what")
+
+
+def _refused(refused: list[dict[str, Any]]) -> Iterator[Text]:
+    """Yield who comes to send here and may not."""
+    for item in refused:
+        yield Text(printable(f"{item['peer']} is refused: {item['reason']}"), style=Severity.LATE.value)
 
 
 def _table(*columns: str, right: tuple[str, ...] = ()) -> Table:

@@ -17,6 +17,7 @@ http = {http}        # health and metrics, without a password; "" turns it off, 
 # rescan = "1h"                 # full scan of every domain, beside the changes seen at once
 # peer_timeout = "30s"          # silence of production after which status is not green
 # behind_after = "30s"          # lag that counts as behind
+# stop_services_when_fenced = false  # another node was promoted: run `stop` of every domain here
 
 # One table for each configuration tree, with the same name on production and on failover; the path is
 # this node's own. syncer's configuration, keys and state are never synchronized, wherever they lie.

@@ -134,6 +134,7 @@ def _node(table: NodeTable) -> NodeSettings:
         rescan=table.rescan,
         peer_timeout=table.peer_timeout,
         behind_after=table.behind_after,
+        stop_services_when_fenced=table.stop_services_when_fenced,
         http=table.http,
     )
 

@@ -162,6 +162,7 @@ class NodeTable(Table):
     rescan: Duration = 3600.0
     peer_timeout: Duration = 30.0
     behind_after: Duration = 30.0
+    stop_services_when_fenced: bool = False
 
 
 class HistoryTable(Table):

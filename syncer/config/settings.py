@@ -29,6 +29,8 @@ class NodeSettings:
     """Seconds of lag that count as behind."""
     http: str = ""
     """host:port of health and metrics; port 0 means any, "" none."""
+    stop_services_when_fenced: bool = False
+    """Whether a node that is fenced runs the `stop` commands of its domains."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,13 @@ _SYNC = {
     "consecutive_failures": Variable(int, "failed attempts in a row, with this one; 0 where it succeeded"),
 }
 _PEER = Variable(str, "name of the other node")
+_MODE = {
+    "node": NODE,
+    "peer": Variable(str, "name of the node that it came from; empty where a person or a procedure did it"),
+    "before": Variable(str, "the mode that it left: `production`, `failover` or `fenced`"),
+    "term": Variable(int, "counter of the term that it has now"),
+    "reason": Variable(str, "why"),
+}
 _BEHIND = {
     **_STREAM,
     "state": Variable(str, "state of the target, such as `streaming`, `suspended` or `unreachable`"),
@@ -223,6 +230,27 @@ CATALOGUE: Mapping[str, Definition] = {
     "term.refused": Definition(
         "A node came with a lower term than was seen before, and was refused. Raised on both nodes.",
         {"node": NODE, "peer": _PEER, "reason": Variable(str, "both terms, and what that means")},
+    ),
+    "session.refused": Definition(
+        "A paired node came to send, and was refused for what it or this one is. Raised once for each reason.",
+        {"node": NODE, "peer": _PEER, "reason": Variable(str, "why, and what to do")},
+    ),
+    "promoted": Definition("This node has become production.", _MODE),
+    "demoted": Definition("This node has become failover.", _MODE),
+    "fenced": Definition(
+        "This node was production and has heard a higher term: it sends nothing any more, and accepts nothing.", _MODE
+    ),
+    "split_brain": Definition(
+        "Two nodes were promoted without knowing of each other. Raised on each node that hears of both.",
+        {
+            "node": NODE,
+            "peer": Variable(str, "name of the node that this one heard the other term from"),
+            "term": Variable(int, "the counter that both terms have"),
+            "own_node": Variable(str, "id of the node whose term this node knew"),
+            "other_node": Variable(str, "id of the node whose term it has heard"),
+            "fenced_node": Variable(str, "which of both ids is the lower one: that node is fenced"),
+            "reason": Variable(str, "both terms, and what follows"),
+        },
     ),
     "pairing.joined": Definition(
         "Another node was paired with this one.",

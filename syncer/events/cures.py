@@ -75,6 +75,9 @@ _CURES: Mapping[str, str | _Choice] = {
     "gone for good, fail over",
     "clock.skewed": "compare `date -u` on {node} and {peer}, and look at what sets their clocks",
     "term.refused": "run `syncer status` on {node} and on {peer}: only one of them may be production",
+    "session.refused": "run `syncer status` on {node}, and do what the reason says",
+    "fenced": "look with `syncer status` on {node} at what was changed there and never sent",
+    "split_brain": "keep services of one of both nodes only; `syncer status` on both shows which one is fenced",
     "pairing.refused": "where it was you, run `syncer invite` on {node} for a new token; else look at who reaches its "
     "port from {address}",
     "hold.failed": "look at what the command left, with `syncer diff --domain {domain}` on {node}; then run "
@@ -120,6 +123,11 @@ _HEADLINES: Mapping[str, str] = {
     "clock.skewed": "clocks differ",
     "clock.agreed": "clocks agree again",
     "term.refused": "lower term refused",
+    "session.refused": "sender refused",
+    "promoted": "node is production now",
+    "demoted": "node is failover now",
+    "fenced": "node is fenced",
+    "split_brain": "split brain",
     "pairing.joined": "node paired",
     "pairing.refused": "pairing refused",
     "hold.failed": "hold failed",

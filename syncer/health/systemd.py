@@ -27,6 +27,11 @@ class Systemd:
         self._stalled = stalled
         self._sentence = sentence
         self._reasons: list[str] = []
+        self._news = asyncio.Event()
+
+    def look(self) -> None:
+        """Tell at once what has changed."""
+        self._news.set()
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -51,7 +56,12 @@ class Systemd:
     async def _tell(self) -> None:
         told, due = "", 0.0
         while True:
-            await asyncio.sleep(max(due - time.monotonic(), 0.0))
+            try:
+                async with asyncio.timeout(max(due - time.monotonic(), 0.0)):
+                    await self._news.wait()
+            except TimeoutError:
+                pass
+            self._news.clear()
             due = time.monotonic() + STATUS_EVERY
             try:
                 line = "; ".join(self._stalled()) or await self._sentence()

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from syncer.errors import IndexStoreError
 from syncer.index.commit import Group
 from syncer.index.names import OwnerNames
 from syncer.index.opening import connect, explained, open_or_rebuild
@@ -210,6 +211,7 @@ class IndexStore:
 
     def _rows(self, query: str, values: tuple[object, ...]) -> list[Any]:
         with self._lock, explained(self.path):
+            self._require_open()
             return self._connection.execute(query, values).fetchall()
 
     def _start_run(self, domain: str) -> Runs:
@@ -230,9 +232,15 @@ class IndexStore:
         with self._lock, self._transaction():
             yield self._connection
 
+    def _require_open(self) -> None:
+        if self._closed:
+            # RACE: whoever looks at production may still look when it has ended.
+            raise IndexStoreError(f"{self.path}: is closed; this node captures nothing at the moment")
+
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
         """Run the body as one transaction; an error rolls all of it back."""
+        self._require_open()
         with explained(self.path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:

@@ -18,14 +18,16 @@ import grpc.aio
 from syncer.admin.commands import Commands
 from syncer.admin.server import serve_admin
 from syncer.config import Settings
-from syncer.errors import StateError, SyncerError
+from syncer.errors import RefusedError, StateError, SyncerError
 from syncer.events.journal import EventJournal
 from syncer.health.measurements import Measurements
 from syncer.health.notifier import Notifier
-from syncer.model import Mode, Term
+from syncer.model import NEVER, Mode, Term
 from syncer.node.alarms import NodeAlarms
 from syncer.node.failover import FailoverSide
+from syncer.node.knocking import Knock, Knocker
 from syncer.node.memory import keep_small
+from syncer.node.modes import Modes
 from syncer.node.opening import lock_for_agent, lock_for_command
 from syncer.node.production import ProductionSide
 from syncer.node.reload import Loaded, Reloading
@@ -36,8 +38,9 @@ from syncer.replicate.reconnect import first_of
 from syncer.state.lock import StateLock
 from syncer.state.outbox import count_actions
 from syncer.state.peers import Peer
+from syncer.state.starts import begin_start, forget_peer_start
 from syncer.state.store import StateStore
-from syncer.state.term import observe_term, read_term
+from syncer.state.term import begin_mode, read_mode, read_mode_change
 from syncer.trust import identity
 from syncer.trust.identity import Identity
 from syncer.trust.server import Guard, pairing_handlers, trusted_certificates
@@ -73,6 +76,12 @@ class Node:
         self.started_at = time.monotonic()
         self.loaded = Loaded(time.time())
         self.is_agent = False
+        self.start = NEVER
+        """Which start of this node it is; NEVER before `prepare`."""
+        self.modes = Modes(self)
+        self.knock: Knock | None = None
+        """How a promoted node tells its peers; None: nobody knocks."""
+        self._automatic = False
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._server: grpc.aio.Server | None = None
 
@@ -81,23 +90,43 @@ class Node:
         """What this node is now."""
         return self.store.mode() or self.settings.node.mode
 
+    def mode_and_term(self) -> tuple[Mode, Term]:
+        """Return what this node is now, and the highest term it has seen, of one moment; for any thread."""
+        return read_mode(self.store, self.settings.node.mode)
+
+    async def become(self, mode: Mode, term: Term, why: str, *, peer: str = "") -> None:
+        """Change what this node is; see Modes.become. Nothing else does, while the agent runs."""
+        await self.modes.become(mode, term, why, peer=peer)
+
     def prepare(self, *, automatic: bool) -> None:
-        """Build the side that the node's mode asks for."""
-        if self.store.mode() is None:
-            self.store.set_mode(self.settings.node.mode)
-        if self.mode is Mode.PRODUCTION:
-            if not read_term(self.store).counter:
-                observe_term(self.store, Term(1, self.store.node_id))
-            self.production = ProductionSide(
-                self.settings,
-                self.store,
-                self.identity,
-                self.fail,
-                self.events.raise_event,
-                automatic=automatic,
-                observations=self.measured,
-            )
-        self.failover = FailoverSide(self.settings, self.store, self.events.raise_event, self.measured)
+        """Build what the node's mode asks for."""
+        begin_mode(self.store, self.settings.node.mode)
+        # Before anybody hears of this node.
+        self.start = begin_start(self.store)
+        self._automatic = automatic
+        if self.mode is not Mode.FAILOVER:
+            self.production = self.build_production()
+        saw_term = self.modes.saw_term
+        self.failover = FailoverSide(
+            self.settings, self.store, self.events.raise_event, self.measured, self.start, saw_term
+        )
+
+    def build_production(self) -> ProductionSide:
+        """Build what captures, and sends where the mode is production."""
+        change = read_mode_change(self.store)
+        refusal = change.why if change is not None else "it has seen a higher term"
+        return ProductionSide(
+            self.settings,
+            self.store,
+            self.identity,
+            self.fail,
+            self.events.raise_event,
+            automatic=self._automatic,
+            observations=self.measured,
+            start=self.start,
+            saw_term=self.modes.saw_term,
+            refusal="" if self.mode is Mode.PRODUCTION else refusal,
+        )
 
     def start_failover(self) -> None:
         """Let the failover side begin; only the agent does that, a command that runs without one does not."""
@@ -158,16 +187,19 @@ class Node:
 
     def joined(self, peer: Peer) -> None:
         """Another node was paired with this one, from either side."""
+        # A person vouches for it: its next start is believed, whichever it is.
+        forget_peer_start(self.store, peer.node_id)
         self.events.record("pairing.joined", peer=peer.name, peer_id=peer.node_id, fingerprint=peer.fingerprint)
 
     async def drain(self) -> None:
         """Let what was captured arrive, for at most DRAIN_SECONDS."""
-        if self.production is None:
+        production = self.production
+        if production is None or production.refusal:
             return
-        heads = self.production.heads()
+        heads = production.heads()
         waits = [
-            self.production.wait_acknowledged(target, domain, heads[domain])
-            for (target, domain), sender in self.production.senders.items()
+            production.wait_acknowledged(target, domain, heads[domain])
+            for (target, domain), sender in production.senders.items()
             if domain in heads
             and sender.view().progress.connected
             and sender.stream.automatic
@@ -176,6 +208,8 @@ class Node:
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
                 await asyncio.gather(*waits)
+        except RefusedError as error:
+            log.warning("stopping: %s", error)
         except TimeoutError:
             log.warning("stopping although not everything has arrived: it is sent at the next start")
 
@@ -234,9 +268,14 @@ async def run_agent(settings: Settings, sentence: Sentence) -> None:
         commands = Commands(node)
         async with serve_admin(settings.node.state, commands.run):
             if node.production is not None:
+                # CRASH: what was being applied when this node ceased to be failover must not be finished later.
+                for trouble in await node.failover.settle() if node.failover is not None else ():
+                    log.error("%s", trouble)
                 node.production.start()
-            elif node.failover is not None and node.mode is Mode.FAILOVER:
+            elif node.failover is not None:
                 node.failover.watch_for_drift(node.fail_from_any_thread)
+            node.modes.begin()
+            node.modes.changed.append(vitals.changed)
             log.info("%s runs as %s, listening on %s", settings.node.name, node.mode.value, node.listen)
             vitals.start()
             notifier.ready()
@@ -279,8 +318,9 @@ async def _supervise(node: Node, stopping: asyncio.Event, vitals: Vitals, reload
             tasks.create_task(Watchkeeper(node).run())
             if node.failover is not None:
                 tasks.create_task(node.failover.run())
-            if node.production is not None:
-                tasks.create_task(node.production.run())
+            node.modes.supervise(tasks)
+            if node.knock is not None:
+                tasks.create_task(Knocker(node.modes, node.store, node.knock).run())
             tasks.create_task(reloading.run())
     except BaseExceptionGroup as group:
         failure = first_of(group)

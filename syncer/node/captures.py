@@ -57,6 +57,13 @@ class Captures:
             capturer.stop()
         self._watcher.close()
 
+    def end(self) -> None:
+        """End the threads while the agent goes on, each behind what it reads; blocking."""
+        _end(list(self.capturers.values()))
+        self._watcher.close()
+        for events in self._events.values():
+            events.ended(for_good=True)
+
     async def flush(self, domains: Collection[str] | None = None) -> None:
         """Return once everything that happened before the call is in the index; of these domains, None: of all.
 

@@ -7,30 +7,33 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
 import grpc
 import grpc.aio
 
-from syncer import __version__
 from syncer.capture.watch import Watcher
 from syncer.config import DomainSettings, Settings
 from syncer.drift.monitor import DriftMonitor, forget_what_is_not_watched
 from syncer.errors import SyncerError
 from syncer.files import Disk
-from syncer.model import Mode, RecordEvent, Term
+from syncer.model import NEVER, Mode, RecordEvent, Start, Term
+from syncer.node.own_rank import OwnRank
 from syncer.node.protected import protected_paths
 from syncer.node.reload_plan import Plan
+from syncer.node.target_words import nobody_is_fenced
 from syncer.observations import UNOBSERVED, Observations
 from syncer.replicate.destination import Destination
 from syncer.replicate.receiver import Receiver
+from syncer.replicate.refusals import Refusals
 from syncer.replicate.rollback import bring_back
 from syncer.replicate.server import sync_handlers
 from syncer.services.command import CommandRunner
+from syncer.services.commands import Outcome
 from syncer.services.domain import DomainServices
 from syncer.state.store import StateStore
-from syncer.state.term import observe_term, read_term
 from syncer.substitution.rules import RuleSet
 
 log = logging.getLogger(__name__)
@@ -43,31 +46,6 @@ TEND_AT_LEAST_EVERY = 10.0
 """Seconds after which it is tended all the same, so that what was put aside does not pile up."""
 
 
-class FailoverIdentity:
-    """What the receiver asks of the node it lives in."""
-
-    def __init__(self, settings: Settings, store: StateStore) -> None:
-        """Answer from the configuration and node.db."""
-        self.node_id = store.node_id
-        self.name = settings.node.name
-        self.software = __version__
-        self.echoes = 0
-        self._store = store
-        self._start_mode = settings.node.mode
-
-    def mode(self) -> Mode:
-        """Return what this node is now."""
-        return self._store.mode() or self._start_mode
-
-    def term(self) -> Term:
-        """Return the highest term seen."""
-        return read_term(self._store)
-
-    def observe_term(self, term: Term) -> None:
-        """Make a higher term durable."""
-        observe_term(self._store, term)
-
-
 class FailoverSide:
     """Everything that accepts changes."""
 
@@ -77,11 +55,18 @@ class FailoverSide:
         store: StateStore,
         record: RecordEvent,
         observations: Observations = UNOBSERVED,
+        start: Start = NEVER,
+        saw_term: Callable[[str, Term], None] = nobody_is_fenced,
     ) -> None:
-        """Make a destination for each configured domain."""
+        """Make a destination for each configured domain.
+
+        `start` is which start of the node it is; `saw_term` is told a peer's name with a term that this node does
+        not only record.
+        """
         self._record = record
         self._observations = observations
-        self.identity = FailoverIdentity(settings, store)
+        self.identity = OwnRank(settings, store, start, saw_term)
+        self.refusals = Refusals(record)
         self._trouble: dict[str, str] = {}
         self._tended: dict[str, float] = {}
         self._runner = CommandRunner()
@@ -103,12 +88,51 @@ class FailoverSide:
         self, authorise: Callable[[grpc.aio.ServicerContext[Any, Any]], Awaitable[tuple[str, str]]]
     ) -> grpc.GenericRpcHandler:
         """Return the gRPC handlers of the Sync service."""
-        return sync_handlers(self.receiver, authorise, self._record)
+        return sync_handlers(self.receiver, authorise, self.refusals)
 
     def watch_for_drift(self, on_failure: Callable[[BaseException], None]) -> None:
         """Begin to notice local edits in the domains that ask for it; `on_failure` may be called on any thread."""
-        self._watcher, self._on_failure = Watcher(on_failure), on_failure
-        self._watch(self._settings.domains)
+        if self._watcher is None:
+            self._watcher, self._on_failure = Watcher(on_failure), on_failure
+            self._watch(self._settings.domains)
+
+    async def settle(self) -> list[str]:
+        """Carry to its end what a crash or the disk had interrupted: transactions, checks; returns what cannot be.
+
+        On a node that is not failover nothing of it may wait: done later it would undo what was changed since.
+        """
+        troubles = []
+        for name, destination in sorted(self.destinations.items()):
+            await self.receiver.on_worker(name, partial(_settle, destination))
+            trouble = destination.half_applied or destination.checked.trouble
+            if trouble:
+                troubles.append(trouble)
+        return troubles
+
+    async def leave(self, why: str) -> list[str]:
+        """Accept nothing any more, which the mode forbids already; returns once nothing of it goes on.
+
+        Every session is ended and told `why`, each behind the transaction that is being applied. Returns what cannot
+        be carried to its end.
+        """
+        await asyncio.to_thread(self._stop_watching)
+        async with contextlib.AsyncExitStack() as held:
+            for name in sorted(self.destinations):
+                await held.enter_async_context(self.receiver.held(name, why))
+            return await self.settle()
+
+    def stop_services(self, why: str) -> None:
+        """Stop the services of every domain that has a command for it; returns at once, failures are events."""
+        for name, services in self.services.items():
+            if services.has("stop"):
+                log.warning("stopping the services of domain %s: %s", name, why)
+                services.by_hand("stop", why).add_done_callback(partial(_stopped, name))
+
+    def _stop_watching(self) -> None:
+        self._stop_monitors(list(self.monitors))
+        if self._watcher is not None:
+            self._watcher.close()
+            self._watcher = None
 
     def _watch(self, domains: Sequence[DomainSettings]) -> None:
         """Begin to notice local edits in these domains, where anything is watched at all."""
@@ -134,7 +158,7 @@ class FailoverSide:
 
     def start(self) -> None:
         """Do what a crash has left to do, before anything new is applied; returns at once."""
-        if self.identity.mode() is Mode.FAILOVER:
+        if self.identity.rank().mode is Mode.FAILOVER:
             self.receiver.recover()
             for services in self.services.values():
                 services.watch()
@@ -186,7 +210,7 @@ class FailoverSide:
         self.services = {**self.services, domain.name: services}
         self.destinations = {**self.destinations, domain.name: destination}
         self.receiver.place(domain.name, destination)
-        if self.identity.mode() is Mode.FAILOVER:
+        if self.identity.rank().mode is Mode.FAILOVER:
             self.receiver.recover(domain.name)
             services.watch()
 
@@ -275,6 +299,17 @@ class FailoverSide:
             services.close()
         for destination in self.destinations.values():
             destination.close()
+
+
+def _settle(destination: Destination) -> None:
+    destination.recover()
+    destination.begin_agent()
+
+
+def _stopped(domain: str, done: Future[Outcome]) -> None:
+    error = done.exception() if not done.cancelled() else None
+    if error is not None:
+        log.warning("the services of domain %s were not stopped: %s", domain, error)
 
 
 def _rules_of(settings: Settings) -> dict[str, RuleSet]:

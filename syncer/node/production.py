@@ -15,17 +15,20 @@ from syncer.capture.capturer import CaptureState
 from syncer.capture.contents import ContentCache
 from syncer.capture.ignore import Scope, pattern_hash
 from syncer.config import DomainSettings, FailoverSettings, Settings
-from syncer.errors import CommandFailure, PeerRejectedError, Reason
+from syncer.errors import CommandFailure, PeerRejectedError, Reason, RefusedError
 from syncer.index.store import IndexStore
 from syncer.leftovers.on_production import Sent
 from syncer.leftovers.own_addresses import own_addresses
 from syncer.leftovers.watch import LeftoverWatch
-from syncer.model import Head, RecordEvent, Term
+from syncer.model import NEVER, Head, RecordEvent, Start, Term
 from syncer.node.captures import Captures
+from syncer.node.circles import circle_of
 from syncer.node.pauses import Pauses
 from syncer.node.protected import protected_paths
 from syncer.node.reload_plan import Plan
+from syncer.node.standings import record_all
 from syncer.node.supervised import Supervised
+from syncer.node.target_words import TargetWords, nobody_is_fenced
 from syncer.observations import UNOBSERVED, Observations
 from syncer.procedures.background import BackgroundVerification
 from syncer.procedures.verify import Domain
@@ -52,6 +55,8 @@ from syncer.trust.tls import open_channel
 log = logging.getLogger(__name__)
 
 CONTENT_CACHE_BYTES = 8 * 1024 * 1024
+_BACKGROUND = ("", "")
+"""Among the streams: verification in the background, which ends with them."""
 RECORD_EVERY = 2.0
 """Seconds between two records of one stream's progress in node.db; it is for people, the target's cursor decides."""
 
@@ -77,8 +82,18 @@ class ProductionSide:
         *,
         automatic: bool = True,
         observations: Observations = UNOBSERVED,
+        start: Start = NEVER,
+        saw_term: Callable[[str, Term], None] = nobody_is_fenced,
+        refusal: str = "",
     ) -> None:
-        """Build capturers and senders; with `automatic` False nothing is sent but what is asked for."""
+        """Build capturers and senders; with `automatic` False nothing is sent but what is asked for.
+
+        `start` is which start of the node it is; `saw_term` is told a target's name with each term that it says. A
+        `refusal` says why nothing is sent at all: then there are no senders.
+        """
+        self.refusal = refusal
+        """Why nothing is sent any more; "" where it is."""
+        self.words = TargetWords(store, settings.node.name, start, record, saw_term)
         self.node_id = store.node_id
         self.name = settings.node.name
         self.software = __version__
@@ -123,17 +138,32 @@ class ProductionSide:
     async def run(self) -> None:
         """Send until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            if self._automatic:
-                tasks.create_task(self._background().run())
             self._running.open(tasks)
+            if self._automatic and not self.refusal:
+                self._running.begin(_BACKGROUND, self._background().run)
             for key, sender in self.senders.items():
                 self._running.begin(key, sender.run)
             tasks.create_task(self.pauses.run())
 
-    def stop(self) -> None:
-        """End the capture threads and close the index; blocking."""
+    def stop_sending(self, why: str) -> None:
+        """Send nothing any more, from this moment; returns at once. Captures go on; whoever waits is told `why`."""
+        if self.refusal:
+            return
+        self.refusal = why
+        for sender in self.senders.values():
+            sender.ending = why
+        self._running.stop()
+
+    async def sending_ended(self) -> None:
+        """Return when the streams have ended, and how far each came is durable: the rest is unsent."""
+        await self._running.stopped()
+        await asyncio.to_thread(record_all, self._store, list(self.senders.values()))
+        self.senders = {}
+
+    def stop(self, *, goes_on: bool = False) -> None:
+        """End the capture threads and close the index; blocking. `goes_on`: the agent does, so nothing may be left."""
         self.leftovers.close()
-        self.captures.stop()
+        (self.captures.end if goes_on else self.captures.stop)()
         self.index.close()
 
     async def flush(self) -> None:
@@ -141,8 +171,13 @@ class ProductionSide:
         await self.captures.flush()
 
     async def wait_acknowledged(self, target: str, domain: str, head: Head) -> None:
-        """Return once the target is durable at `head` or beyond it, or does not receive the domain any more."""
+        """Return once the target is durable at `head` or beyond it, or does not receive the domain any more.
+
+        Raises RefusedError where this node stops sending.
+        """
         while True:
+            if self.refusal:
+                raise RefusedError(self.refusal, Reason.WRONG_MODE)
             # RACE: a stream that is replaced is replaced by the time of the next look, so that this cannot spin.
             await self._in_force.wait()
             sender = self.senders.get((target, domain))
@@ -164,6 +199,9 @@ class ProductionSide:
             self._settings = plan.settings
             self.pauses.configured(_domains_of(plan.settings))
             kept = {key: sender for key, sender in before.items() if key not in plan.streams.ended}
+            # RACE: it may have been fenced meanwhile: its streams have ended then, and none begins.
+            if self.refusal:
+                return
             self.senders = self._senders(plan.settings, kept)
             for key in plan.streams.begun:
                 if key in before:
@@ -282,6 +320,8 @@ class ProductionSide:
         )
 
     def _senders(self, settings: Settings, kept: Mapping[tuple[str, str], Sender]) -> Mapping[tuple[str, str], Sender]:
+        if self.refusal:
+            return {}
         domains = {domain.name: domain for domain in settings.domains}
         return {
             (target.name, name): kept.get((target.name, name))
@@ -326,6 +366,9 @@ class ProductionSide:
 
     def _dial(self, target: FailoverSettings) -> Call:
         record = read_target(self._store, target.name)
+        circle = circle_of(target, self._settings, self._store, record)
+        if circle:
+            raise PeerRejectedError(circle, Reason.LOOP)
         peer = peer_by_node_id(self._store, record.node_id) if record else None
         if peer is None:
             raise PeerRejectedError(

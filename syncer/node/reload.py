@@ -84,6 +84,10 @@ class Reloading:
             raise
 
     async def _do(self, chosen: Plan) -> None:
+        async with self._node.modes.changing:
+            await self._take_over(chosen)
+
+    async def _take_over(self, chosen: Plan) -> None:
         node = self._node
         if node.production is not None:
             await node.production.reload(chosen)
@@ -94,7 +98,7 @@ class Reloading:
         node.loaded = Loaded(time.time(), waiting=chosen.waiting)
         what = ", ".join(chosen.changed)
         log.info("the configuration was reloaded: %s", f"{what} changed" if what else "nothing changed")
-        if node.production is not None:
+        if node.production is not None and not node.production.refusal:
             for target, domain in chosen.resynchronized:
                 log.warning("%s", full_sentence(target, domain))
         if chosen.waiting:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from syncer.model import Cursor
@@ -67,3 +68,12 @@ class Standings:
         self._counted[key] = place
         self._count_at[key] = now + COUNT_PAUSE * (time.monotonic() - began)
         return changes
+
+
+def record_all(store: StateStore, senders: Iterable[Sender]) -> None:
+    """Record how far each stream has come, which goes no further; blocking. Raises StateError."""
+    for sender in senders:
+        view = sender.view()
+        if view.progress.cursor is not None and view.progress.trusted:
+            told = (view.progress.cursor, view.last_success, "", view.last_full, sender.stream.rules.hash)
+            record_progress(store, TargetProgress(view.target, view.domain, *told))

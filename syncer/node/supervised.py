@@ -15,6 +15,7 @@ class Supervised(Generic[Key]):
     def __init__(self) -> None:
         self._group: asyncio.TaskGroup | None = None
         self._tasks: dict[Key, asyncio.Task[None]] = {}
+        self._stopped = False
 
     def open(self, group: asyncio.TaskGroup) -> None:
         """Begin tasks in `group` from now on."""
@@ -22,7 +23,7 @@ class Supervised(Generic[Key]):
 
     def begin(self, key: Key, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Begin a task; without a group nothing runs, and its owner begins all when there is one."""
-        if self._group is None:
+        if self._group is None or self._stopped:
             return
         assert key not in self._tasks or self._tasks[key].done(), f"{key!r} runs already"
         running = work()
@@ -39,3 +40,13 @@ class Supervised(Generic[Key]):
             task.cancel()
         # What a task fails with is its group's affair.
         await asyncio.gather(*ending, return_exceptions=True)
+
+    def stop(self) -> None:
+        """Cancel every task, and begin none any more; returns at once."""
+        self._stopped = True
+        for task in self._tasks.values():
+            task.cancel()
+
+    async def stopped(self) -> None:
+        """Return when every task has ended that `stop` has cancelled."""
+        await self.end(list(self._tasks))

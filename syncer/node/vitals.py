@@ -45,6 +45,7 @@ class Vitals:
         self._looking = threading.Lock()
         self._seen: tuple[float, dict[str, Any]] | None = None
         self._server: HealthServer | None = None
+        self._systemd = Systemd(notifier, self.stalled, self._leading)
 
     def open(self) -> str:
         """Open the port, where one is configured, and return its address; StateError where it cannot be had."""
@@ -65,12 +66,17 @@ class Vitals:
         """Beat, and keep systemd informed, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._beat())
-            tasks.create_task(Systemd(self.notifier, self.stalled, self._leading).run())
+            tasks.create_task(self._systemd.run())
 
     def close(self) -> None:
         """Stop answering; blocking."""
         if self._server is not None:
             self._server.close()
+
+    def changed(self) -> None:
+        """Show at once what has changed: the mode. On the event loop."""
+        self._seen = None
+        self._systemd.look()
 
     def status(self) -> dict[str, Any]:
         """Return the node's status, at most SEEN_SECONDS old; blocking. Raises SyncerError."""
@@ -91,11 +97,13 @@ class Vitals:
         captures: list[CaptureBeat] = []
         streams: list[StreamBeat] = []
         lanes: list[LaneBeat] = []
-        if node.production is not None:
-            for domain, capturer in list(node.production.captures.capturers.items()):
+        # RACE: another thread: it may cease to be production between two looks.
+        production = node.production
+        if production is not None:
+            for domain, capturer in list(production.captures.capturers.items()):
                 beat = capturer.beat()
                 captures.append(CaptureBeat(domain, beat.alive, now - beat.moved_at, beat.waiting))
-            for (target, domain), sender in list(node.production.senders.items()):
+            for (target, domain), sender in () if production.refusal else list(production.senders.items()):
                 streams.append(StreamBeat(target, domain, not sender.has_ended))
         if node.failover is not None:
             limits = {domain.name: domain.command_timeout for domain in node.settings.domains}

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from syncer.errors import SyncerError
+from syncer.errors import IndexStoreError, SyncerError
 from syncer.events.standing import Alarm, Observation, Raised, is_behind, is_silent, is_skewed, looked
 from syncer.model import EventValue, Mode
 from syncer.node.standings import Standings
@@ -24,6 +24,7 @@ from syncer.state.peers import peers
 
 if TYPE_CHECKING:
     from syncer.node.agent import Node
+    from syncer.node.production import ProductionSide
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,8 @@ class Seen(NamedTuple):
     streams: tuple[SeenStream, ...]
     heard: tuple[Heard, ...] | None
     """None: this node is not failover."""
+    production: ProductionSide | None = None
+    """Whose streams they are."""
 
 
 class Watchkeeper:
@@ -80,11 +83,11 @@ class Watchkeeper:
 
     def _gather(self) -> Seen:
         production, failover = self._node.production, self._node.failover
-        senders = list(production.senders.values()) if production is not None else []
+        senders = list(production.senders.values()) if production is not None and not production.refusal else []
         heard = None
         if failover is not None and self._node.mode is Mode.FAILOVER:
             heard = tuple(failover.receiver.heard().values())
-        return Seen(tuple(SeenStream(sender, sender.watched()) for sender in senders), heard)
+        return Seen(tuple(SeenStream(sender, sender.watched()) for sender in senders), heard, production)
 
     def _is_news(self, seen: Seen, now: float) -> bool:
         """Tell whether a look may have any consequence: on a node where all is well it costs next to nothing."""
@@ -103,13 +106,18 @@ class Watchkeeper:
         """Raise what is due and write what is news; blocking. Returns the streams whose lack was counted anew."""
         standing, due = looked(self._standing, [*self._observed(seen, now)], time.time())
         for raised in due:
-            self._node.events.raise_event(raised.event, self._variables(raised, seen, now))
+            try:
+                variables = self._variables(raised, seen, now)
+            except IndexStoreError:
+                # RACE: it has ceased to be production while we looked: it has no targets that could be behind.
+                return []
+            self._node.events.raise_event(raised.event, variables)
         self._standing = standing
         counted: list[tuple[SeenStream, int]] = []
         try:
             self._write()
             for stream in seen.streams:
-                changes = self._standings.tend(stream.sender, stream.watched, self._node.production, now)
+                changes = self._standings.tend(stream.sender, stream.watched, seen.production, now)
                 if changes is not None:
                     counted.append((stream, changes))
         except SyncerError as error:
@@ -160,12 +168,14 @@ class Watchkeeper:
             return self._silence(raised, seen.heard or (), now)
         streams = [stream for stream in seen.streams if stream.watched.target == peer]
         if name == "target.behind":
-            return self._behind(next(stream.sender for stream in streams if stream.watched.domain == domain))
+            return self._behind(
+                next(stream.sender for stream in streams if stream.watched.domain == domain), seen.production
+            )
         skews = [stream.watched.clock_skew for stream in streams if stream.watched.clock_skew is not None]
         return {"peer": peer, "seconds": max(skews, key=abs, default=0.0)}
 
-    def _behind(self, sender: Sender) -> Mapping[str, EventValue]:
-        production, view = self._node.production, sender.view()
+    def _behind(self, sender: Sender, production: ProductionSide | None) -> Mapping[str, EventValue]:
+        view = sender.view()
         assert production is not None, "only production has targets"
         decision, exposure = view.decision, production.exposure(view)._asdict()
         place = {"target": view.target, "domain": view.domain}

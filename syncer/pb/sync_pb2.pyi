@@ -85,6 +85,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """a person rolled the domain back here: suspended until resumed"""
     REASON_RULES_DISAGREE: _Reason.ValueType  # 20
     """the receiver is configured with rules that are not the inverse of the sender's"""
+    REASON_COPIED_IDENTITY: _Reason.ValueType  # 21
+    """two machines run with the identity of one node"""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why something was refused; carried in Reject and in the trailer "syncer-refusal-bin" of an ended call."""
@@ -130,6 +132,8 @@ REASON_ROLLED_BACK: Reason.ValueType  # 19
 """a person rolled the domain back here: suspended until resumed"""
 REASON_RULES_DISAGREE: Reason.ValueType  # 20
 """the receiver is configured with rules that are not the inverse of the sender's"""
+REASON_COPIED_IDENTITY: Reason.ValueType  # 21
+"""two machines run with the identity of one node"""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 class _Kind:
@@ -328,18 +332,24 @@ class Refusal(_message.Message):
 
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    TERM_FIELD_NUMBER: _builtins.int
     reason: Global___Reason.ValueType
     message: _builtins.str
     """one sentence for the operator"""
+    @_builtins.property
+    def term(self) -> Global___Term:
+        """the highest one that the refusing node has seen; absent: it did not come to that"""
+
     def __init__(
         self,
         *,
         reason: Global___Reason.ValueType = ...,
         message: _builtins.str = ...,
+        term: Global___Term | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["term", b"term"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "reason", b"reason", "term", b"term"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -417,6 +427,8 @@ class Hello(_message.Message):
     START_SERVICES_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
     ADDRESSES_FIELD_NUMBER: _builtins.int
+    STARTS_FIELD_NUMBER: _builtins.int
+    INSTANCE_FIELD_NUMBER: _builtins.int
     protocol: _builtins.int
     """version of this protocol: 1"""
     software: _builtins.str
@@ -433,6 +445,10 @@ class Hello(_message.Message):
     """services are meant to run on the receiver; which commands, it knows itself"""
     rules: _builtins.bytes
     """the substitution rules of the domain, as substitution/rules.py encodes them"""
+    starts: _builtins.int
+    """how often the sender was started; 0: it does not count"""
+    instance: _builtins.str
+    """random, of this start; with starts it tells a restart from a copied identity"""
     @_builtins.property
     def term(self) -> Global___Term: ...
     @_builtins.property
@@ -479,10 +495,12 @@ class Hello(_message.Message):
         start_services: _builtins.bool = ...,
         rules: _builtins.bytes = ...,
         addresses: _abc.Iterable[_builtins.str] | None = ...,
+        starts: _builtins.int = ...,
+        instance: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "term", b"term"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "domain", b"domain", "exclude", b"exclude", "groups", b"groups", "head", b"head", "include", b"include", "node_id", b"node_id", "node_name", b"node_name", "path_of_nodes", b"path_of_nodes", "pattern_hash", b"pattern_hash", "protocol", b"protocol", "rule_hash", b"rule_hash", "rules", b"rules", "software", b"software", "start_services", b"start_services", "term", b"term", "users", b"users"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "domain", b"domain", "exclude", b"exclude", "groups", b"groups", "head", b"head", "include", b"include", "instance", b"instance", "node_id", b"node_id", "node_name", b"node_name", "path_of_nodes", b"path_of_nodes", "pattern_hash", b"pattern_hash", "protocol", b"protocol", "rule_hash", b"rule_hash", "rules", b"rules", "software", b"software", "start_services", b"start_services", "starts", b"starts", "term", b"term", "users", b"users"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -504,6 +522,8 @@ class Welcome(_message.Message):
     PROBLEMS_FIELD_NUMBER: _builtins.int
     ECHOES_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
+    STARTS_FIELD_NUMBER: _builtins.int
+    INSTANCE_FIELD_NUMBER: _builtins.int
     KEPT_LOCAL_FIELD_NUMBER: _builtins.int
     protocol: _builtins.int
     software: _builtins.str
@@ -517,6 +537,9 @@ class Welcome(_message.Message):
     """false: the base cannot be trusted, only a full synchronization helps"""
     echoes: _builtins.int
     """own applied changes ever captured as changes again; stays 0"""
+    starts: _builtins.int
+    """as in Hello, of the receiver"""
+    instance: _builtins.str
     @_builtins.property
     def term(self) -> Global___Term:
         """the highest term the receiver has seen"""
@@ -550,11 +573,13 @@ class Welcome(_message.Message):
         problems: _abc.Iterable[Global___Problem] | None = ...,
         echoes: _builtins.int = ...,
         limits: _abc.Iterable[_builtins.str] | None = ...,
+        starts: _builtins.int = ...,
+        instance: _builtins.str = ...,
         kept_local: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "term", b"term"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "echoes", b"echoes", "kept_local", b"kept_local", "limits", b"limits", "node_id", b"node_id", "node_name", b"node_name", "pattern_hash", b"pattern_hash", "problems", b"problems", "protocol", b"protocol", "resumable", b"resumable", "rule_hash", b"rule_hash", "software", b"software", "term", b"term"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "echoes", b"echoes", "instance", b"instance", "kept_local", b"kept_local", "limits", b"limits", "node_id", b"node_id", "node_name", b"node_name", "pattern_hash", b"pattern_hash", "problems", b"problems", "protocol", b"protocol", "resumable", b"resumable", "rule_hash", b"rule_hash", "software", b"software", "starts", b"starts", "term", b"term"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -209,15 +209,6 @@ class Destination(DestinationState):
         return problems
 
 
-def refuse_unless_failover(mode_is_failover: bool, node: str) -> None:
-    """Raise RefusedError(WRONG_MODE) unless this node may accept contents."""
-    if not mode_is_failover:
-        raise RefusedError(
-            f"{node} is not in mode failover, so it accepts no changes: only one node of a pair may be production",
-            Reason.WRONG_MODE,
-        )
-
-
 def unknown_domain(domain: str) -> RefusedError:
     """Return the refusal of a domain that this node's configuration does not name."""
     return RefusedError(

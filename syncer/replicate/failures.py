@@ -34,6 +34,7 @@ CLASS_OF: dict[Reason, FailureClass] = {
     Reason.LOOP: FailureClass.REFUSED,
     Reason.UNKNOWN_DOMAIN: FailureClass.REFUSED,
     Reason.RULES_DISAGREE: FailureClass.REFUSED,
+    Reason.COPIED_IDENTITY: FailureClass.REFUSED,
     Reason.ROOT_UNAVAILABLE: FailureClass.WAITING,
     Reason.APPROVAL_REQUIRED: FailureClass.WAITING,
     Reason.ROLLED_BACK: FailureClass.WAITING,

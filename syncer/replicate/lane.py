@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+from syncer.errors import RefusedError
+from syncer.model import NEVER, Start, Term
 from syncer.replicate import messages as m
 from syncer.replicate.destination import Destination
 from syncer.replicate.worker import Worker
+from syncer.state.term import NO_TERM
 
 
 @dataclass(slots=True)
@@ -33,8 +36,17 @@ class Lane:
     holder: asyncio.Task[None] | None = None
     heard: Heard = field(default_factory=Heard)
     trouble: str = ""
-    ending: str = ""
+    term: Term = NO_TERM
+    """Under which the session that holds the lane was admitted."""
+    start: Start = NEVER
+    """Which start of its production that is."""
+    ending: RefusedError | None = None
     """Why the session that holds the lane is ended by us, for its peer."""
+
+    def taken(self, holder: asyncio.Task[None] | None, term: Term, start: Start) -> None:
+        """A session begins to hold the lane."""
+        self.holder, self.term, self.start = holder, term, start
+        self.ending = None
 
     def answer(self, sent_unix_ns: int, now: int) -> m.HeartbeatAnswer:
         """Return failover's sign of life (clocks in Unix nanoseconds)."""

@@ -68,10 +68,10 @@ class Link:
         code = await self._call.code()
         for key, value in await self._call.trailing_metadata() or ():
             if key == wire.REFUSAL_TRAILER and isinstance(value, bytes):
-                reason, message = wire.parse_refusal(value)
+                reason, message, term = wire.parse_refusal(value)
                 if reason is Reason.MALFORMED:
                     return PeerProtocolError(f"{self._peer} refused what was sent: {message}")
-                return PeerRejectedError(f"{self._peer} refused: {message}", reason)
+                return PeerRejectedError(f"{self._peer} refused: {message}", reason, term)
         details = last_word(await self._call.details() or "")
         if code is grpc.StatusCode.PERMISSION_DENIED:
             return PeerRejectedError(f"{self._peer} refused: {details}", Reason.NOT_PAIRED)

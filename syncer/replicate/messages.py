@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from syncer.errors import CommandFailure, Reason
-from syncer.model import Change, Cursor, Kind, Patterns, Problem, Term
+from syncer.model import NEVER, Change, Cursor, Kind, Patterns, Problem, Start, Term
 
 Path = bytes
 """A path beneath the root; a name for it, since a field called bytes hides the type."""
@@ -38,6 +38,8 @@ class Hello(NamedTuple):
     """The substitution rules of the domain, encoded; b"": none."""
     addresses: tuple[str, ...] = ()
     """By what production is reached: addresses of its interfaces, and its host name."""
+    start: Start = NEVER
+    """Which start of production speaks."""
 
 
 class Welcome(NamedTuple):
@@ -58,6 +60,8 @@ class Welcome(NamedTuple):
     """What failover cannot hold, a sentence each; known before anything is applied."""
     kept_local: tuple[Path, ...] = ()
     """Paths that failover's keep_local leaves alone."""
+    start: Start = NEVER
+    """Which start of failover speaks."""
 
 
 class Heartbeat(NamedTuple):

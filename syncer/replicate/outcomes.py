@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple
 
-from syncer.errors import Reason, SyncerError
+from syncer.errors import SyncerError
 from syncer.events.problems import ProblemChanges
 from syncer.model import EventValue, Problem, RecordEvent
 from syncer.observations import UNOBSERVED, Observations
@@ -52,8 +52,6 @@ class Outcomes:
 
     def lost(self, failure: SyncerError, failures: int, *, full: bool) -> None:
         """The target was not reached, or ended the session; `failures` in a row with this one."""
-        if getattr(failure, "reason", None) is Reason.STALE_TERM:
-            self._record("term.refused", {"peer": self._where["target"], "reason": str(failure)})
         self._observations.failed(self._where["target"], self._where["domain"], cause_of(failure))
         self._attempt_failed(str(failure), failures, class_of_error(failure), full=full)
 

@@ -15,10 +15,11 @@ from concurrent.futures import Future
 from typing import Protocol, TypeVar
 
 from syncer.errors import PeerProtocolError, Reason, RefusedError
-from syncer.model import Mode, Term
+from syncer.model import Term
 from syncer.observations import UNOBSERVED, Observations
 from syncer.replicate import messages as m
-from syncer.replicate.destination import Destination, refuse_unless_failover, unknown_domain
+from syncer.replicate.admission import HEARTBEAT, Admission, Node
+from syncer.replicate.destination import Destination, unknown_domain
 from syncer.replicate.lane import Heard, Lane, new_lane
 from syncer.replicate.received_rules import take_rules
 from syncer.replicate.transactions import Transactions
@@ -29,8 +30,6 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-HEARTBEAT = 1.0
-"""Seconds between signs of life while nothing else is said."""
 LOCK_SECONDS = 0.1
 """How long to wait for a session to end before looking who holds the lane now."""
 QUEUED_MESSAGES = 4
@@ -45,24 +44,6 @@ class ServerStream(Protocol):
 
     async def send(self, message: m.FromFailover) -> None:
         """Send one message to production."""
-
-
-class Node(Protocol):
-    """What the receiver asks of the node it lives in."""
-
-    node_id: str
-    name: str
-    software: str
-    echoes: int
-
-    def mode(self) -> Mode:
-        """Return what this node is now."""
-
-    def term(self) -> Term:
-        """Return the highest term seen."""
-
-    def observe_term(self, term: Term) -> None:
-        """Make a higher term durable."""
 
 
 class Receiver:
@@ -81,6 +62,9 @@ class Receiver:
         `rules` are this node's own for the other direction, by the name of the peer.
         """
         self._node = node
+        self._admission = Admission(node)
+        self.admitted: Callable[[str], None] = _nobody_cares
+        """Told the node id of whoever is listened to."""
         self._observations = observations
         self.rules = rules or {}
         self.silence = silence
@@ -177,22 +161,27 @@ class Receiver:
         message breaks the protocol; nothing of an unfinished transaction becomes visible.
         """
         hello = await self._first_message(stream)
-        lane = self._admit(hello, peer_node_id)
+        self._admission.admit(hello, peer_node_id)
+        lane = self._lane(hello.domain)
+        await self._admission.alone(hello, self._lanes.values())
+        # What is open under a lower term belongs to a production that was left behind.
+        self.end_below(hello.term)
         await self._supersede(lane)
         async with lane.lock:
-            # RACE: the configuration may have been reloaded while we waited.
+            # RACE: while we waited, the configuration may have been reloaded, and this node be something else.
             if self._lanes.get(hello.domain) is not lane:
                 raise unknown_domain(hello.domain)
-            task = lane.holder = asyncio.current_task()
-            lane.ending = ""
+            self._admission.agree(hello)
+            task = asyncio.current_task()
+            lane.taken(task, hello.term, hello.start)
             try:
                 await self._session(stream, hello, lane)
             except asyncio.CancelledError:
-                if not lane.ending or task is None:
+                if lane.ending is None or task is None:
                     raise
                 # The peer must hear of it: a call that just stops looks like one that is frozen.
                 task.uncancel()
-                raise RefusedError(lane.ending, Reason.SUPERSEDED) from None
+                raise lane.ending from None
             finally:
                 lane.holder = None
 
@@ -202,33 +191,6 @@ class Receiver:
         if not isinstance(message, m.Hello):
             raise PeerProtocolError("the peer did not open the stream with Hello")
         return message
-
-    def _admit(self, hello: m.Hello, peer_node_id: str) -> Lane:
-        """Check everything that decides whether this node listens to that one; RefusedError where not."""
-        node = self._node
-        if hello.protocol != m.PROTOCOL:
-            raise RefusedError(
-                f"{node.name} speaks protocol {m.PROTOCOL} and {hello.node_name} speaks {hello.protocol}: "
-                "run the same version of syncer on both nodes",
-                Reason.PROTOCOL_VERSION,
-            )
-        if hello.node_id != peer_node_id:
-            raise RefusedError("the node id is not the one of the certificate", Reason.NOT_PAIRED)
-        if hello.node_id == node.node_id or node.node_id in hello.path_of_nodes:
-            raise RefusedError(
-                f"this configuration has come through {node.name} already: the stream would close a circle",
-                Reason.LOOP,
-            )
-        refuse_unless_failover(node.mode() is Mode.FAILOVER, node.name)
-        if hello.term < node.term():
-            raise RefusedError(
-                f"{hello.node_name} comes with term {hello.term.counter}, but {node.name} has seen "
-                f"{node.term().counter}: another node was promoted since",
-                Reason.STALE_TERM,
-            )
-        lane = self._lane(hello.domain)
-        node.observe_term(hello.term)
-        return lane
 
     async def _supersede(self, lane: Lane) -> None:
         """End the session that holds the lane; its transaction is finished or given up before ours begins."""
@@ -241,9 +203,19 @@ class Receiver:
             if lane.holder is not None:
                 self._end(lane, why)
 
-    def _end(self, lane: Lane, why: str) -> None:
+    def end_below(self, term: Term) -> None:
+        """End every session of a lower term, and tell its production which one has come."""
+        for lane in self._lanes.values():
+            if lane.holder is not None and lane.term < term:
+                why = f"another node was promoted, with term {term.counter}"
+                self._end(lane, why, Reason.STALE_TERM, term)
+
+    def _end(self, lane: Lane, why: str, reason: Reason = Reason.SUPERSEDED, term: Term | None = None) -> None:
         assert lane.holder is not None, "somebody holds the lane"
-        lane.ending = f"the connection for domain {lane.destination.domain} was ended: {why}"
+        why = f"the connection for domain {lane.destination.domain} was ended: {why}"
+        # RACE: ended twice before it could end, what it is told of a term must not be lost.
+        if lane.ending is None or lane.ending.term is None:
+            lane.ending = RefusedError(why, reason, term)
         lane.holder.cancel()
 
     async def _session(self, stream: ServerStream, hello: m.Hello, lane: Lane) -> None:
@@ -252,6 +224,7 @@ class Receiver:
         loop = asyncio.get_running_loop()
         welcome = await loop.run_in_executor(lane.worker, self._welcome, lane.destination, hello)
         await stream.send(welcome)
+        self.admitted(hello.node_id)
         lane.trouble = await asyncio.to_thread(lane.destination.root_trouble)
         await stream.send(lane.answer(0, time.time_ns()))
         queue: asyncio.Queue[m.FromProduction | None] = asyncio.Queue(QUEUED_MESSAGES)
@@ -283,9 +256,9 @@ class Receiver:
         limits = tuple(destination.limits(hello.users, hello.groups))
         if own and standing is not None and standing.pattern_hash == hello.pattern_hash:
             destination.receive(hello.patterns)
-        head = (m.PROTOCOL, node.software, node.node_id, node.name, node.term())
+        head = (m.PROTOCOL, node.software, node.node_id, node.name, node.rank().term)
         if standing is None or not own:
-            return m.Welcome(*head, None, b"", b"", False, problems, node.echoes, limits)
+            return m.Welcome(*head, None, b"", b"", False, problems, node.echoes, limits, (), node.start)
         return m.Welcome(
             *head,
             standing.cursor,
@@ -296,6 +269,7 @@ class Receiver:
             node.echoes,
             limits,
             destination.kept.paths(),
+            node.start,
         )
 
     async def _read(
@@ -330,3 +304,7 @@ class Receiver:
             if not sending.locked():
                 lane.trouble = await asyncio.to_thread(lane.destination.root_trouble)
                 await send(lane.answer(0, time.time_ns()))
+
+
+def _nobody_cares(_: str) -> None:
+    """Nobody keeps whom this node refuses."""

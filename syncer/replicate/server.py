@@ -11,11 +11,11 @@ import grpc
 import grpc.aio
 
 from syncer.errors import Reason, RefusedError, SyncerError
-from syncer.model import RecordEvent
 from syncer.replicate import messages as m
 from syncer.replicate import wire
 from syncer.replicate.receiver import Receiver
 from syncer.replicate.reconnect import first_of
+from syncer.replicate.refusals import Refusals
 
 log = logging.getLogger(__name__)
 
@@ -76,10 +76,10 @@ def _heard(writing: asyncio.Future[None]) -> None:
 
 
 def sync_handlers(
-    receiver: Receiver, authorise: Callable[[Context], Awaitable[tuple[str, str]]], record: RecordEvent
+    receiver: Receiver, authorise: Callable[[Context], Awaitable[tuple[str, str]]], refusals: Refusals
 ) -> grpc.GenericRpcHandler:
     """Return the handlers of the Sync service; `authorise` returns the paired peer's node id and name or aborts."""
-    told: dict[str, str] = {}
+    receiver.admitted = refusals.admitted
 
     async def replicate(_: object, context: Context) -> None:
         node_id, name = await authorise(context)
@@ -91,12 +91,8 @@ def sync_handlers(
             failure = first_of(group)
         except (SyncerError, TimeoutError) as error:
             failure = error
-        if getattr(failure, "reason", None) is Reason.STALE_TERM:
-            record("term.refused", {"peer": name, "reason": str(failure)})
-        # Production tries again and again: it is an event once.
-        if getattr(failure, "reason", None) is Reason.RULES_DISAGREE and told.get(name) != str(failure):
-            told[name] = str(failure)
-            record("rules.refused", {"peer": name, "reason": told[name]})
+        if isinstance(failure, RefusedError):
+            refusals.refused(node_id, name, failure.reason, str(failure))
         await _refuse(context, stream, failure, name)
 
     return grpc.method_handlers_generic_handler(
@@ -119,7 +115,7 @@ async def _refuse(context: Context, stream: _CallStream, failure: BaseException,
         )
     log.warning("session of %s ended: %s", name, message)
     status = _STATUS.get(reason, grpc.StatusCode.FAILED_PRECONDITION)
-    trailer = ((wire.REFUSAL_TRAILER, wire.refusal_bytes(reason, message)),)
+    trailer = ((wire.REFUSAL_TRAILER, wire.refusal_bytes(reason, message, getattr(failure, "term", None))),)
     # RACE: a message that was being written as the session ended is still under way, and gRPC takes one at a time.
     if not await stream.settle():
         log.warning("%s cannot be told why its session ended: it takes no more messages", name)

@@ -144,6 +144,7 @@ class Session:
                 f"{self._peer} has seen term {answer.term.counter}, this node has {hello.term.counter}: "
                 "another node was promoted since",
                 Reason.STALE_TERM,
+                answer.term,
             )
         self.vitals.heard_at = time.monotonic()
         return answer

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from syncer.errors import CommandFailure
+from syncer.errors import CommandFailure, PeerRejectedError
 from syncer.index.names import OwnerNames
-from syncer.model import Cursor, Head, Patterns, Problem, RecordEvent, Term
+from syncer.model import Cursor, Head, Patterns, Problem, RecordEvent, Start, Term
 from syncer.observations import Observations
 from syncer.replicate import messages as m
 from syncer.replicate.pauses import Pause
@@ -45,6 +45,19 @@ class Stream(NamedTuple):
         return SuspendPolicy(self.suspend_after, self.probe, self.retry_max)
 
 
+class Words(Protocol):
+    """What listens to the targets."""
+
+    start: Start
+    """Which start of this node it is."""
+
+    def greeted(self, stream: Stream, welcome: m.Welcome) -> None:
+        """Look whom the target says to be; PeerRejectedError where that is not to be believed."""
+
+    def rejected(self, stream: Stream, failure: PeerRejectedError) -> None:
+        """Do what follows from what the target said, and from its term."""
+
+
 class Production(Protocol):
     """What the sender asks of the node it lives in."""
 
@@ -54,6 +67,10 @@ class Production(Protocol):
     record: RecordEvent
     """Raises an event; blocks nobody."""
     observations: Observations
+
+    @property
+    def words(self) -> Words:
+        """Return what listens to the targets."""
 
     def addresses(self) -> tuple[str, ...]:
         """Return by what this node is reached."""
@@ -179,6 +196,7 @@ def hello_of(stream: Stream, production: Production, head: Head, names: OwnerNam
         start_services=stream.start_services,
         rules=stream.rules.encode() if stream.rules.rules else b"",
         addresses=production.addresses(),
+        start=production.words.start,
     )
 
 

@@ -169,8 +169,9 @@ class StreamState:
         )
 
     def welcomed(self, welcome: m.Welcome) -> None:
-        """Take in the target's first word in a session."""
+        """Take in the target's first word in a session. Raises PeerRejectedError where it is not to be believed."""
         stream = self._stream
+        self._production.words.greeted(stream, welcome)
         self.progress = after_welcome(self.progress, welcome, stream.pattern_hash, stream.rules.hash)
         self.told.welcomed(welcome)
         if self.has_reached(self._index.head(stream.domain)):
@@ -180,6 +181,8 @@ class StreamState:
 
     def lost(self, failure: SyncerError, *, is_over: bool) -> bool:
         """Take in that a connection was lost, or ended on purpose (`is_over`); tells whether the target refused."""
+        if isinstance(failure, PeerRejectedError):
+            self._production.words.rejected(self._stream, failure)
         refused = isinstance(failure, PeerRejectedError | PeerProtocolError) and not is_over
         kind = class_of_error(failure)
         self.failing.failed(kind, str(failure))

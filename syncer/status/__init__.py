@@ -6,11 +6,12 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+from syncer.errors import IndexStoreError
 from syncer.model import Cursor, Mode
 from syncer.state.alarms import read_alarms
 from syncer.state.outbox import count_actions
 from syncer.state.peers import peers
-from syncer.state.term import read_term
+from syncer.state.term import read_mode_change
 from syncer.status.domains import domain_documents
 from syncer.status.exit_code import exit_code
 from syncer.status.fragments import moment_document
@@ -18,20 +19,38 @@ from syncer.status.targets import target_documents
 
 if TYPE_CHECKING:
     from syncer.node.agent import Node
+    from syncer.node.production import ProductionSide
 
 
 def node_status(node: Node) -> dict[str, Any]:
     """Return the node's status as docs/json.md describes it; blocking (a few reads of the stores)."""
-    term = read_term(node.store)
-    targets = target_documents(node)
-    domains = domain_documents(node)
-    production = _production(node)
+    while True:
+        production = node.production
+        try:
+            return _status_with(node, production)
+        except IndexStoreError:
+            # RACE: it has ceased to be production while we looked: what it is now is looked at.
+            if production is None or node.production is production:
+                raise
+
+
+def _status_with(node: Node, side: ProductionSide | None) -> dict[str, Any]:
+    mode, term = node.mode_and_term()
+    # RACE: the mode changes first, and the parts follow.
+    if mode is Mode.FAILOVER:
+        side = None
+    targets = target_documents(node, side)
+    domains = domain_documents(node, side)
+    production = _production(node, mode)
+    change = read_mode_change(node.store)
     problems = sum(len(domain["problems"]) for domain in domains)
     problems += sum(len(domain["problems"]) for target in targets for domain in target["domains"])
     found = {
         "node": node.settings.node.name,
         "node_id": node.store.node_id,
-        "mode": node.mode.value,
+        "mode": mode.value,
+        "mode_since": moment_document(change.at if change else None),
+        "mode_reason": change.why if change else "",
         "term": {"counter": term.counter, "node_id": term.node_id},
         "version": node.failover.identity.software if node.failover else "",
         "listen": node.listen,
@@ -42,6 +61,7 @@ def node_status(node: Node) -> dict[str, Any]:
         "targets": targets,
         "domains": domains,
         "production": production,
+        "refused": _refused(node),
         "alarms": [
             {"event": row.name, "peer": row.peer, "domain": row.domain, "since": moment_document(row.since)}
             for row in read_alarms(node.store)
@@ -55,6 +75,12 @@ def node_status(node: Node) -> dict[str, Any]:
     limits = node.settings.node
     code = exit_code(found, peer_timeout=limits.peer_timeout, behind_after=limits.behind_after)
     return {**found, "exit_code": code}
+
+
+def _refused(node: Node) -> list[dict[str, Any]]:
+    """Return the paired nodes that this one refuses as senders, and why."""
+    found = node.failover.refusals.standing.values() if node.failover is not None else ()
+    return [{"peer": item.peer, "reason": item.reason, "at": moment_document(item.at)} for item in found]
 
 
 def _configuration(node: Node) -> dict[str, Any]:
@@ -72,9 +98,9 @@ def _actions(node: Node) -> dict[str, int]:
     return {"waiting": waiting, "given_up": given_up, "lost": node.alarms.lost}
 
 
-def _production(node: Node) -> dict[str, Any] | None:
+def _production(node: Node, mode: Mode) -> dict[str, Any] | None:
     """What failover knows of production: never more than it was told, and how old that is."""
-    if node.failover is None or node.mode is not Mode.FAILOVER:
+    if node.failover is None or mode is not Mode.FAILOVER:
         return None
     heard = node.failover.receiver.heard()
     spoken = [item for item in heard.values() if item.node_id]

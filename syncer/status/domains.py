@@ -6,19 +6,21 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from syncer.drift.shown import drift_of, kept_local_of
+from syncer.replicate.unsent import unsent
 from syncer.services.commands import Outcome
 from syncer.state.holds import Hold
 from syncer.status.fragments import failure_document, moment_document, problem_document
 
 if TYPE_CHECKING:
     from syncer.node.agent import Node
+    from syncer.node.production import ProductionSide
     from syncer.services.domain import DomainServices
 
 
-def domain_documents(node: Node) -> list[dict[str, Any]]:
+def domain_documents(node: Node, production: ProductionSide | None) -> list[dict[str, Any]]:
     """Return each domain as docs/json.md describes it; blocking (a few reads of the stores)."""
-    if node.production is not None:
-        return [_captured(node, domain.name, str(domain.path)) for domain in node.settings.domains]
+    if production is not None:
+        return [_captured(node, production, domain.name, str(domain.path)) for domain in node.settings.domains]
     assert node.failover is not None, "a node has at least its failover side"
     found = []
     for domain in node.settings.domains:
@@ -80,10 +82,10 @@ def service_document(services: DomainServices) -> dict[str, Any] | None:
     }
 
 
-def _captured(node: Node, name: str, path: str) -> dict[str, Any]:
-    assert node.production is not None, "only production captures"
-    state = node.production.states.get(name)
-    head = node.production.index.head(name)
+def _captured(node: Node, production: ProductionSide, name: str, path: str) -> dict[str, Any]:
+    state = production.states.get(name)
+    head = production.index.head(name)
+    targets = [target.name for target in node.settings.failover]
     return {
         "name": name,
         "path": path,
@@ -98,7 +100,8 @@ def _captured(node: Node, name: str, path: str) -> dict[str, Any]:
         "index_id": head.index_id,
         "last_full_scan_seconds": state.last_full_scan if state else None,
         "problems": [problem_document(problem) for problem in state.problems] if state else [],
-        "holds": [_hold(hold) for hold in node.production.pauses.holds if hold.domain == name],
+        "unsent": unsent(node.store, production.index, targets, name) if production.refusal else None,
+        "holds": [_hold(hold) for hold in production.pauses.holds if hold.domain == name],
     }
 
 

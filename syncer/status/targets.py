@@ -13,18 +13,19 @@ from syncer.status.fragments import moment_document, problem_document
 
 if TYPE_CHECKING:
     from syncer.node.agent import Node
+    from syncer.node.production import ProductionSide
     from syncer.replicate.sender import Sender
 
 
-def target_documents(node: Node) -> list[dict[str, Any]]:
+def target_documents(node: Node, production: ProductionSide | None) -> list[dict[str, Any]]:
     """Return each target as docs/json.md describes it; blocking (a few reads of the stores)."""
-    if node.production is None:
+    if production is None or production.refusal:
         return []
     found = []
     for settings in node.settings.failover:
-        senders = [sender for (name, _), sender in node.production.senders.items() if name == settings.name]
+        senders = [sender for (name, _), sender in production.senders.items() if name == settings.name]
         views = [sender.view() for sender in senders]
-        domains = [_stream(node, view, sender) for view, sender in zip(views, senders, strict=True)]
+        domains = [_stream(node, production, view, sender) for view, sender in zip(views, senders, strict=True)]
         worst = min(views, key=lambda view: _WORST.index(view.decision.phase), default=None)
         timed = [view for view in views if view.round_trip is not None]
         found.append(
@@ -47,9 +48,8 @@ _WORST = [Phase.SUSPENDED, Phase.UNREACHABLE, Phase.CONNECTING, Phase.FULL, Phas
 """A target is shown in the state of its worst stream."""
 
 
-def _stream(node: Node, view: StreamView, sender: Sender) -> dict[str, Any]:
-    assert node.production is not None, "only production has streams"
-    exposure = node.production.exposure(view)
+def _stream(node: Node, production: ProductionSide, view: StreamView, sender: Sender) -> dict[str, Any]:
+    exposure = production.exposure(view)
     cursor = view.progress.cursor
     verified = read_verification(node.store, view.target, view.domain)
     return {
@@ -72,15 +72,14 @@ def _stream(node: Node, view: StreamView, sender: Sender) -> dict[str, Any]:
         "service": view.service or None,
         "last_verified": moment_document(verified.finished if verified else None),
         "problems": [problem_document(problem) for problem in view.problems] + _found_by_verification(verified),
-        "suspension": _suspension(node, view),
+        "suspension": _suspension(production, view),
         "failing": _failing(view),
         "approval": _approval(sender.waiting_approval()),
     }
 
 
-def _suspension(node: Node, view: StreamView) -> dict[str, Any] | None:
-    assert node.production is not None, "only production has streams"
-    found = node.production.pauses.suspension(view.target, view.domain)
+def _suspension(production: ProductionSide, view: StreamView) -> dict[str, Any] | None:
+    found = production.pauses.suspension(view.target, view.domain)
     if found is None:
         return None
     return {"reason": found.reason, "since": moment_document(found.since), "until": moment_document(found.until)}

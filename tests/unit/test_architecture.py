@@ -92,6 +92,7 @@ PURE = [
     "replicate.pauses",
     "replicate.progress",
     "replicate.failures",
+    "replicate.fencing",
     "replicate.streak",
     "replicate.lag",
     "events.standing",

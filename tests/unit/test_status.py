@@ -85,6 +85,11 @@ def test_what_production_itself_lacks_counts_though_every_target_is_level() -> N
     assert code([stream()], domains=({"state": "degraded", "problems": []},)) == 3
 
 
+def test_a_fenced_node_is_never_green() -> None:
+    assert _code(mode=Mode.FENCED.value) == 4
+    assert _code(mode=Mode.FENCED.value, agent="stopped") == 5
+
+
 @pytest.mark.parametrize(("skew", "expected"), [(None, 0), (4.9, 0), (-3600.0, 3), (5.1, 3)])
 def test_a_clock_that_differs_is_not_green_on_either_node(skew: float | None, expected: int) -> None:
     assert _code(targets=[_target([stream()], True, skew)]) == expected

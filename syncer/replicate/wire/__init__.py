@@ -5,6 +5,7 @@ from __future__ import annotations
 from google.protobuf.message import DecodeError
 
 from syncer.errors import PeerProtocolError, Reason
+from syncer.model import Term
 from syncer.pb import sync_pb2 as pb
 from syncer.replicate import messages as m
 from syncer.replicate.checks import checked_digest, checked_path
@@ -19,6 +20,7 @@ from syncer.replicate.wire.values import (
     problems_in,
     refusal_in,
     refusal_out,
+    refused_term,
     sentence,
 )
 
@@ -28,18 +30,18 @@ REFUSAL_TRAILER = "syncer-refusal-bin"
 """Metadata key under which a refused call carries a serialized Refusal."""
 
 
-def refusal_bytes(reason: Reason, message: str) -> bytes:
+def refusal_bytes(reason: Reason, message: str, term: Term | None = None) -> bytes:
     """Return a Refusal for the trailer of a call that is ended."""
-    return refusal_out(reason, message).SerializeToString()
+    return refusal_out(reason, message, term).SerializeToString()
 
 
-def parse_refusal(data: bytes) -> tuple[Reason, str]:
-    """Return reason and sentence of a trailer's Refusal; an unknown reason counts as UNSPECIFIED."""
+def parse_refusal(data: bytes) -> tuple[Reason, str, Term | None]:
+    """Return reason, sentence and term of a trailer's Refusal; an unknown reason counts as UNSPECIFIED."""
     try:
         refusal = pb.Refusal.FromString(data)
     except DecodeError:
-        return Reason.UNSPECIFIED, "the peer refused in a form that cannot be read"
-    return refusal_in(refusal)
+        return Reason.UNSPECIFIED, "the peer refused in a form that cannot be read", None
+    return *refusal_in(refusal), refused_term(refusal)
 
 
 def encode_from_production(message: m.FromProduction) -> bytes:

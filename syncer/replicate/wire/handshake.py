@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from syncer.model import Patterns
+from syncer.model import Patterns, Start
 from syncer.pb import sync_pb2 as pb
 from syncer.replicate import messages as m
-from syncer.replicate.checks import checked_addresses, checked_name, checked_path
+from syncer.replicate.checks import checked_addresses, checked_name, checked_path, require
 from syncer.replicate.wire.values import cursor_in, cursor_out, problems_in, sentence, term_in
 
 
@@ -29,6 +29,8 @@ def hello_out(hello: m.Hello) -> pb.Hello:
         start_services=hello.start_services,
         rules=hello.rules,
         addresses=hello.addresses,
+        starts=hello.start.number,
+        instance=hello.start.instance,
     )
 
 
@@ -51,6 +53,7 @@ def hello_in(hello: pb.Hello) -> m.Hello:
         hello.start_services,
         hello.rules,
         checked_addresses(hello.addresses),
+        _start_in(hello.starts, hello.instance),
     )
 
 
@@ -70,6 +73,8 @@ def welcome_out(welcome: m.Welcome) -> pb.Welcome:
         echoes=welcome.echoes,
         limits=welcome.limits,
         kept_local=welcome.kept_local,
+        starts=welcome.start.number,
+        instance=welcome.start.instance,
     )
 
 
@@ -89,4 +94,10 @@ def welcome_in(welcome: pb.Welcome) -> m.Welcome:
         welcome.echoes,
         tuple(sentence(limit) for limit in welcome.limits),
         tuple(checked_path(path) for path in welcome.kept_local),
+        _start_in(welcome.starts, welcome.instance),
     )
+
+
+def _start_in(number: int, instance: str) -> Start:
+    require(number <= 2**62, "a number of starts is too large")
+    return Start(number, checked_name(instance, "an instance"))

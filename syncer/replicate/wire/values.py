@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from syncer.errors import Reason
+from syncer.errors import PeerProtocolError, Reason
 from syncer.model import Cursor, Kind, Problem, Term
 from syncer.pb import sync_pb2 as pb
 from syncer.replicate import messages as m
@@ -18,14 +18,26 @@ _REASONS = {reason.value: reason for reason in Reason}
 _ACTIONS = ("", "create", "update", "metadata", "replace", "delete")
 
 
-def refusal_out(reason: Reason, message: str) -> pb.Refusal:
-    """Return why something was refused as protobuf."""
-    return pb.Refusal(reason=reason.value, message=message)  # type: ignore[arg-type]  # Reason has the wire's numbers
+def refusal_out(reason: Reason, message: str, term: Term | None = None) -> pb.Refusal:
+    """Return why something was refused as protobuf, with the term that the peer is to hear of."""
+    said = None if term is None else pb.Term(counter=term.counter, node_id=term.node_id)
+    return pb.Refusal(reason=reason.value, message=message, term=said)  # type: ignore[arg-type]  # Reason has the wire's numbers
 
 
 def refusal_in(refusal: pb.Refusal) -> tuple[Reason, str]:
     """Return reason and sentence of a refusal; an unknown reason counts as UNSPECIFIED."""
     return _REASONS.get(refusal.reason, Reason.UNSPECIFIED), sentence(refusal.message)
+
+
+def refused_term(refusal: pb.Refusal) -> Term | None:
+    """Return the term that a refusal carries; None where it carries none, or one that is none."""
+    if not refusal.HasField("term"):
+        return None
+    try:
+        return term_in(refusal.term)
+    except PeerProtocolError:
+        # That it refused counts for more than that it cannot say why.
+        return None
 
 
 def sentence(text: str) -> str:

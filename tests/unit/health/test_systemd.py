@@ -195,3 +195,23 @@ def test_the_line_follows_the_status_and_is_not_repeated(monkeypatch: pytest.Mon
         assert heard.messages == ["STATUS=one", "STATUS=two", "STATUS=node.db: is damaged"]
 
     asyncio.run(scenario())
+
+
+def test_what_has_changed_is_told_at_once() -> None:
+    heard = Heard(0.0)
+    mode = ["production"]
+
+    async def sentence() -> str:
+        return mode[0]
+
+    async def scenario() -> None:
+        part = Systemd(heard, list, sentence)
+        async with running(part):
+            await heard.until(lambda said: said == ["STATUS=production"])
+            mode[0] = "fenced"
+            began = time.monotonic()
+            part.look()
+            await heard.until(lambda said: said == ["STATUS=production", "STATUS=fenced"])
+            assert time.monotonic() - began < systemd.STATUS_EVERY / 2
+
+    asyncio.run(scenario())

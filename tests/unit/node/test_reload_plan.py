@@ -71,6 +71,7 @@ ROWS = {
     "node.rescan": ("[node]\n", 'rescan = "5m"', {"retimed": {"one", "two"}, "monitors": anew("one", "two")}),
     "node.peer_timeout": ("[node]\n", 'peer_timeout = "5s"', {}),
     "node.behind_after": ("[node]\n", 'behind_after = "5s"', {}),
+    "node.stop_services_when_fenced": ("[node]\n", "stop_services_when_fenced = true", {}),
     "domains.one.path": ('path = "/srv/one"', 'path = "/srv/1"', {**CAPTURED, **SENT, **APPLIED}),
     "domains.one.include": (ONE, 'include = ["*.conf"]', {**CAPTURED, **SENT, **APPLIED}),
     "domains.one.exclude": (ONE, 'exclude = ["*.swp"]', {**CAPTURED, **SENT, **APPLIED}),

@@ -66,7 +66,7 @@ class FakeNode:
         self.disk_is_full = False
         self.settings = SimpleNamespace(node=SimpleNamespace(behind_after=30.0, peer_timeout=30.0))
         self.senders: dict[tuple[str, str], FakeSender] = {}
-        self.production = SimpleNamespace(senders=self.senders, exposure=lambda _: Exposure(3, 2048, 41.0))
+        self.production = SimpleNamespace(senders=self.senders, refusal="", exposure=lambda _: Exposure(3, 2048, 41.0))
         self.heard: dict[str, Heard] = {"nginx": Heard(), "haproxy": Heard()}
         self.failover = SimpleNamespace(receiver=SimpleNamespace(heard=lambda: self.heard))
         self.events = self

@@ -56,7 +56,6 @@ def test_each_failed_attempt_is_an_event() -> None:
     outcomes.lost(PeerRejectedError("a higher term", Reason.STALE_TERM), 2, full=True)
     keys = ("success", "kind", "error", "consecutive_failures")
     assert recorder.of("sync", *keys) == [(False, "partial", "gone", 1), (False, "full", "a higher term", 2)]
-    assert recorder.of("term.refused", "peer", "reason") == [("dr-a", "a higher term")]
 
 
 def test_a_suspension_is_told_once_and_ends_only_when_it_goes_on() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from syncer.attributes import LARGEST, encode
 from syncer.errors import CommandFailure, PeerProtocolError, Reason
-from syncer.model import Change, Cursor, Entry, Kind, Patterns, Problem, Term
+from syncer.model import Change, Cursor, Entry, Kind, Patterns, Problem, Start, Term
 from syncer.origin import UNDO_LIMIT, Origin
 from syncer.pb import sync_pb2 as pb
 from syncer.replicate import messages as m
@@ -59,6 +59,7 @@ FROM_PRODUCTION: list[m.FromProduction] = [
         b"r",
         ("id",),
         rules=b"encoded",
+        start=Start(3, "instance"),
     ),
     m.Heartbeat(5, 6, 0.5, 7),
     PART,
@@ -72,7 +73,22 @@ FROM_FAILOVER: list[m.FromFailover] = [
     m.Welcome(1, "0.1", "id", "dr", Term(0, ""), None, b"", b"", False, (), 0),
     m.HeartbeatAnswer(5, 6),
     m.HeartbeatAnswer(0, 6, "gone", 7, True, 8, True, "failed: start failed (no)"),
-    m.Welcome(1, "0.1", "id", "dr", Term(0, ""), None, b"", b"", False, (), 0, ("no xattrs",), (b"d/\xff",)),
+    m.Welcome(
+        1,
+        "0.1",
+        "id",
+        "dr",
+        Term(0, ""),
+        None,
+        b"",
+        b"",
+        False,
+        (),
+        0,
+        ("no xattrs",),
+        (b"d/\xff",),
+        Start(2**62, "instance"),
+    ),
     m.WantEntries(3),
     m.Want(3, (b"w" * 32,), True),
     m.Ack(3, CURSOR, 2, 10, 0.25, 4, (Problem("", b"x", "why"),)),
@@ -95,7 +111,11 @@ def test_failovers_messages_survive(message: m.FromFailover) -> None:
 
 
 def test_a_refusal_survives_and_an_unreadable_one_is_still_a_refusal() -> None:
-    assert wire.parse_refusal(wire.refusal_bytes(Reason.LOOP, "circle")) == (Reason.LOOP, "circle")
+    assert wire.parse_refusal(wire.refusal_bytes(Reason.LOOP, "circle")) == (Reason.LOOP, "circle", None)
+    stale = (Reason.STALE_TERM, "a lower term", Term(3, "n"))
+    assert wire.parse_refusal(wire.refusal_bytes(*stale)) == stale
+    # A term that is none does not make a refusal less of one.
+    assert wire.parse_refusal(wire.refusal_bytes(Reason.STALE_TERM, "no", Term(2**63, "n"))) == (*stale[:1], "no", None)
     assert wire.parse_refusal(b"\xff\xff\xff")[0] is Reason.UNSPECIFIED
 
 

@@ -1,0 +1,55 @@
+"""Whom this node refuses as a sender, and why: for its status, and as an event once for each reason."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+from syncer.errors import Reason
+from syncer.model import RecordEvent
+
+_EVENTS = {
+    Reason.STALE_TERM: "term.refused",
+    Reason.RULES_DISAGREE: "rules.refused",
+    Reason.WRONG_MODE: "session.refused",
+    Reason.LOOP: "session.refused",
+    Reason.COPIED_IDENTITY: "session.refused",
+}
+"""What a person must hear of; the others are shown by the node that was refused."""
+
+
+class Refused(NamedTuple):
+    """A peer that is refused (Unix seconds)."""
+
+    peer: str
+    reason: str
+    at: float
+
+
+class Refusals:
+    """Which nodes are refused; used on the event loop, read by any thread."""
+
+    def __init__(self, record: RecordEvent) -> None:
+        """Raise events with `record`."""
+        self._record = record
+        self._told: dict[tuple[str, str], str] = {}
+        self.standing: dict[str, Refused] = {}
+        """By node id; replaced as a whole, never changed."""
+
+    def refused(self, node_id: str, peer: str, reason: Reason, message: str) -> None:
+        """Take in a refusal; the same again is no event."""
+        event = _EVENTS.get(reason)
+        if event is None:
+            return
+        if event != "rules.refused":
+            self.standing = {**self.standing, node_id: Refused(peer, message, time.time())}
+        if self._told.get((node_id, event)) != message:
+            self._told[node_id, event] = message
+            self._record(event, {"peer": peer, "reason": message})
+
+    def admitted(self, node_id: str) -> None:
+        """A peer is listened to: what was said of it before is over, but for the rules, which each domain has."""
+        if node_id not in self.standing:
+            return
+        self.standing = {key: found for key, found in self.standing.items() if key != node_id}
+        self._told = {key: said for key, said in self._told.items() if key[0] != node_id or key[1] == "rules.refused"}
