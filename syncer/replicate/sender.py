@@ -44,7 +44,7 @@ from syncer.replicate.progress import (
     is_retrying,
 )
 from syncer.replicate.reconnect import first_of, reconnecting, until_ended, until_news
-from syncer.replicate.rendered_tree import TargetRendering
+from syncer.replicate.rendered_tree import Outlook
 from syncer.replicate.sending_brake import BrakedError, SendingBrake
 from syncer.replicate.session import Outcome, Planned, Report, Session, Transaction
 from syncer.replicate.stream import Production, Request, Stream, StreamView, Watched, hello_of
@@ -73,7 +73,7 @@ class Sender:
         dial: Dial,
         before: TargetProgress | None,
         brake: SendingBrake,
-        rendering: TargetRendering | None = None,
+        rendering: Outlook | None = None,
         failing: Failing | None = None,
     ) -> None:
         """Send `stream` through calls made by `dial`; `before` is what the target told in an earlier life.

@@ -92,11 +92,30 @@ class Base:
             ).fetchall()
         return [join(parent, name) for parent, name in rows]
 
+    def paths_with_source(self, domain: str, digest: bytes) -> list[bytes]:
+        """Return the files that were rendered from a content of production with this digest."""
+        with self._store.read() as reader:
+            # As the index on it: where the digest stands in an origin, see syncer/origin.py.
+            rows = reader.execute(
+                "SELECT parent, name FROM base INDEXED BY base_by_source"
+                " WHERE domain = ? AND substr(origin, 34, 32) = ? AND origin <> x''",
+                (domain, digest),
+            ).fetchall()
+        return [join(parent, name) for parent, name in rows]
+
     def names_of_link(self, domain: str, link: int) -> list[Known]:
         """Return every row with this link number (not 0): names of one file on production."""
         with self._store.read() as reader:
             rows = reader.execute(_BY_LINK, (domain, link)).fetchall()
         return [_known(row) for row in rows]
+
+    def mark(self, domain: str) -> bytes:
+        """Return bytes that differ where another state of the domain was applied."""
+        with self._store.read() as reader:
+            row = reader.execute(
+                "SELECT index_id, run, seq, generation FROM standing WHERE domain = ?", (domain,)
+            ).fetchone()
+        return repr(row).encode()
 
     def count(self, domain: str) -> int:
         """Return how many paths are known, the root among them."""

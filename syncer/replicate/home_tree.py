@@ -1,0 +1,297 @@
+"""One state of the index of a node that was failover, as the node that its base came from is to have it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import NamedTuple
+
+from blake3 import blake3
+
+from syncer.index.renderings import Rendered
+from syncer.index.snapshot import IndexSnapshot
+from syncer.model import Change, Entry, Known
+from syncer.origin import Origin, source_digest
+from syncer.replicate.compare import order_of
+from syncer.replicate.content import MESSAGE_LIMIT, ContentChangedError, ContentSource
+from syncer.replicate.home_owners import HomeOwners
+from syncer.replicate.home_ways import AS_IT_IS, HomeWays, LeftOut, Restored, Rewritten, Way
+from syncer.replicate.rendered_tree import RENDERED_AT_ONCE, left_out
+from syncer.replicate.rendering import Asked, Flaw
+from syncer.substitution.rewrite import Renderer
+
+MERGED_FROM = 500
+"""Changes from which on the base is read beside them as a whole rather than asked for each."""
+_OWN = "is kept local on the node that sends"
+
+
+class Standing(NamedTuple):
+    """A path here: what changed (entry None: it is gone), and the row of the base (None: nothing was applied)."""
+
+    change: Change
+    here: Known | None
+    row: Known | None
+
+
+class _Content(NamedTuple):
+    digest: bytes
+    size: int
+    origin: bytes
+
+
+class HomeRendering:
+    """How one domain goes home to one target, and which of its files do not."""
+
+    def __init__(self, ways: HomeWays, owners: HomeOwners) -> None:
+        self.ways = ways
+        self.owners = owners
+        self.flaws: dict[bytes, str] = {}
+        """Paths that are left out for this target, and why; one assignment at a time, for any thread."""
+
+    def tree(self, snapshot: IndexSnapshot, source: ContentSource, unstable: frozenset[bytes]) -> HomeTree:
+        """Return a state of the index as it goes home."""
+        return HomeTree(self, snapshot, source, unstable)
+
+    def source(self, source: ContentSource, snapshot: IndexSnapshot) -> HomeSource:
+        """Return where its contents come from."""
+        return HomeSource(self.ways, source, snapshot)
+
+    def key(self) -> bytes:
+        """Return 32 bytes that are equal where the same state of the index goes home as the same."""
+        hasher = blake3(b"home\n" + self.ways.rules.hash + self.ways.base.mark(self.ways.domain))
+        for path, choice in sorted(self.ways.decided.items()):
+            hasher.update(b"%d %b %b\n" % (len(path), path, choice.value.encode()))
+        return hasher.digest()
+
+
+class HomeTree:
+    """A state of the index, as it goes home."""
+
+    def __init__(
+        self, target: HomeRendering, snapshot: IndexSnapshot, source: ContentSource, unstable: frozenset[bytes]
+    ) -> None:
+        """`unstable` paths are not read: they go as UNKNOWN."""
+        self.head = snapshot.head
+        self.torn = snapshot.torn
+        self._target = target
+        self._ways = target.ways
+        self._snapshot = snapshot
+        self._source = source
+        self._unstable = unstable
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield the entries as the target is to have them; raises ContentChangedError."""
+        flawed: dict[bytes, str] = {}
+        self._target.owners.refresh()
+        for change in self._home(self._all(), flawed):
+            if change.entry is not None:
+                yield change.entry
+        self._target.flaws = flawed
+        self._ways.shared.tidy()
+
+    def changes_since(self, seq: int) -> Iterator[Change]:
+        """Yield the changes as the target is to have them; raises ContentChangedError."""
+        flawed: dict[bytes, str] = {}
+        seen = set()
+        self._target.owners.refresh()
+        for change in self._home(self._changed(seq), flawed):
+            if self._target.flaws:
+                seen.add(change.path)
+            yield change
+        kept = {path: why for path, why in self._target.flaws.items() if path not in seen}
+        self._target.flaws = {**kept, **flawed}
+
+    def bytes_since(self, seq: int) -> int:
+        """Return how many bytes changed, as they stand here."""
+        return self._snapshot.bytes_since(seq)
+
+    def count(self) -> int:
+        """Return how many paths go home; those that are kept here and are not there are named, too."""
+        if not self._ways.has_own:
+            return self._snapshot.count()
+        rows = self._ways.base.rows(self._ways.domain)
+        absent = (row for row in rows if self._ways.keeps(row.entry.path, row.entry.kind))
+        return self._snapshot.count() + sum(self._snapshot.known_at(row.entry.path) is None for row in absent)
+
+    def summary(self) -> bytes:
+        """Return the digest over all entries; raises ContentChangedError."""
+        if self._unstable:
+            return b""  # equal to none: what cannot be read now is not known to be equal
+        return self._snapshot.summary(self._target.key(), self.entries)
+
+    def holds(self, entry: Entry, up_to_seq: int) -> bool:
+        """Tell whether the target has the content: from a file that had the same bytes here."""
+        return self._snapshot.holds_digest(source_digest(entry.digest, entry.origin), up_to_seq)
+
+    def places(self, digest: bytes) -> list[tuple[bytes, int]]:
+        """Return the files that go home as this content; raises ContentChangedError."""
+        base, domain, shared = self._ways.base, self._ways.domain, self._ways.shared
+        rows = [self._ways.applied(path) for path in base.paths_with_source(domain, digest)]
+        own = dict.fromkeys([digest, *(row.entry.digest for row in rows if row), *shared.sources_of(digest)])
+        found = []
+        for path in dict.fromkeys(path for one in own for path in self._snapshot.paths_with_digest(one)):
+            here, row = self._snapshot.known_at(path), self._ways.applied(path)
+            if here is None:
+                continue
+            [change] = self._home([Standing(Change(0, path, here.entry), here, row)], {})
+            if change.entry is not None and change.entry.digest == digest:
+                found.append((path, change.entry.size))
+        return found
+
+    def _all(self) -> Iterator[Standing]:
+        """Yield all that stands here, and of what was applied and is gone here that which is this node's own."""
+        for path, here, row in beside(self._snapshot.known(), self._ways.base.rows(self._ways.domain)):
+            if here is not None:
+                yield Standing(Change(0, path, here.entry), here, row)
+            elif row is not None and self._ways.keeps(path, row.entry.kind):
+                yield Standing(Change(0, path, row.entry), None, row)
+
+    def _changed(self, seq: int) -> Iterator[Standing]:
+        changes = self._snapshot.changes_since(seq)
+        if self._snapshot.count_since(seq) < MERGED_FROM:
+            for change in changes:
+                here = self._snapshot.known_at(change.path) if change.entry is not None else None
+                yield Standing(change, here, self._ways.applied(change.path))
+            return
+        stands = beside(self._snapshot.known(), self._ways.base.rows(self._ways.domain))
+        found = next(stands, None)
+        for change in changes:
+            while found is not None and order_of(found[0]) < order_of(change.path):
+                found = next(stands, None)
+            same = found if found is not None and found[0] == change.path else (change.path, None, None)
+            yield Standing(change, same[1], same[2])
+
+    def _home(self, standing: Iterable[Standing], flawed: dict[bytes, str]) -> Iterator[Change]:
+        """Turn paths into what they are at home, some at a time; `flawed` learns of those that are left out."""
+        rest = iter(standing)
+        while batch := list(islice(rest, RENDERED_AT_ONCE)):
+            ways = [self._way(one) for one in batch]
+            asked = [
+                Asked(one.change.entry, way.mapping)
+                for one, way in zip(batch, ways, strict=True)
+                if isinstance(way, Rewritten) and one.change.entry is not None
+            ]
+            results = iter(self._ways.shared.of(asked, self._source) if asked else ())
+            for one, way in zip(batch, ways, strict=True):
+                found = self._rewritten(one, next(results)) if isinstance(way, Rewritten) else way
+                if not isinstance(found, LeftOut):
+                    yield self._sent(one, found)
+                    continue
+                if found.reason:
+                    flawed[one.change.path] = found.reason
+                stands = one.change.entry or (one.row.entry if one.row is not None else None)
+                assert stands is not None, "what is left out stands here, or was applied"
+                yield one.change._replace(entry=left_out(stands, found.reason or _OWN))
+
+    def _way(self, one: Standing) -> Way:
+        known = one.here or one.row
+        if one.change.entry is None or one.here is None:
+            keeps = known is not None and self._ways.keeps(one.change.path, known.entry.kind)
+            return LeftOut("") if keeps else AS_IT_IS
+        if one.change.path in self._unstable:
+            return AS_IT_IS  # whoever sends it lets it go as UNKNOWN
+        row = one.row.entry if one.row is not None else None
+        return self._ways.way_of(one.change.entry, row, self._snapshot, self._source)
+
+    def _rewritten(self, one: Standing, rendered: Rendered | Flaw) -> Way | _Content:
+        entry = one.change.entry
+        assert entry is not None, "only what stands is rendered"
+        if isinstance(rendered, Flaw):
+            return LeftOut(rendered.reason)
+        if rendered.is_identity(entry.digest):
+            return AS_IT_IS
+        onward = Origin(self._ways.rules.hash, entry.digest, entry.size, rendered.undo)
+        return _Content(rendered.digest, rendered.size, onward.encode())
+
+    def _sent(self, one: Standing, found: Way | _Content) -> Change:
+        stands, row = one.change.entry, one.row.entry if one.row is not None else None
+        if stands is None:
+            return one.change
+        entry = stands
+        if isinstance(found, Restored):
+            found = _Content(found.origin.digest, found.origin.size, found.onward.encode())
+        if isinstance(found, _Content):
+            entry = entry._replace(digest=found.digest, size=found.size, origin=found.origin)
+        if row is not None and row.kind is entry.kind and _is_untouched(one):
+            # Nobody touched it since it was applied: also what this node could not hold of it is as it was.
+            entry = row._replace(digest=entry.digest, size=entry.size, origin=entry.origin, link=entry.link)
+        else:
+            entry = self._target.owners.home(entry, row)
+        if stands.link or (row is not None and row.link):
+            entry = entry._replace(link=self._ways.link_of(stands, row, self._snapshot))
+        return one.change._replace(entry=entry)
+
+
+class HomeSource:
+    """Contents as they go home: restored, or rendered again, as they are sent."""
+
+    def __init__(self, ways: HomeWays, source: ContentSource, snapshot: IndexSnapshot) -> None:
+        """Take what `source` has, of which `snapshot` tells the digests here."""
+        self._ways = ways
+        self._source = source
+        self._snapshot = snapshot
+
+    def refresh(self) -> None:
+        """Look for the root anew."""
+        self._source.refresh()
+
+    def cached(self, digest: bytes) -> bytes | None:
+        """Return a content that is still in memory."""
+        return self._source.cached(digest)
+
+    def read(self, path: bytes, digest: bytes, size: int) -> Iterator[bytes]:
+        """Yield the content at `path` as it goes home, in pieces; ContentChangedError as the source raises it."""
+        here = self._snapshot.known_at(path)
+        if here is None:
+            raise ContentChangedError(path)
+        if here.entry.digest == digest:
+            yield from self._source.read(path, digest, size)
+            return
+        row = self._ways.applied(path)
+        way = self._ways.way_of(here.entry, row.entry if row else None, self._snapshot, self._source)
+        sent = 0
+        ready = bytearray()
+        for piece in self._pieces(way, here.entry):
+            ready += piece
+            # Something is held back, as the source does: until the digest is known to be right.
+            while len(ready) > MESSAGE_LIMIT:
+                yield bytes(ready[:MESSAGE_LIMIT])
+                del ready[:MESSAGE_LIMIT]
+                sent += MESSAGE_LIMIT
+        if sent + len(ready) != size:
+            raise ContentChangedError(path)
+        for start in range(0, len(ready), MESSAGE_LIMIT):
+            yield bytes(ready[start : start + MESSAGE_LIMIT])
+
+    def _pieces(self, way: Way, entry: Entry) -> Iterator[bytes]:
+        stands = self._source.read(entry.path, entry.digest, entry.size)
+        if isinstance(way, Restored):
+            yield from self._ways.pieces(way, entry.path, stands)
+        elif isinstance(way, Rewritten):
+            renderer = Renderer(way.mapping)
+            for piece in stands:
+                yield renderer.feed(piece)
+            yield renderer.finish()[0]
+        else:
+            raise ContentChangedError(entry.path)
+
+
+def _is_untouched(one: Standing) -> bool:
+    return one.here is not None and one.row is not None and one.here.identity == one.row.identity
+
+
+def beside(here: Iterable[Known], rows: Iterable[Known]) -> Iterator[tuple[bytes, Known | None, Known | None]]:
+    """Yield each path of both in order, with what stands there and its row; both come ordered by (parent, name)."""
+    ours, theirs = iter(here), iter(rows)
+    one, row = next(ours, None), next(theirs, None)
+    while one is not None or row is not None:
+        if one is not None and row is not None and one.entry.path == row.entry.path:
+            yield one.entry.path, one, row
+            one, row = next(ours, None), next(theirs, None)
+        elif row is None or (one is not None and order_of(one.entry.path) < order_of(row.entry.path)):
+            assert one is not None, "one of both is left"
+            yield one.entry.path, one, None
+            one = next(ours, None)
+        else:
+            yield row.entry.path, None, row
+            row = next(theirs, None)
