@@ -85,6 +85,10 @@ class RefusedError(SyncerError):
         self.reason = reason
 
 
+class PlanError(RefusedError):
+    """A plan cannot be carried out: unreadable, edited, undecided, or overtaken; nothing was changed."""
+
+
 class UnavailableRootError(RefusedError):
     """A domain's root is missing, emptied or not a directory; nothing is deleted because of it."""
 
