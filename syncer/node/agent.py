@@ -30,10 +30,12 @@ from syncer.node.production import ProductionSide
 from syncer.node.reload import Loaded, Reloading
 from syncer.node.vitals import Sentence, Vitals
 from syncer.node.watchkeeper import Watchkeeper
+from syncer.node.way_home import came_from, with_way_home
 from syncer.replicate.progress import Phase
 from syncer.replicate.reconnect import first_of
 from syncer.state.lock import StateLock
 from syncer.state.outbox import count_actions
+from syncer.state.peer_addresses import record_came_from
 from syncer.state.peers import Peer
 from syncer.state.store import StateStore
 from syncer.state.term import observe_term, read_term
@@ -87,6 +89,7 @@ class Node:
         if self.mode is Mode.PRODUCTION:
             if not read_term(self.store).counter:
                 observe_term(self.store, Term(1, self.store.node_id))
+            self.settings = with_way_home(self.settings, self.store)
             self.production = ProductionSide(
                 self.settings,
                 self.store,
@@ -126,6 +129,7 @@ class Node:
 
         async def known_peer(context: grpc.aio.ServicerContext[Any, Any]) -> tuple[str, str]:
             peer = await guard.authorise(context)
+            await asyncio.to_thread(record_came_from, self.store, peer.node_id, came_from(context.peer()))
             return peer.node_id, peer.name
 
         server.add_generic_rpc_handlers(
@@ -154,6 +158,8 @@ class Node:
         await server.start()
         self._server = server
         self.listen = f"{host}:{bound or port}"
+        if self.production is not None:
+            self.production.port = bound
 
     def joined(self, peer: Peer) -> None:
         """Another node was paired with this one, from either side."""

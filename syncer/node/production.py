@@ -21,7 +21,9 @@ from syncer.leftovers.on_production import Sent
 from syncer.leftovers.own_addresses import own_addresses
 from syncer.leftovers.watch import LeftoverWatch
 from syncer.model import Head, RecordEvent, Term
+from syncer.node.addresses import Addresses
 from syncer.node.captures import Captures
+from syncer.node.outlooks import outlook_on
 from syncer.node.pauses import Pauses
 from syncer.node.protected import protected_paths
 from syncer.node.reload_plan import Plan
@@ -34,7 +36,6 @@ from syncer.replicate.link import Link
 from syncer.replicate.link import Stream as Call
 from syncer.replicate.messages import Ack
 from syncer.replicate.pauses import Pause
-from syncer.replicate.rendered_tree import TargetRendering
 from syncer.replicate.rendering import Rendering
 from syncer.replicate.sender import Sender
 from syncer.replicate.sending_brake import SendingBrake
@@ -93,6 +94,9 @@ class ProductionSide:
         self._loop = asyncio.get_running_loop()
         self._automatic = automatic
         self._recorded: dict[tuple[str, str], float] = {}
+        self._addresses = Addresses()
+        self.port = 0
+        """What this node listens on; 0 while it does not."""
         self._cache = ContentCache(CONTENT_CACHE_BYTES)
         self._renderings: dict[str, Rendering] = {}
         self.leftovers = LeftoverWatch(self.index, own_addresses, record)
@@ -256,6 +260,7 @@ class ProductionSide:
 
     def reached(self, stream: Stream) -> None:
         """Have the other streams of a target try again now: it has answered."""
+        self._addresses.answered(stream.target, stream.domain)
         for (target, domain), sender in self.senders.items():
             if target == stream.target and domain != stream.domain and not sender.view().progress.connected:
                 sender.hurry()
@@ -315,16 +320,21 @@ class ProductionSide:
             BrakeStore(self._store, domain.name, target.name),
             lambda: self.captures.shapes.get(domain.name),
         )
-        rendering = None
-        if stream.rules.rules:
-            shared = self._renderings.setdefault(domain.name, Rendering(self.index.renderings, self._cache))
-            rendering = TargetRendering(domain.name, stream.rules, shared)
         progress = before.get(domain.name)
+        shared = self._renderings.setdefault(domain.name, Rendering(self.index.renderings, self._cache))
+        chosen = outlook_on(self._store, target, domain, stream.rules, shared, has_sent=progress is not None)
+        stream = stream._replace(rules=chosen.rules)
         kept = FailureSuspensions(self._store, target.name, domain.name)
         failing = Failing(target.name, domain.name, stream.suspend_policy(), kept)
-        return Sender(stream, self, self.index, source, lambda: self._dial(target), progress, brake, rendering, failing)
 
-    def _dial(self, target: FailoverSettings) -> Call:
+        def dial() -> Call:
+            if chosen.refusal:
+                raise PeerRejectedError(chosen.refusal, Reason.RULES_DISAGREE)
+            return self._dial(target, domain.name)
+
+        return Sender(stream, self, self.index, source, dial, progress, brake, chosen.outlook, failing)
+
+    def _dial(self, target: FailoverSettings, domain: str) -> Call:
         record = read_target(self._store, target.name)
         peer = peer_by_node_id(self._store, record.node_id) if record else None
         if peer is None:
@@ -333,7 +343,8 @@ class ProductionSide:
                 "`syncer join` line that it prints here",
                 Reason.NOT_PAIRED,
             )
-        return Link(open_channel(target.address, self._identity, peer.certificate_pem), target.name)
+        address = self._addresses.next(target, domain)
+        return Link(open_channel(address, self._identity, peer.certificate_pem), target.name)
 
     def _pauses_changed(self) -> None:
         for sender in self.senders.values():

@@ -14,6 +14,7 @@ from syncer.config import Settings, load, warnings_of
 from syncer.errors import ConfigurationError
 from syncer.health.notifier import Notifier
 from syncer.node.reload_plan import Plan, plan
+from syncer.node.way_home import with_way_home
 
 if TYPE_CHECKING:
     from syncer.node.agent import Node
@@ -57,6 +58,8 @@ class Reloading:
             if isinstance(found, ConfigurationError):
                 self._refuse(found)
             else:
+                if self._node.production is not None:
+                    found = await asyncio.to_thread(with_way_home, found, self._node.store)
                 await self._whole(plan(self._node.settings, found))
             self._notifier.ready()
             # What was replaced lies in cycles and holds descriptors; what an idle agent allocates would not bring the

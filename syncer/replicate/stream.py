@@ -55,6 +55,9 @@ class Production(Protocol):
     """Raises an event; blocks nobody."""
     observations: Observations
 
+    port: int
+    """What this node listens on; 0 where it does not listen."""
+
     def addresses(self) -> tuple[str, ...]:
         """Return by what this node is reached."""
 
@@ -177,6 +180,7 @@ def hello_of(stream: Stream, production: Production, head: Head, names: OwnerNam
         start_services=stream.start_services,
         rules=stream.rules.encode() if stream.rules.rules else b"",
         addresses=production.addresses(),
+        port=production.port,
     )
 
 

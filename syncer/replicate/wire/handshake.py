@@ -5,7 +5,7 @@ from __future__ import annotations
 from syncer.model import Patterns
 from syncer.pb import sync_pb2 as pb
 from syncer.replicate import messages as m
-from syncer.replicate.checks import checked_addresses, checked_name, checked_path
+from syncer.replicate.checks import checked_addresses, checked_name, checked_path, checked_port
 from syncer.replicate.wire.values import cursor_in, cursor_out, problems_in, sentence, term_in
 
 
@@ -29,6 +29,7 @@ def hello_out(hello: m.Hello) -> pb.Hello:
         start_services=hello.start_services,
         rules=hello.rules,
         addresses=hello.addresses,
+        port=hello.port,
     )
 
 
@@ -51,6 +52,7 @@ def hello_in(hello: pb.Hello) -> m.Hello:
         hello.start_services,
         hello.rules,
         checked_addresses(hello.addresses),
+        checked_port(hello.port),
     )
 
 
