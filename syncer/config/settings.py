@@ -111,7 +111,7 @@ class FailoverSettings:
     probe: bool = True
     """Whether it is tried again every `retry_max` seconds while failures suspend it."""
     further: tuple[str, ...] = ()
-    """Other addresses of it, as `address`, tried one after the other."""
+    """Other addresses at which it may be, as `address`."""
     is_derived: bool = False
     """It stands in no table: it is the node that what stands here came from."""
 

@@ -21,12 +21,12 @@ from syncer.leftovers.on_production import Sent
 from syncer.leftovers.own_addresses import own_addresses
 from syncer.leftovers.watch import LeftoverWatch
 from syncer.model import Head, RecordEvent, Term
-from syncer.node.addresses import Addresses
 from syncer.node.captures import Captures
 from syncer.node.outlooks import outlook_on
 from syncer.node.pauses import Pauses
 from syncer.node.protected import protected_paths
 from syncer.node.reload_plan import Plan
+from syncer.node.seeking import Doubts, Seeking
 from syncer.node.supervised import Supervised
 from syncer.observations import UNOBSERVED, Observations
 from syncer.procedures.background import BackgroundVerification
@@ -94,7 +94,7 @@ class ProductionSide:
         self._loop = asyncio.get_running_loop()
         self._automatic = automatic
         self._recorded: dict[tuple[str, str], float] = {}
-        self._addresses = Addresses()
+        self._doubts: dict[str, Doubts] = {}
         self.port = 0
         """What this node listens on; 0 while it does not."""
         self._cache = ContentCache(CONTENT_CACHE_BYTES)
@@ -260,7 +260,8 @@ class ProductionSide:
 
     def reached(self, stream: Stream) -> None:
         """Have the other streams of a target try again now: it has answered."""
-        self._addresses.answered(stream.target, stream.domain)
+        if stream.target in self._doubts:
+            self._doubts[stream.target].answered()
         for (target, domain), sender in self.senders.items():
             if target == stream.target and domain != stream.domain and not sender.view().progress.connected:
                 sender.hurry()
@@ -330,11 +331,11 @@ class ProductionSide:
         def dial() -> Call:
             if chosen.refusal:
                 raise PeerRejectedError(chosen.refusal, Reason.RULES_DISAGREE)
-            return self._dial(target, domain.name)
+            return self._dial(target)
 
         return Sender(stream, self, self.index, source, dial, progress, brake, chosen.outlook, failing)
 
-    def _dial(self, target: FailoverSettings, domain: str) -> Call:
+    def _dial(self, target: FailoverSettings) -> Call:
         record = read_target(self._store, target.name)
         peer = peer_by_node_id(self._store, record.node_id) if record else None
         if peer is None:
@@ -343,8 +344,15 @@ class ProductionSide:
                 "`syncer join` line that it prints here",
                 Reason.NOT_PAIRED,
             )
-        address = self._addresses.next(target, domain)
-        return Link(open_channel(address, self._identity, peer.certificate_pem), target.name)
+        certificate = peer.certificate_pem
+
+        def call(address: str) -> Call:
+            return Link(open_channel(address, self._identity, certificate), target.name)
+
+        if not target.further:
+            return call(target.address)
+        doubts = self._doubts.setdefault(target.name, Doubts())
+        return Seeking(target.name, (target.address, *target.further), doubts, call)
 
     def _pauses_changed(self) -> None:
         for sender in self.senders.values():
