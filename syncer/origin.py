@@ -79,6 +79,22 @@ def flaw_of(data: bytes) -> str | None:
     return None
 
 
+def rules_of(data: bytes) -> bytes:
+    """Return the hash of the rules in an encoded origin."""
+    return data[1 : 1 + DIGEST_SIZE]
+
+
+def turned(data: bytes, rules: bytes, digest: bytes, size: int) -> tuple[bytes, int, bytes] | None:
+    """Return digest, size and the encoded origin of the other side of a file of `digest` and `size`, under `rules`.
+
+    For the most frequent case alone: None where there are records. `data` is an origin that `encode` made.
+    """
+    if data[0] != _FORMAT or len(data) != _HEAD.size:
+        return None
+    _, _, source, source_size = _HEAD.unpack(data)
+    return source, source_size, _HEAD.pack(_FORMAT, rules, digest, size)
+
+
 def source_digest(digest: bytes, origin: bytes) -> bytes:
     """Return the digest of production's bytes of a file with this digest and origin."""
     return origin[1 + DIGEST_SIZE : 1 + 2 * DIGEST_SIZE] if origin else digest

@@ -9,16 +9,16 @@ from typing import NamedTuple
 from blake3 import blake3
 
 from syncer.index.renderings import Rendered
-from syncer.index.snapshot import IndexSnapshot
+from syncer.index.snapshot import IndexRow, IndexSnapshot
 from syncer.model import Change, Entry, Known
 from syncer.origin import Origin, source_digest
 from syncer.replicate.compare import order_of
-from syncer.replicate.content import MESSAGE_LIMIT, ContentChangedError, ContentSource
+from syncer.replicate.content import ContentSource
 from syncer.replicate.home_owners import HomeOwners
+from syncer.replicate.home_source import HomeSource
 from syncer.replicate.home_ways import AS_IT_IS, HomeWays, LeftOut, Restored, Rewritten, Way
 from syncer.replicate.rendered_tree import RENDERED_AT_ONCE, left_out
 from syncer.replicate.rendering import Asked, Flaw
-from syncer.substitution.rewrite import Renderer
 
 MERGED_FROM = 500
 """Changes from which on the base is read beside them as a whole rather than asked for each."""
@@ -83,9 +83,13 @@ class HomeTree:
         """Yield the entries as the target is to have them; raises ContentChangedError."""
         flawed: dict[bytes, str] = {}
         self._target.owners.refresh()
-        for change in self._home(self._all(), flawed):
-            if change.entry is not None:
-                yield change.entry
+        rest = self._all()
+        while batch := list(islice(rest, RENDERED_AT_ONCE)):
+            changes = self._home([one for one in batch if isinstance(one, Standing)], flawed)
+            for one in batch:
+                entry = next(changes).entry if isinstance(one, Standing) else one
+                assert entry is not None, "what stands goes home as something"
+                yield entry
         self._target.flaws = flawed
         self._ways.shared.tidy()
 
@@ -138,13 +142,24 @@ class HomeTree:
                 found.append((path, change.entry.size))
         return found
 
-    def _all(self) -> Iterator[Standing]:
-        """Yield all that stands here, and of what was applied and is gone here that which is this node's own."""
-        for path, here, row in beside(self._snapshot.known(), self._ways.base.rows(self._ways.domain)):
-            if here is not None:
-                yield Standing(Change(0, path, here.entry), here, row)
-            elif row is not None and self._ways.keeps(path, row.entry.kind):
-                yield Standing(Change(0, path, row.entry), None, row)
+    def _all(self) -> Iterator[Standing | Entry]:
+        """Yield all that stands here, and of what was applied and is gone here that which is this node's own.
+
+        What takes no thought is an entry already.
+        """
+        untouched = self._ways.untouched
+        for path, here, row in beside(self._snapshot.rows(), self._ways.base.rows(self._ways.domain)):
+            if here is None:
+                if row is not None and self._ways.keeps(path, row.entry.kind):
+                    yield Standing(Change(0, path, row.entry), None, row)
+                continue
+            if row is not None and path not in self._unstable and here.is_at(row.entry.digest, row.identity):
+                entry = untouched(row.entry)
+                if entry is not None:
+                    yield entry
+                    continue
+            known = here.known()
+            yield Standing(Change(0, path, known.entry), known, row)
 
     def _changed(self, seq: int) -> Iterator[Standing]:
         changes = self._snapshot.changes_since(seq)
@@ -153,13 +168,13 @@ class HomeTree:
                 here = self._snapshot.known_at(change.path) if change.entry is not None else None
                 yield Standing(change, here, self._ways.applied(change.path))
             return
-        stands = beside(self._snapshot.known(), self._ways.base.rows(self._ways.domain))
+        stands = beside(self._snapshot.rows(), self._ways.base.rows(self._ways.domain))
         found = next(stands, None)
         for change in changes:
             while found is not None and order_of(found[0]) < order_of(change.path):
                 found = next(stands, None)
-            same = found if found is not None and found[0] == change.path else (change.path, None, None)
-            yield Standing(change, same[1], same[2])
+            here_row, row = found[1:] if found is not None and found[0] == change.path else (None, None)
+            yield Standing(change, here_row.known() if here_row is not None else None, row)
 
     def _home(self, standing: Iterable[Standing], flawed: dict[bytes, str]) -> Iterator[Change]:
         """Turn paths into what they are at home, some at a time; `flawed` learns of those that are left out."""
@@ -222,75 +237,21 @@ class HomeTree:
         return one.change._replace(entry=entry)
 
 
-class HomeSource:
-    """Contents as they go home: restored, or rendered again, as they are sent."""
-
-    def __init__(self, ways: HomeWays, source: ContentSource, snapshot: IndexSnapshot) -> None:
-        """Take what `source` has, of which `snapshot` tells the digests here."""
-        self._ways = ways
-        self._source = source
-        self._snapshot = snapshot
-
-    def refresh(self) -> None:
-        """Look for the root anew."""
-        self._source.refresh()
-
-    def cached(self, digest: bytes) -> bytes | None:
-        """Return a content that is still in memory."""
-        return self._source.cached(digest)
-
-    def read(self, path: bytes, digest: bytes, size: int) -> Iterator[bytes]:
-        """Yield the content at `path` as it goes home, in pieces; ContentChangedError as the source raises it."""
-        here = self._snapshot.known_at(path)
-        if here is None:
-            raise ContentChangedError(path)
-        if here.entry.digest == digest:
-            yield from self._source.read(path, digest, size)
-            return
-        row = self._ways.applied(path)
-        way = self._ways.way_of(here.entry, row.entry if row else None, self._snapshot, self._source)
-        sent = 0
-        ready = bytearray()
-        for piece in self._pieces(way, here.entry):
-            ready += piece
-            # Something is held back, as the source does: until the digest is known to be right.
-            while len(ready) > MESSAGE_LIMIT:
-                yield bytes(ready[:MESSAGE_LIMIT])
-                del ready[:MESSAGE_LIMIT]
-                sent += MESSAGE_LIMIT
-        if sent + len(ready) != size:
-            raise ContentChangedError(path)
-        for start in range(0, len(ready), MESSAGE_LIMIT):
-            yield bytes(ready[start : start + MESSAGE_LIMIT])
-
-    def _pieces(self, way: Way, entry: Entry) -> Iterator[bytes]:
-        stands = self._source.read(entry.path, entry.digest, entry.size)
-        if isinstance(way, Restored):
-            yield from self._ways.pieces(way, entry.path, stands)
-        elif isinstance(way, Rewritten):
-            renderer = Renderer(way.mapping)
-            for piece in stands:
-                yield renderer.feed(piece)
-            yield renderer.finish()[0]
-        else:
-            raise ContentChangedError(entry.path)
-
-
 def _is_untouched(one: Standing) -> bool:
     return one.here is not None and one.row is not None and one.here.identity == one.row.identity
 
 
-def beside(here: Iterable[Known], rows: Iterable[Known]) -> Iterator[tuple[bytes, Known | None, Known | None]]:
+def beside(here: Iterable[IndexRow], rows: Iterable[Known]) -> Iterator[tuple[bytes, IndexRow | None, Known | None]]:
     """Yield each path of both in order, with what stands there and its row; both come ordered by (parent, name)."""
     ours, theirs = iter(here), iter(rows)
     one, row = next(ours, None), next(theirs, None)
     while one is not None or row is not None:
-        if one is not None and row is not None and one.entry.path == row.entry.path:
-            yield one.entry.path, one, row
+        if one is not None and row is not None and one.path == row.entry.path:
+            yield one.path, one, row
             one, row = next(ours, None), next(theirs, None)
-        elif row is None or (one is not None and order_of(one.entry.path) < order_of(row.entry.path)):
+        elif row is None or (one is not None and order_of(one.path) < order_of(row.entry.path)):
             assert one is not None, "one of both is left"
-            yield one.entry.path, one, None
+            yield one.path, one, None
             one = next(ours, None)
         else:
             yield row.entry.path, None, row

@@ -14,7 +14,7 @@ from syncer.errors import StateError, UndoError, UndoTooLargeError
 from syncer.index.renderings import Rendered
 from syncer.index.snapshot import IndexSnapshot
 from syncer.model import Entry, Kind, Known
-from syncer.origin import Origin, source_digest
+from syncer.origin import Origin, rules_of, source_digest, turned
 from syncer.replicate.content import ContentSource
 from syncer.replicate.link_numbers import LinkNumbers
 from syncer.replicate.rendering import Rendering
@@ -112,6 +112,24 @@ class HomeWays:
     def applied(self, path: bytes) -> Known | None:
         """Return the row of the base."""
         return self.base.get(self.domain, path)
+
+    def untouched(self, row: Entry) -> Entry | None:
+        """Return what stands as it was applied, as it goes home, where that takes no thought: most of a tree.
+
+        None where it does.
+        """
+        if row.link or self.has_own:
+            return None
+        if not row.origin:
+            return row
+        mapping = self.rules.for_path(self.domain, row.path)
+        if mapping is None:
+            return None
+        made_by = self._back.mapping_of(rules_of(row.origin), row.path)
+        if not self._is_inverse(mapping, made_by):
+            return None
+        found = turned(row.origin, self.rules.hash, row.digest, row.size)
+        return None if found is None else row._replace(digest=found[0], size=found[1], origin=found[2])
 
     def way_of(self, entry: Entry, row: Entry | None, snapshot: IndexSnapshot, source: ContentSource) -> Way:
         """Return how what stands at a path goes home; `row` is what was applied there.

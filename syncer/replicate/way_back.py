@@ -53,6 +53,10 @@ class WayBack:
         """Return by what a file was rendered that has an origin; raises StateError."""
         return self._mapping(self._set(self.origin(applied).rules), applied.path)
 
+    def mapping_of(self, rules: bytes, path: bytes) -> Mapping:
+        """Return what the rules with this hash come to for a file; raises StateError."""
+        return self._mapping(self._set(rules), path)
+
     def has_undo(self, applied: Entry) -> bool:
         """Tell whether the inverse rules alone would not bring production's text back; raises StateError."""
         return bool(applied.origin and self.origin(applied).undo)

@@ -17,6 +17,7 @@ APPROVALS_KEPT = 8
 """Newest offered plans remembered for each domain: a plan that changes at each attempt must not pile up."""
 
 _KINDS = {int(kind): kind for kind in Kind}
+_new = tuple.__new__
 
 _KNOWN_COLUMNS = (
     "parent, name, kind, mode, uid, gid, owner, group_name, mtime_ns, size, digest, link_target, note,"
@@ -214,16 +215,20 @@ def _values(domain: str, row: BaseRow) -> tuple[Any, ...]:
 
 def _known(row: tuple[Any, ...]) -> Known:
     """Return what a row of _KNOWN_COLUMNS says."""
-    parent, name, kind, mode, uid, gid, owner, group, mtime_ns, size, digest, target, note = row[:13]
-    attributes, link, origin, disk_size, disk_mtime_ns, disk_ctime_ns, inode, device = row[13:]
-    return Known(
-        Entry(
-            parent + b"/" + name if parent else name,
-            _KINDS[kind], mode, uid, gid, owner, group, mtime_ns, size, digest, target, note,
+    # Unpacked in one place and built in place: a walk through a large domain makes three values for each path.
+    (
+        parent, name, kind, mode, uid, gid, owner, group, mtime_ns, size, digest, target, note,
+        attributes, link, origin, disk_size, disk_mtime_ns, disk_ctime_ns, inode, device,
+    ) = row  # fmt: skip  # the columns in their order
+    path = parent + b"/" + name if parent else name
+    return _new(Known, (
+        _new(Entry, (
+            path, _KINDS[kind], mode, uid, gid, owner, group, mtime_ns, size, digest, target, note,
             attributes, link, origin,
-        ),
-        DiskIdentity(disk_size, disk_mtime_ns, disk_ctime_ns, unsigned(inode), unsigned(device)),
-    )  # fmt: skip  # the fields in the order of the model
+        )),
+        _new(DiskIdentity, (disk_size, disk_mtime_ns, disk_ctime_ns, unsigned(inode), unsigned(device))),
+        False,
+    ))  # fmt: skip  # the fields in the order of the model
 
 
 def _replace_problems(writer: sqlite3.Connection, domain: str, problems: Sequence[Problem]) -> None:

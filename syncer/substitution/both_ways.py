@@ -41,6 +41,8 @@ def both_ways(rendered: bytes, made_by: Mapping, undo: bytes, mapping: Mapping) 
         kind = Kind.BYTES
     there, here = _text(rendered, kind), _text(source, kind)
     to_source = [Span(start, there[start : start + length], text) for start, length, text in places]
+    # Where the record only says that something stays as it is, nothing leads back from it.
+    to_source = [span for span in to_source if span.text != span.image]
     ways = compiled(mapping)
     back = _record(here, _turned(to_source), ways.inverse, looks_binary=_looks_binary(source, kind))
     if restore(source, mapping, back) != rendered:

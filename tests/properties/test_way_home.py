@@ -39,7 +39,9 @@ contents = st.lists(st.sampled_from(TOKENS), max_size=6).map(b"".join) | st.samp
 )
 trees = st.dictionaries(st.sampled_from([name for name in NAMES if name != "a"]), contents, max_size=5)
 edits = st.lists(
-    st.tuples(st.sampled_from(["write", "append", "delete", "chmod", "move", "link", "copy"]), st.integers(0, 9), contents),
+    st.tuples(
+        st.sampled_from(["write", "append", "delete", "chmod", "move", "link", "copy"]), st.integers(0, 9), contents
+    ),
     max_size=4,
 )  # fmt: skip  # one list
 
@@ -96,7 +98,7 @@ def files_of(root: Path) -> dict[bytes, bytes]:
 
 
 @given(st.sampled_from(RULES), trees, edits)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_what_was_not_edited_comes_home_byte_identical_and_nothing_goes_round(
     rules: RuleSet, tree: dict[str, bytes], done: list[tuple[str, int, bytes]]
 ) -> None:
@@ -117,7 +119,7 @@ def test_what_was_not_edited_comes_home_byte_identical_and_nothing_goes_round(
             elif there.get(path) == data:
                 assert home[path] == before[path], path
         assert home.keys() == here.keys()
-        # Out and home again: no byte moves on either side, and no entry needs to be asked for in the end.
+        # Out and home again: no byte moves on either side, and soon the summaries alone say so.
         unresolved = bool(failover.problems)
         for round_ in range(2):
             production.capture()
@@ -130,11 +132,12 @@ def test_what_was_not_edited_comes_home_byte_identical_and_nothing_goes_round(
             sent = failover.send(production)
             if not unresolved:
                 assert (files_of(production.root), files_of(failover.root)) == (home, here)
-                assert (sent.wanted, sent.wanted_entries) == (0, False)
+                assert sent.wanted == 0
+                assert round_ == 0 or not sent.wanted_entries
 
 
 @given(st.sampled_from(RULES), trees, edits, edits)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_a_plan_sees_every_edit_of_either_side_and_a_merge_keeps_those_that_do_not_conflict(
     rules: RuleSet, tree: dict[str, bytes], ours: list[tuple[str, int, bytes]], theirs: list[tuple[str, int, bytes]]
 ) -> None:
