@@ -78,6 +78,8 @@ class Compared:
     """In the order of the sides."""
     same: int = 0
     """Paths that nobody changed."""
+    directories: dict[bytes, Entry] = field(default_factory=dict)
+    """What the other node has as directories, among what differs."""
 
 
 def common(row: Entry) -> Entry:
@@ -139,6 +141,13 @@ class _Comparing:
         self._gone_there: set[bytes] = set()
 
     def take(self, path: bytes, old: Entry | None, own: Entry | None, other: Other | None) -> None:
+        theirs = other.entry if other is not None else None
+        count = len(self.compared.differences)
+        self._take(path, old, own, other)
+        if theirs is not None and theirs.kind is Kind.DIRECTORY and len(self.compared.differences) > count:
+            self.compared.directories[path] = theirs
+
+    def _take(self, path: bytes, old: Entry | None, own: Entry | None, other: Other | None) -> None:
         theirs = other.entry if other is not None else None
         undecided = False
         if own is None or own.kind is not Kind.UNKNOWN:

@@ -8,8 +8,9 @@ from typing import NamedTuple
 from syncer.index.snapshot import IndexSnapshot
 from syncer.index.store import IndexStore
 from syncer.model import Change, Cursor, Entry, Kind
-from syncer.procedures.comparison import Other, common
-from syncer.replicate.home_ways import NEEDS_PERSON
+from syncer.procedures.comparison import Compared, Other, common
+from syncer.procedures.home_plan import DomainPlan, Take
+from syncer.replicate.home_ways import NEEDS_PERSON, Choice, HomeWays
 from syncer.state.base import Base
 
 
@@ -64,3 +65,14 @@ def last_common(base: Base, domain: str) -> Iterator[Entry]:
 def is_undecided(entry: Entry) -> bool:
     """Tell of an entry as it goes home whether it is left out until a person decides."""
     return entry.kind is Kind.UNKNOWN and entry.note == NEEDS_PERSON
+
+
+def carry_out(plan: DomainPlan, compared: Compared, ways: HomeWays) -> None:
+    """Have a domain go home as the plan says, which was made of `compared`: from the next transaction on.
+
+    What is taken of the other node stays there as it is, and comes here once that node sends again.
+    """
+    theirs = {item.difference.path for item in plan.items if item.take is Take.THERE}
+    rewritten = {item.difference.path for item in plan.items if item.take is Take.HERE and item.difference.needs_person}
+    ways.directories = {path: entry for path, entry in compared.directories.items() if path in theirs}
+    ways.decided = {**dict.fromkeys(theirs, Choice.KEEP_THEIRS), **dict.fromkeys(rewritten, Choice.REWRITTEN)}

@@ -10,7 +10,7 @@ from blake3 import blake3
 
 from syncer.index.renderings import Rendered
 from syncer.index.snapshot import IndexRow, IndexSnapshot
-from syncer.model import Change, Entry, Known
+from syncer.model import Change, Entry, Kind, Known
 from syncer.origin import Origin, source_digest
 from syncer.replicate.compare import order_of
 from syncer.replicate.content import ContentSource
@@ -19,10 +19,11 @@ from syncer.replicate.home_source import HomeSource
 from syncer.replicate.home_ways import AS_IT_IS, HomeWays, LeftOut, Restored, Rewritten, Way
 from syncer.replicate.rendered_tree import RENDERED_AT_ONCE, left_out
 from syncer.replicate.rendering import Asked, Flaw
+from syncer.summary import summarize
 
 MERGED_FROM = 500
 """Changes from which on the base is read beside them as a whole rather than asked for each."""
-_OWN = "is kept local on the node that sends"
+_STAYS = "stays as the other node has it"
 
 
 class Standing(NamedTuple):
@@ -61,6 +62,7 @@ class HomeRendering:
         hasher = blake3(b"home\n" + self.ways.rules.hash + self.ways.base.mark(self.ways.domain))
         for path, choice in sorted(self.ways.decided.items()):
             hasher.update(b"%d %b %b\n" % (len(path), path, choice.value.encode()))
+        hasher.update(summarize(self.ways.directories[path] for path in sorted(self.ways.directories)))
         return hasher.digest()
 
 
@@ -110,12 +112,8 @@ class HomeTree:
         return self._snapshot.bytes_since(seq)
 
     def count(self) -> int:
-        """Return how many paths go home; those that are kept here and are not there are named, too."""
-        if not self._ways.has_own:
-            return self._snapshot.count()
-        rows = self._ways.base.rows(self._ways.domain)
-        absent = (row for row in rows if self._ways.keeps(row.entry.path, row.entry.kind))
-        return self._snapshot.count() + sum(self._snapshot.known_at(row.entry.path) is None for row in absent)
+        """Return how many paths go home; what stays there and is not here is named, too."""
+        return self._snapshot.count() + sum(self._snapshot.known_at(path) is None for path in self._staying())
 
     def summary(self) -> bytes:
         """Return the digest over all entries; raises ContentChangedError."""
@@ -143,15 +141,19 @@ class HomeTree:
         return found
 
     def _all(self) -> Iterator[Standing | Entry]:
-        """Yield all that stands here, and of what was applied and is gone here that which is this node's own.
+        """Yield all that stands here, and what stays on the other node and is not here.
 
         What takes no thought is an entry already.
         """
         untouched = self._ways.untouched
+        staying = iter(sorted(self._staying(), key=order_of))
+        stays = next(staying, None)
         for path, here, row in beside(self._snapshot.rows(), self._ways.base.rows(self._ways.domain)):
+            while stays is not None and order_of(stays) <= order_of(path):
+                if stays != path or here is None:
+                    yield Standing(Change(0, stays, None), None, row if stays == path else None)
+                stays = next(staying, None)
             if here is None:
-                if row is not None and self._ways.keeps(path, row.entry.kind):
-                    yield Standing(Change(0, path, row.entry), None, row)
                 continue
             if row is not None and path not in self._unstable and here.is_at(row.entry.digest, row.identity):
                 entry = untouched(row.entry)
@@ -160,6 +162,25 @@ class HomeTree:
                     continue
             known = here.known()
             yield Standing(Change(0, path, known.entry), known, row)
+        while stays is not None:
+            yield Standing(Change(0, stays, None), None, None)
+            stays = next(staying, None)
+
+    def _staying(self) -> set[bytes]:
+        """Return the paths at which the other node keeps what it has, though nothing may stand here."""
+        ways = self._ways
+        found = {path for path in ways.decided if ways.stays_theirs(path)}
+        if ways.has_own:
+            rows = (row.entry for row in ways.base.rows(ways.domain))
+            found.update(row.path for row in rows if ways.keeps(row.path, row.kind))
+        return found
+
+    def _left_out(self, change: Change, why: str) -> Entry:
+        if change.entry is not None and change.path not in self._ways.directories:
+            return left_out(change.entry, why)
+        # UNKNOWN would keep all below it from being deleted: the other node's own directory changes nothing there.
+        theirs = self._ways.directories.get(change.path)
+        return theirs or Entry(change.path, Kind.UNKNOWN, 0, 0, 0, "", "", 0, 0, b"", b"", why)
 
     def _changed(self, seq: int) -> Iterator[Standing]:
         changes = self._snapshot.changes_since(seq)
@@ -194,15 +215,13 @@ class HomeTree:
                     continue
                 if found.reason:
                     flawed[one.change.path] = found.reason
-                stands = one.change.entry or (one.row.entry if one.row is not None else None)
-                assert stands is not None, "what is left out stands here, or was applied"
-                yield one.change._replace(entry=left_out(stands, found.reason or _OWN))
+                yield one.change._replace(entry=self._left_out(one.change, found.reason or _STAYS))
 
     def _way(self, one: Standing) -> Way:
-        known = one.here or one.row
         if one.change.entry is None or one.here is None:
-            keeps = known is not None and self._ways.keeps(one.change.path, known.entry.kind)
-            return LeftOut("") if keeps else AS_IT_IS
+            kind = one.row.entry.kind if one.row is not None else Kind.FILE
+            path = one.change.path
+            return LeftOut("") if self._ways.keeps(path, kind) or self._ways.stays_theirs(path) else AS_IT_IS
         if one.change.path in self._unstable:
             return AS_IT_IS  # whoever sends it lets it go as UNKNOWN
         row = one.row.entry if one.row is not None else None

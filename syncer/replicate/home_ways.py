@@ -39,12 +39,12 @@ _LENGTH = struct.Struct(">I")
 
 
 class Choice(Enum):
-    """What a person decided of a file that was edited here and whose addresses the rules alone cannot turn back."""
+    """What was decided of a path that does not go home by itself."""
 
     REWRITTEN = "rewritten"
-    """It goes home as the rules make it."""
+    """A file that was edited here, and whose addresses the rules alone cannot turn back, goes as they make it."""
     KEEP_THEIRS = "keep theirs"
-    """The other node keeps what it has."""
+    """The other node keeps what it has there, or that it has nothing."""
 
 
 class AsItIs(NamedTuple):
@@ -99,7 +99,9 @@ class HomeWays:
         self.has_own = own is not None and not own.is_empty
         """Some files must differ here: they do not go home."""
         self.decided: Mapping[bytes, Choice] = {}
-        """What a person decided, by path; replaced as a whole."""
+        """What was decided, by path; replaced as a whole."""
+        self.directories: Mapping[bytes, Entry] = {}
+        """Of what the other node keeps, its directories as it has them: what is below is decided by itself."""
         self._back = back
         self._own = own
         self._numbers = LinkNumbers(rules)
@@ -108,6 +110,10 @@ class HomeWays:
     def keeps(self, path: bytes, kind: Kind = Kind.FILE) -> bool:
         """Tell whether what stands at a path is this node's own."""
         return self.has_own and self._own is not None and self._own.keeps(path, kind is Kind.DIRECTORY)
+
+    def stays_theirs(self, path: bytes) -> bool:
+        """Tell whether it was decided that the other node keeps what it has at a path."""
+        return self.decided.get(path) is Choice.KEEP_THEIRS
 
     def applied(self, path: bytes) -> Known | None:
         """Return the row of the base."""
@@ -118,7 +124,7 @@ class HomeWays:
 
         None where it does.
         """
-        if row.link or self.has_own:
+        if row.link or self.has_own or row.path in self.decided:
             return None
         if not row.origin:
             return row
@@ -138,7 +144,7 @@ class HomeWays:
 
         Raises ContentChangedError, StateError.
         """
-        if self.keeps(entry.path, entry.kind):
+        if self.keeps(entry.path, entry.kind) or self.stays_theirs(entry.path):
             return LeftOut("")
         if entry.kind is not Kind.FILE or not entry.size:
             return AS_IT_IS
@@ -146,10 +152,9 @@ class HomeWays:
         standing = self._standing(entry, row, mapping, snapshot)
         if standing is not None:
             return self._restored(entry, standing, mapping, source) if standing.origin else AS_IT_IS
-        if row is not None and row.kind is Kind.FILE and self._back.has_undo(row):
-            choice = self.decided.get(entry.path)
-            if choice is not Choice.REWRITTEN:
-                return LeftOut("" if choice is Choice.KEEP_THEIRS else NEEDS_PERSON)
+        is_doubtful = row is not None and row.kind is Kind.FILE and self._back.has_undo(row)
+        if is_doubtful and self.decided.get(entry.path) is not Choice.REWRITTEN:
+            return LeftOut(NEEDS_PERSON)
         return AS_IT_IS if mapping is None else Rewritten(mapping)
 
     def link_of(self, entry: Entry, row: Entry | None, snapshot: IndexSnapshot) -> int:

@@ -8,13 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from syncer.errors import PlanError
 from syncer.model import Kind
 from syncer.procedures.comparison import State, compare
 from syncer.procedures.home_plan import Policy, Take, decide
-from syncer.procedures.home_sides import is_undecided, last_common, others, sent_up_to
+from syncer.procedures.home_sides import carry_out, is_undecided, last_common, others, sent_up_to
+from syncer.replicate.home_tree import HomeRendering
 from syncer.replicate.home_ways import NEEDS_PERSON
 from syncer.state.base import Base
 from syncer.state.cursors import read_standing
@@ -170,6 +173,34 @@ def test_a_plan_sees_every_edit_of_either_side_and_a_merge_keeps_those_that_do_n
             state = item.difference.state
             wanted = {State.HERE: Take.HERE, State.ALIKE: Take.HERE, State.THERE: Take.THERE, State.CONFLICT: None}
             assert item.take is (None if item.difference.needs_person else wanted[state])
+        # Carried out, with the other side winning where a person must say: every edit that does not conflict is kept.
+        prefer = {item.difference.path: Take.THERE for item in plan.items if item.take is None}
+        try:
+            plan = decide(DOMAIN, compared, Policy.MERGE, prefer, b"")
+        except PlanError:
+            return  # what is below a directory that the other side took away: both must be decided
+        outlook = failover.outlook(production)
+        assert isinstance(outlook, HomeRendering)
+        carry_out(plan, compared, outlook.ways)
+        failover.decided, failover.directories = outlook.ways.decided, outlook.ways.directories
+        wants, has = files_of(production.root), {one.path: one for one in home}
+        failover.send(production)
+        assert failover.problems == {}
+        merged = files_of(production.root)
+        for item in plan.items:
+            path = item.difference.path
+            if item.take is Take.THERE:
+                assert merged.get(path) == wants.get(path), path
+            elif path in has and has[path].kind is Kind.FILE:
+                assert blake3(merged[path]).digest() == has[path].digest, path
+            else:
+                assert path not in merged, path
+        # What was theirs comes here with the next way out, and both are equal then.
+        production.capture()
+        failover.decided, failover.directories = {}, {}
+        production.send(failover)
+        assert files_of(failover.root).keys() == merged.keys()
+        assert files_of(production.root) == merged
 
 
 def differing(before: dict[bytes, bytes], after: dict[bytes, bytes]) -> list[tuple[bytes, bytes | None, bytes | None]]:

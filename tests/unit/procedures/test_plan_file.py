@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -116,3 +117,16 @@ def test_what_is_no_plan_is_refused_with_the_line(edit: Callable[[list[str]], li
     with pytest.raises(PlanError, match="the plan cannot be carried out") as raised:
         parse(edit(list(lines_of(PLAN))))
     assert why in str(raised.value)
+
+
+def test_the_documented_lines_are_those_of_a_plan() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "json.md").read_text("utf-8")
+    documented = [json.loads(line) for line in text.split("```jsonl\n")[1].split("```")[0].splitlines()]
+    written = [json.loads(line) for line in lines_of(PLAN)]
+
+    def shape(value: object) -> object:
+        if isinstance(value, dict):
+            return {key: shape(one) for key, one in value.items()}
+        return [shape(one) for one in value[:1]] if isinstance(value, list) else None
+
+    assert [shape(line) for line in documented] == [shape(line) for line in (written[0], written[2], written[-1])]

@@ -59,6 +59,8 @@ FROM_PRODUCTION: list[m.FromProduction] = [
         b"r",
         ("id",),
         rules=b"encoded",
+        addresses=("10.0.1.10", "prod-a"),
+        port=7443,
     ),
     m.Heartbeat(5, 6, 0.5, 7),
     PART,

@@ -13,7 +13,7 @@ from syncer.capture.keep_local import KeepLocal
 from syncer.capture.scan import Scanner
 from syncer.index.snapshot import IndexSnapshot
 from syncer.index.store import IndexStore
-from syncer.model import Cursor, Patterns, Term
+from syncer.model import Cursor, Entry, Patterns, Term
 from syncer.replicate import messages as m
 from syncer.replicate.content import ContentSource
 from syncer.replicate.destination import Destination
@@ -79,7 +79,8 @@ class Node:
         self.source = CountingSource(self.root, self.cache)
         self.keep = KeepLocal(keep_local)
         self.owners = owners or {}
-        self.decided: dict[bytes, Choice] = {}
+        self.decided: Mapping[bytes, Choice] = {}
+        self.directories: Mapping[bytes, Entry] = {}
         self.destination = Destination(
             DOMAIN, self.root, Patterns(), self.store, (), owners=owners, keep_local=keep_local, name=name
         )
@@ -108,7 +109,7 @@ class Node:
         back = WayBack(self.store, DOMAIN)
         rules = self.rules if self.rules.rules else back.rules().inverse()
         ways = HomeWays(DOMAIN, rules, shared, Base(self.store), back, self.keep)
-        ways.decided = self.decided
+        ways.decided, ways.directories = self.decided, self.directories
         return HomeRendering(ways, HomeOwners(self.owners))
 
     def tree(self, other: Node, snapshot: IndexSnapshot) -> tuple[Tree, ContentSource, RuleSet, Outlook | None]:
