@@ -90,6 +90,10 @@ class RefusedError(SyncerError):
         """What the peer is to hear of this node's term; None: it did not come to that."""
 
 
+class PlanError(RefusedError):
+    """A plan cannot be carried out: unreadable, edited, undecided, or overtaken; nothing was changed."""
+
+
 class UnavailableRootError(RefusedError):
     """A domain's root is missing, emptied or not a directory; nothing is deleted because of it."""
 

@@ -49,8 +49,11 @@ class Joined(NamedTuple):
 
 
 def file_of(entry: Entry) -> Entry:
-    """Return what all names of one file have in common; a peer's link number alone proves nothing."""
-    return entry._replace(path=b"", note="")
+    """Return what all names of one file have in common; a peer's link number alone proves nothing.
+
+    What they are on the other node may differ: there the rules can have made several files of one.
+    """
+    return entry._replace(path=b"", note="", origin=b"")
 
 
 def join_names(plan: Plan, found: Mapping[bytes, Found], others: Mapping[int, Sequence[Standing]]) -> Joined:

@@ -112,6 +112,10 @@ class FailoverSettings:
     """Failures in a row, of kinds that retrying worsens, that suspend a domain for it; 0: none do."""
     probe: bool = True
     """Whether it is tried again every `retry_max` seconds while failures suspend it."""
+    further: tuple[str, ...] = ()
+    """Other addresses at which it may be, as `address`."""
+    is_derived: bool = False
+    """It stands in no table: it is the node that what stands here came from."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from syncer.model import DiskIdentity, Entry, Kind, Known
@@ -10,6 +11,9 @@ LIVE, TOMBSTONE, HIDDEN = 0, 1, 2
 
 ENTRY_COLUMNS = "kind, mode, uid, gid, owner, group_name, mtime_ns, size, digest, link_target, note, attributes, link"
 DISK_COLUMNS = "disk_size, disk_mtime_ns, disk_ctime_ns, inode, device, racy"
+
+DIGEST, FIRST_OF_DISK = 8, 13
+"""Where the digest stands in ENTRY_COLUMNS, and where DISK_COLUMNS begin behind them."""
 
 _UNSIGNED = 0xFFFFFFFFFFFFFFFF
 _SIGNED_MAX = 0x7FFFFFFFFFFFFFFF
@@ -38,10 +42,10 @@ def known_of(path: bytes, columns: tuple[Any, ...]) -> Known:
     )
 
 
-def identity_of(columns: tuple[Any, ...]) -> DiskIdentity:
+def identity_of(columns: Sequence[Any]) -> DiskIdentity:
     """Return the disk identity of DISK_COLUMNS without racy."""
     size, mtime, ctime, inode, device = columns
-    return DiskIdentity(size, mtime, ctime, inode & _UNSIGNED, device & _UNSIGNED)
+    return _new(DiskIdentity, (size, mtime, ctime, inode & _UNSIGNED, device & _UNSIGNED))
 
 
 def children_of(directory: bytes, rows: list[tuple[Any, ...]]) -> dict[bytes, Known]:

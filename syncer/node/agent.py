@@ -26,6 +26,7 @@ from syncer.model import NEVER, Mode, Term
 from syncer.node.alarms import NodeAlarms
 from syncer.node.failover import FailoverSide
 from syncer.node.knocking import Knock, Knocker
+from syncer.node.listening import listen
 from syncer.node.memory import keep_small
 from syncer.node.modes import Modes
 from syncer.node.opening import lock_for_agent, lock_for_command
@@ -33,6 +34,7 @@ from syncer.node.production import ProductionSide
 from syncer.node.reload import Loaded, Reloading
 from syncer.node.vitals import Sentence, Vitals
 from syncer.node.watchkeeper import Watchkeeper
+from syncer.node.way_home import with_way_home
 from syncer.replicate.progress import Phase
 from syncer.replicate.reconnect import first_of
 from syncer.state.lock import StateLock
@@ -43,8 +45,6 @@ from syncer.state.store import StateStore
 from syncer.state.term import begin_mode, read_mode, read_mode_change
 from syncer.trust import identity
 from syncer.trust.identity import Identity
-from syncer.trust.server import Guard, pairing_handlers, trusted_certificates
-from syncer.trust.tls import server_credentials, server_options
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +69,8 @@ class Node:
         self.production: ProductionSide | None = None
         self.failover: FailoverSide | None = None
         self.listen = ""
+        self.port = 0
+        """What this node listens on; 0 while it does not."""
         self.http = ""
         """Where health and metrics are served; "" where they are not."""
         self.measured = Measurements()
@@ -105,6 +107,7 @@ class Node:
         self.start = begin_start(self.store)
         self._automatic = automatic
         if self.mode is not Mode.FAILOVER:
+            self.find_way_home()
             self.production = self.build_production()
         saw_term = self.modes.saw_term
         self.failover = FailoverSide(
@@ -115,7 +118,7 @@ class Node:
         """Build what captures, and sends where the mode is production."""
         change = read_mode_change(self.store)
         refusal = change.why if change is not None else "it has seen a higher term"
-        return ProductionSide(
+        production = ProductionSide(
             self.settings,
             self.store,
             self.identity,
@@ -127,6 +130,12 @@ class Node:
             saw_term=self.modes.saw_term,
             refusal="" if self.mode is Mode.PRODUCTION else refusal,
         )
+        production.port = self.port
+        return production
+
+    def find_way_home(self) -> None:
+        """Name the nodes that what stands here came from as targets; blocking. Before production is built."""
+        self.settings = with_way_home(self.settings, self.store)
 
     def start_failover(self) -> None:
         """Let the failover side begin; only the agent does that, a command that runs without one does not."""
@@ -149,41 +158,10 @@ class Node:
         await self._failure
 
     async def listen_for_peers(self) -> None:
-        """Open the port; mutual TLS against the pinned certificates of this moment, at every handshake."""
-        assert self.failover is not None, "prepare comes first"
-        server = grpc.aio.server(options=server_options())
-        guard = Guard(self.store)
-
-        async def known_peer(context: grpc.aio.ServicerContext[Any, Any]) -> tuple[str, str]:
-            peer = await guard.authorise(context)
-            return peer.node_id, peer.name
-
-        server.add_generic_rpc_handlers(
-            (
-                self.failover.handlers(known_peer),
-                pairing_handlers(
-                    self.store,
-                    self.identity,
-                    self.settings.node.name,
-                    on_joined=self.joined,
-                    on_refused=lambda address, reason: self.events.record(
-                        "pairing.refused", address=address, reason=reason
-                    ),
-                ),
-            )
-        )
-        credentials = server_credentials(self.identity, lambda: trusted_certificates(self.store))
-        host, _, port = self.settings.node.listen.rpartition(":")
-        try:
-            bound = server.add_secure_port(self.settings.node.listen, credentials)
-        except RuntimeError as error:
-            raise StateError(
-                f"cannot listen on {self.settings.node.listen}: the port is in use, or the address is not of this "
-                "machine; change node.listen"
-            ) from error
-        await server.start()
-        self._server = server
-        self.listen = f"{host}:{bound or port}"
+        """Open the port for the other nodes; StateError where it cannot be had."""
+        self._server, self.listen, self.port = await listen(self)
+        if self.production is not None:
+            self.production.port = self.port
 
     def joined(self, peer: Peer) -> None:
         """Another node was paired with this one, from either side."""

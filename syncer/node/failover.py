@@ -314,7 +314,8 @@ def _stopped(domain: str, done: Future[Outcome]) -> None:
 
 def _rules_of(settings: Settings) -> dict[str, RuleSet]:
     """Return this node's own rules for the other direction, by the name of the peer."""
-    return {target.name: target.rules for target in settings.failover}
+    # What was derived is the inverse by itself, and would bind the peer to the rules of before.
+    return {target.name: target.rules for target in settings.failover if not target.is_derived}
 
 
 def _nobody_watches(_: BaseException) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from syncer.errors import Reason, RefusedError, SyncerError
 from syncer.model import Mode, Term
 from syncer.node.supervised import Supervised
+from syncer.node.way_home import without_way_home
 from syncer.replicate.fencing import Rank, answer, are_split, in_short, judge
 from syncer.state.term import ModeChange, mode_change_told, observe_term, read_held, read_mode_change, take_mode
 
@@ -224,6 +225,7 @@ class Modes:
             await self._parts.end(["production"])
             # RACE: a root has one who captures: the next one begins when this one has ended.
             await asyncio.to_thread(production.stop, goes_on=True)
+            node.settings = without_way_home(node.settings)
 
     async def _begin_parts(self, mode: Mode) -> None:
         node = self._node
@@ -232,6 +234,7 @@ class Modes:
             node.failover.start()
             node.failover.watch_for_drift(node.fail_from_any_thread)
         elif node.production is None:
+            await asyncio.to_thread(node.find_way_home)
             production = node.build_production()
             # RACE: fenced while it was built: nobody could tell it to stop.
             if self.rank().mode is not Mode.PRODUCTION:

@@ -7,22 +7,21 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 from syncer import __version__
 from syncer.capture.capturer import CaptureState
 from syncer.capture.contents import ContentCache
-from syncer.capture.ignore import Scope, pattern_hash
-from syncer.config import DomainSettings, FailoverSettings, Settings
-from syncer.errors import CommandFailure, PeerRejectedError, Reason, RefusedError
+from syncer.capture.ignore import Scope
+from syncer.config import Settings
+from syncer.errors import CommandFailure, Reason, RefusedError
 from syncer.index.store import IndexStore
 from syncer.leftovers.on_production import Sent
 from syncer.leftovers.own_addresses import own_addresses
 from syncer.leftovers.watch import LeftoverWatch
 from syncer.model import NEVER, Head, RecordEvent, Start, Term
+from syncer.node.building import Building
 from syncer.node.captures import Captures
-from syncer.node.circles import circle_of
 from syncer.node.pauses import Pauses
 from syncer.node.protected import protected_paths
 from syncer.node.reload_plan import Plan
@@ -32,25 +31,14 @@ from syncer.node.target_words import TargetWords, nobody_is_fenced
 from syncer.observations import UNOBSERVED, Observations
 from syncer.procedures.background import BackgroundVerification
 from syncer.procedures.verify import Domain
-from syncer.replicate.failing import Failing
-from syncer.replicate.link import Link
-from syncer.replicate.link import Stream as Call
 from syncer.replicate.messages import Ack
 from syncer.replicate.pauses import Pause
-from syncer.replicate.rendered_tree import TargetRendering
-from syncer.replicate.rendering import Rendering
 from syncer.replicate.sender import Sender
-from syncer.replicate.sending_brake import SendingBrake
-from syncer.replicate.source import DiskSource
 from syncer.replicate.stream import Stream, StreamView
-from syncer.state.brake import BrakeStore
-from syncer.state.cursors import TargetProgress, read_progress, read_target, record_progress
-from syncer.state.failure_suspensions import FailureSuspensions
-from syncer.state.peers import peer_by_node_id
+from syncer.state.cursors import TargetProgress, record_progress
 from syncer.state.store import StateStore
 from syncer.state.term import read_term
 from syncer.trust.identity import Identity
-from syncer.trust.tls import open_channel
 
 log = logging.getLogger(__name__)
 
@@ -108,8 +96,9 @@ class ProductionSide:
         self._loop = asyncio.get_running_loop()
         self._automatic = automatic
         self._recorded: dict[tuple[str, str], float] = {}
+        self.port = 0
+        """What this node listens on; 0 while it does not."""
         self._cache = ContentCache(CONTENT_CACHE_BYTES)
-        self._renderings: dict[str, Rendering] = {}
         self.leftovers = LeftoverWatch(self.index, own_addresses, record)
         self.captures = Captures(
             settings,
@@ -123,6 +112,8 @@ class ProductionSide:
         self._running: Supervised[tuple[str, str]] = Supervised()
         self._in_force = asyncio.Event()
         self._in_force.set()
+        shapes, in_force = self.captures.shapes, lambda: self._settings
+        self._building = Building(self, store, identity, self.index, self._cache, shapes.get, in_force)
         self.senders: Mapping[tuple[str, str], Sender] = self._senders(settings, {})
         """By target and domain; replaced as a whole, never changed: other threads read it."""
 
@@ -294,6 +285,7 @@ class ProductionSide:
 
     def reached(self, stream: Stream) -> None:
         """Have the other streams of a target try again now: it has answered."""
+        self._building.answered(stream.target)
         for (target, domain), sender in self.senders.items():
             if target == stream.target and domain != stream.domain and not sender.view().progress.connected:
                 sender.hurry()
@@ -325,58 +317,10 @@ class ProductionSide:
         domains = {domain.name: domain for domain in settings.domains}
         return {
             (target.name, name): kept.get((target.name, name))
-            or self._sender(target, domains[name], automatic=self._automatic)
+            or self._building.sender(target, domains[name], automatic=self._automatic)
             for target in settings.failover
             for name in target.domains
         }
-
-    def _sender(self, target: FailoverSettings, domain: DomainSettings, *, automatic: bool) -> Sender:
-        stream = Stream(
-            target.name,
-            domain.name,
-            target.automatic and automatic,
-            target.timeout,
-            target.retry_min,
-            target.retry_max,
-            domain.patterns,
-            pattern_hash(domain.patterns),
-            target.start_services,
-            target.rules.for_domain(domain.name),
-            target.suspend_after,
-            target.probe,
-        )
-        source = DiskSource(Path(domain.path), self._cache)
-        before = {progress.domain: progress for progress in read_progress(self._store, target.name)}
-        brake = SendingBrake(
-            target.name,
-            domain.name,
-            str(domain.path),
-            domain.brake,
-            BrakeStore(self._store, domain.name, target.name),
-            lambda: self.captures.shapes.get(domain.name),
-        )
-        rendering = None
-        if stream.rules.rules:
-            shared = self._renderings.setdefault(domain.name, Rendering(self.index.renderings, self._cache))
-            rendering = TargetRendering(domain.name, stream.rules, shared)
-        progress = before.get(domain.name)
-        kept = FailureSuspensions(self._store, target.name, domain.name)
-        failing = Failing(target.name, domain.name, stream.suspend_policy(), kept)
-        return Sender(stream, self, self.index, source, lambda: self._dial(target), progress, brake, rendering, failing)
-
-    def _dial(self, target: FailoverSettings) -> Call:
-        record = read_target(self._store, target.name)
-        circle = circle_of(target, self._settings, self._store, record)
-        if circle:
-            raise PeerRejectedError(circle, Reason.LOOP)
-        peer = peer_by_node_id(self._store, record.node_id) if record else None
-        if peer is None:
-            raise PeerRejectedError(
-                f"{target.name} is not paired with this node: run `syncer invite` on {target.name}, then the "
-                "`syncer join` line that it prints here",
-                Reason.NOT_PAIRED,
-            )
-        return Link(open_channel(target.address, self._identity, peer.certificate_pem), target.name)
 
     def _pauses_changed(self) -> None:
         for sender in self.senders.values():

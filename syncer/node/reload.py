@@ -14,6 +14,7 @@ from syncer.config import Settings, load, warnings_of
 from syncer.errors import ConfigurationError
 from syncer.health.notifier import Notifier
 from syncer.node.reload_plan import Plan, plan
+from syncer.node.way_home import with_way_home
 
 if TYPE_CHECKING:
     from syncer.node.agent import Node
@@ -57,7 +58,7 @@ class Reloading:
             if isinstance(found, ConfigurationError):
                 self._refuse(found)
             else:
-                await self._whole(plan(self._node.settings, found))
+                await self._whole(found)
             self._notifier.ready()
             # What was replaced lies in cycles and holds descriptors; what an idle agent allocates would not bring the
             # collector for hours. It takes milliseconds, since what was there at the start is frozen.
@@ -69,8 +70,8 @@ class Reloading:
             log.error("the configuration was not reloaded: %s", line)
         self._node.events.record("config.refused", error="; ".join(error.errors))
 
-    async def _whole(self, chosen: Plan) -> None:
-        doing = asyncio.create_task(self._do(chosen))
+    async def _whole(self, found: Settings) -> None:
+        doing = asyncio.create_task(self._do(found))
         try:
             await asyncio.shield(doing)
         except asyncio.CancelledError:
@@ -83,9 +84,12 @@ class Reloading:
                 log.error("the agent ends with its configuration half reloaded: %s", failure)  # noqa: TRY400
             raise
 
-    async def _do(self, chosen: Plan) -> None:
+    async def _do(self, found: Settings) -> None:
         async with self._node.modes.changing:
-            await self._take_over(chosen)
+            # RACE: what is a target depends on the mode, which stands still only now.
+            if self._node.production is not None:
+                found = await asyncio.to_thread(with_way_home, found, self._node.store)
+            await self._take_over(plan(self._node.settings, found))
 
     async def _take_over(self, chosen: Plan) -> None:
         node = self._node

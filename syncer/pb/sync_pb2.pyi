@@ -427,6 +427,7 @@ class Hello(_message.Message):
     START_SERVICES_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
     ADDRESSES_FIELD_NUMBER: _builtins.int
+    PORT_FIELD_NUMBER: _builtins.int
     STARTS_FIELD_NUMBER: _builtins.int
     INSTANCE_FIELD_NUMBER: _builtins.int
     protocol: _builtins.int
@@ -445,6 +446,8 @@ class Hello(_message.Message):
     """services are meant to run on the receiver; which commands, it knows itself"""
     rules: _builtins.bytes
     """the substitution rules of the domain, as substitution/rules.py encodes them"""
+    port: _builtins.int
+    """that the sender listens on, so that it is reached the other way; 0: unsaid"""
     starts: _builtins.int
     """how often the sender was started; 0: it does not count"""
     instance: _builtins.str
@@ -495,12 +498,13 @@ class Hello(_message.Message):
         start_services: _builtins.bool = ...,
         rules: _builtins.bytes = ...,
         addresses: _abc.Iterable[_builtins.str] | None = ...,
+        port: _builtins.int = ...,
         starts: _builtins.int = ...,
         instance: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "term", b"term"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "domain", b"domain", "exclude", b"exclude", "groups", b"groups", "head", b"head", "include", b"include", "instance", b"instance", "node_id", b"node_id", "node_name", b"node_name", "path_of_nodes", b"path_of_nodes", "pattern_hash", b"pattern_hash", "protocol", b"protocol", "rule_hash", b"rule_hash", "rules", b"rules", "software", b"software", "start_services", b"start_services", "starts", b"starts", "term", b"term", "users", b"users"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "domain", b"domain", "exclude", b"exclude", "groups", b"groups", "head", b"head", "include", b"include", "instance", b"instance", "node_id", b"node_id", "node_name", b"node_name", "path_of_nodes", b"path_of_nodes", "pattern_hash", b"pattern_hash", "port", b"port", "protocol", b"protocol", "rule_hash", b"rule_hash", "rules", b"rules", "software", b"software", "start_services", b"start_services", "starts", b"starts", "term", b"term", "users", b"users"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -40,6 +40,12 @@ def checked_addresses(addresses: Sequence[str]) -> tuple[str, ...]:
     return tuple(addresses)
 
 
+def checked_port(port: int) -> int:
+    """Return `port` if it is one, or 0 for none."""
+    require(port < 1 << 16, "a port is none")
+    return port
+
+
 def _is_address(text: str) -> bool:
     try:
         side = parse_side(text)

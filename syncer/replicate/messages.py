@@ -38,6 +38,8 @@ class Hello(NamedTuple):
     """The substitution rules of the domain, encoded; b"": none."""
     addresses: tuple[str, ...] = ()
     """By what production is reached: addresses of its interfaces, and its host name."""
+    port: int = 0
+    """What production listens on, for the way home; 0: it did not say."""
     start: Start = NEVER
     """Which start of production speaks."""
 

@@ -14,7 +14,7 @@ from syncer.model import Problem
 from syncer.replicate.content import ContentSource
 from syncer.replicate.messages import Begin
 from syncer.replicate.progress import Progress
-from syncer.replicate.rendered_tree import Plain, TargetRendering, Tree
+from syncer.replicate.rendered_tree import Outlook, Plain, Tree
 from syncer.replicate.sending_brake import SendingBrake
 from syncer.replicate.stream import Request, opening_of
 
@@ -37,7 +37,7 @@ class Preparation:
         index: IndexStore,
         source: ContentSource,
         brake: SendingBrake,
-        rendering: TargetRendering | None,
+        rendering: Outlook | None,
     ) -> None:
         """Render by `rendering`; None: no rules apply to the domain."""
         self._domain = domain

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 from syncer.errors import PeerProtocolError, Reason, RefusedError
 from syncer.replicate.messages import Hello
-from syncer.state.peer_addresses import record_addresses
+from syncer.state.peer_addresses import record_addresses, record_port
 from syncer.state.rules import record_rules
 from syncer.state.store import StateStore
 from syncer.substitution.rules import EMPTY, RulesError, RuleSet, disagreement
 
 
 def take_rules(store: StateStore, hello: Hello, configured: Mapping[str, RuleSet]) -> None:
-    """Keep the rules of a session durably, before anything that they rendered can arrive; with production's addresses.
+    """Keep the rules of a session durably, before anything of theirs arrives; and where production is reached.
 
     `configured` are this node's own rules by the name of the [[failover]] table, for the other direction. Raises
     PeerProtocolError for what are no rules, RefusedError where this node's are not their inverse.
@@ -29,6 +29,7 @@ def take_rules(store: StateStore, hello: Hello, configured: Mapping[str, RuleSet
             Reason.RULES_DISAGREE,
         )
     record_addresses(store, hello.node_id, hello.addresses)
+    record_port(store, hello.node_id, hello.port)
     record_rules(store, hello.node_id, hello.domain, hello.rule_hash, hello.rules)
 
 

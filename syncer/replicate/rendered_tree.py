@@ -6,20 +6,18 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Protocol
 
-import blake3
-
 from syncer.index.renderings import Rendered
 from syncer.index.snapshot import IndexSnapshot
 from syncer.model import Change, Entry, Head, Kind
 from syncer.origin import Origin, source_digest
 from syncer.replicate.content import ContentSource
+from syncer.replicate.link_numbers import LinkNumbers
 from syncer.replicate.rendering import Asked, Flaw, RenderedSource, Rendering
 from syncer.substitution.mapping import Mapping
-from syncer.substitution.rules import RuleSet, mapping_key
+from syncer.substitution.rules import RuleSet
 
 RENDERED_AT_ONCE = 500
 """Files that are looked up, or rendered, together."""
-_LINK_BITS = 0x7FFFFFFFFFFFFFFF
 
 
 class Tree(Protocol):
@@ -100,6 +98,19 @@ class Plain:
         return [(path, self.snapshot.content_of(path)[1]) for path in self.snapshot.paths_with_digest(digest)]
 
 
+class Outlook(Protocol):
+    """How one domain goes to one target, where it does not go as it is."""
+
+    flaws: dict[bytes, str]
+    """Paths that are left out for this target, and why; one assignment at a time, for any thread."""
+
+    def tree(self, snapshot: IndexSnapshot, source: ContentSource, unstable: frozenset[bytes]) -> Tree:
+        """Return a state of the index as the target is to have it."""
+
+    def source(self, source: ContentSource, snapshot: IndexSnapshot) -> ContentSource:
+        """Return where its contents come from."""
+
+
 class TargetRendering:
     """How one domain is rendered for one target, and which of its files cannot be."""
 
@@ -109,7 +120,7 @@ class TargetRendering:
         self.shared = shared
         self.flaws: dict[bytes, str] = {}
         """Paths that are left out for this target, and why; one assignment at a time, for any thread."""
-        self._uniform = all(rule.paths == ("**",) and not rule.except_paths for rule in rules.rules)
+        self._numbers = LinkNumbers(rules)
 
     def tree(self, snapshot: IndexSnapshot, source: ContentSource, unstable: frozenset[bytes]) -> RenderedTree:
         """Return a state of the index as the target is to have it."""
@@ -121,10 +132,7 @@ class TargetRendering:
 
     def link_of(self, entry: Entry, mapping: Mapping | None) -> int:
         """Return the link number of a file: names that are rendered by other rules are other files on the target."""
-        if not entry.link or self._uniform or mapping is None:
-            return entry.link
-        number = blake3.blake3(entry.link.to_bytes(8, "big") + mapping_key(mapping)).digest(length=8)
-        return int.from_bytes(number, "big") & _LINK_BITS or 1
+        return self._numbers.there_and_back(entry.link, mapping)
 
 
 class RenderedTree:
@@ -190,7 +198,7 @@ class RenderedTree:
             if mapping is None:
                 rendered_digest, rendered_size = own, size
             else:
-                asked = Asked(_content_entry(path, own, size), mapping)
+                asked = Asked(content_entry(path, own, size), mapping)
                 [rendered] = self._target.shared.of([asked], self._source)
                 if isinstance(rendered, Flaw):
                     continue
@@ -216,7 +224,7 @@ class RenderedTree:
                 rendered = next(results)
                 if isinstance(rendered, Flaw):
                     flawed[change.path] = rendered.reason
-                    yield change._replace(entry=_left_out(change.entry, rendered.reason))
+                    yield change._replace(entry=left_out(change.entry, rendered.reason))
                 else:
                     yield change._replace(entry=self._as_rendered(change.entry, mapping, rendered))
 
@@ -234,10 +242,11 @@ class RenderedTree:
         return entry._replace(digest=rendered.digest, size=rendered.size, origin=origin.encode(), link=link)
 
 
-def _left_out(entry: Entry, why: str) -> Entry:
+def left_out(entry: Entry, why: str) -> Entry:
     """Return the entry of a file that keeps what the target had: it could not come home otherwise."""
     return entry._replace(kind=Kind.UNKNOWN, size=0, digest=b"", note=why, attributes=b"", link=0)
 
 
-def _content_entry(path: bytes, digest: bytes, size: int) -> Entry:
+def content_entry(path: bytes, digest: bytes, size: int) -> Entry:
+    """Return an entry that says of a file no more than its content."""
     return Entry(path, Kind.FILE, 0, 0, 0, "", "", 0, size, digest, b"")

@@ -6,7 +6,7 @@ Blocking; called on the senders' worker threads.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import blake3
@@ -91,6 +91,14 @@ class Rendering:
             self._hopeless.clear()
         flaw = self._hopeless[key, digest] = Flaw(reason)
         return flaw
+
+    def remembered(self, key: bytes, digest: bytes, make: Callable[[], Rendered]) -> Rendered:
+        """Return what a content becomes in a way that `key` names, of 32 bytes; made only where that is not known."""
+        found = self._known.find(key, [digest]).get(digest)
+        if found is None:
+            found = make()
+            self._known.record(key, {digest: found})
+        return found
 
     def tidy(self) -> None:
         """Forget what no file has any more; after a walk through all of a domain."""

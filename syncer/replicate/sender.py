@@ -37,7 +37,7 @@ from syncer.replicate.progress import (
     is_retrying,
 )
 from syncer.replicate.reconnect import first_of, reconnecting, until_ended, until_news
-from syncer.replicate.rendered_tree import TargetRendering
+from syncer.replicate.rendered_tree import Outlook
 from syncer.replicate.sending import Sending
 from syncer.replicate.sending_brake import SendingBrake
 from syncer.replicate.session import Session
@@ -65,7 +65,7 @@ class Sender:
         dial: Dial,
         before: TargetProgress | None,
         brake: SendingBrake,
-        rendering: TargetRendering | None = None,
+        rendering: Outlook | None = None,
         failing: Failing | None = None,
     ) -> None:
         """Send `stream` through calls made by `dial`; `before` is what the target told in an earlier life.

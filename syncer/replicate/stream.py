@@ -67,6 +67,8 @@ class Production(Protocol):
     record: RecordEvent
     """Raises an event; blocks nobody."""
     observations: Observations
+    port: int
+    """What this node listens on; 0 where it does not listen."""
 
     @property
     def words(self) -> Words:
@@ -197,6 +199,7 @@ def hello_of(stream: Stream, production: Production, head: Head, names: OwnerNam
         rules=stream.rules.encode() if stream.rules.rules else b"",
         addresses=production.addresses(),
         start=production.words.start,
+        port=production.port,
     )
 
 

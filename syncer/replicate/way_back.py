@@ -43,24 +43,35 @@ class WayBack:
         """
         if edited:
             return Home(self._rewritten(applied.path, pieces), self.has_undo(applied))
-        return Home(self._restored(applied, pieces) if applied.origin else iter(pieces), needs_person=False)
+        if not applied.origin:
+            return Home(iter(pieces), needs_person=False)
+        return Home(
+            self.restored(applied.path, self.origin(applied), self.mapping(applied), pieces), needs_person=False
+        )
 
     def mapping(self, applied: Entry) -> Mapping:
         """Return by what a file was rendered that has an origin; raises StateError."""
-        return self._mapping(self._set(self._origin(applied).rules), applied.path)
+        return self._mapping(self._set(self.origin(applied).rules), applied.path)
+
+    def mapping_of(self, rules: bytes, path: bytes) -> Mapping:
+        """Return what the rules with this hash come to for a file; raises StateError."""
+        return self._mapping(self._set(rules), path)
 
     def has_undo(self, applied: Entry) -> bool:
         """Tell whether the inverse rules alone would not bring production's text back; raises StateError."""
-        return bool(applied.origin and self._origin(applied).undo)
+        return bool(applied.origin and self.origin(applied).undo)
 
     def rules(self) -> RuleSet:
         """Return the rules by which what stands here was rendered last."""
         standing = read_standing(self._store, self._domain)
         return self._set(standing.rule_hash) if standing is not None else EMPTY
 
-    def _restored(self, applied: Entry, pieces: Iterable[bytes]) -> Iterator[bytes]:
-        origin = self._origin(applied)
-        restorer = Restorer(self._mapping(self._set(origin.rules), applied.path), origin.undo)
+    def restored(self, path: bytes, origin: Origin, made_by: Mapping, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield production's bytes of a file that stands as it was applied; StateError at the end where they are not.
+
+        It was rendered by `made_by`.
+        """
+        restorer = Restorer(made_by, origin.undo)
         hasher = blake3.blake3()
         for piece in pieces:
             ready = restorer.feed(piece)
@@ -69,11 +80,15 @@ class WayBack:
         rest = restorer.finish()
         hasher.update(rest)
         if hasher.digest() != origin.digest:
-            raise StateError(
-                f"{shown(applied.path)!a} of domain {self._domain} does not come out as production had it: its bytes "
-                "are not those that were applied; run `syncer verify`"
-            )
+            raise StateError(self.mismatch(path))
         yield rest
+
+    def mismatch(self, path: bytes) -> str:
+        """Say that a file does not come out as production had it."""
+        return (
+            f"{shown(path)!a} of domain {self._domain} does not come out as production had it: its bytes "
+            "are not those that were applied; run `syncer verify`"
+        )
 
     def _rewritten(self, path: bytes, pieces: Iterable[bytes]) -> Iterator[bytes]:
         mapping = self.rules().for_path(self._domain, path)
@@ -85,7 +100,8 @@ class WayBack:
             yield renderer.feed(piece)
         yield renderer.finish()[0]
 
-    def _origin(self, applied: Entry) -> Origin:
+    def origin(self, applied: Entry) -> Origin:
+        """Return what production has of a file that has an origin; raises StateError."""
         try:
             return Origin.decode(applied.origin)
         except ValueError as error:

@@ -17,6 +17,7 @@ APPROVALS_KEPT = 8
 """Newest offered plans remembered for each domain: a plan that changes at each attempt must not pile up."""
 
 _KINDS = {int(kind): kind for kind in Kind}
+_new = tuple.__new__
 
 _KNOWN_COLUMNS = (
     "parent, name, kind, mode, uid, gid, owner, group_name, mtime_ns, size, digest, link_target, note,"
@@ -92,11 +93,30 @@ class Base:
             ).fetchall()
         return [join(parent, name) for parent, name in rows]
 
+    def paths_with_source(self, domain: str, digest: bytes) -> list[bytes]:
+        """Return the files that were rendered from a content of production with this digest."""
+        with self._store.read() as reader:
+            # As the index on it: where the digest stands in an origin, see syncer/origin.py.
+            rows = reader.execute(
+                "SELECT parent, name FROM base INDEXED BY base_by_source"
+                " WHERE domain = ? AND substr(origin, 34, 32) = ? AND origin <> x''",
+                (domain, digest),
+            ).fetchall()
+        return [join(parent, name) for parent, name in rows]
+
     def names_of_link(self, domain: str, link: int) -> list[Known]:
         """Return every row with this link number (not 0): names of one file on production."""
         with self._store.read() as reader:
             rows = reader.execute(_BY_LINK, (domain, link)).fetchall()
         return [_known(row) for row in rows]
+
+    def mark(self, domain: str) -> bytes:
+        """Return bytes that differ where another state of the domain was applied."""
+        with self._store.read() as reader:
+            row = reader.execute(
+                "SELECT index_id, run, seq, generation FROM standing WHERE domain = ?", (domain,)
+            ).fetchone()
+        return repr(row).encode()
 
     def count(self, domain: str) -> int:
         """Return how many paths are known, the root among them."""
@@ -195,16 +215,20 @@ def _values(domain: str, row: BaseRow) -> tuple[Any, ...]:
 
 def _known(row: tuple[Any, ...]) -> Known:
     """Return what a row of _KNOWN_COLUMNS says."""
-    parent, name, kind, mode, uid, gid, owner, group, mtime_ns, size, digest, target, note = row[:13]
-    attributes, link, origin, disk_size, disk_mtime_ns, disk_ctime_ns, inode, device = row[13:]
-    return Known(
-        Entry(
-            parent + b"/" + name if parent else name,
-            _KINDS[kind], mode, uid, gid, owner, group, mtime_ns, size, digest, target, note,
+    # Unpacked in one place and built in place: a walk through a large domain makes three values for each path.
+    (
+        parent, name, kind, mode, uid, gid, owner, group, mtime_ns, size, digest, target, note,
+        attributes, link, origin, disk_size, disk_mtime_ns, disk_ctime_ns, inode, device,
+    ) = row  # fmt: skip  # the columns in their order
+    path = parent + b"/" + name if parent else name
+    return _new(Known, (
+        _new(Entry, (
+            path, _KINDS[kind], mode, uid, gid, owner, group, mtime_ns, size, digest, target, note,
             attributes, link, origin,
-        ),
-        DiskIdentity(disk_size, disk_mtime_ns, disk_ctime_ns, unsigned(inode), unsigned(device)),
-    )  # fmt: skip  # the fields in the order of the model
+        )),
+        _new(DiskIdentity, (disk_size, disk_mtime_ns, disk_ctime_ns, unsigned(inode), unsigned(device))),
+        False,
+    ))  # fmt: skip  # the fields in the order of the model
 
 
 def _replace_problems(writer: sqlite3.Connection, domain: str, problems: Sequence[Problem]) -> None:

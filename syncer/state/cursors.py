@@ -82,6 +82,20 @@ def record_target(store: StateStore, record: TargetRecord) -> None:
         writer.execute("INSERT OR REPLACE INTO target (name, node_id, node_name) VALUES (?, ?, ?)", record)
 
 
+def tie_target(store: StateStore, name: str, node_id: str) -> bool:
+    """Let the target of a peer's name be that peer, where no other pinned node is it; tells whether it is.
+
+    A peer chooses its name itself: it must not take the place of another one.
+    """
+    with store.transaction():
+        known = read_target(store, name)
+        if known is not None and known.node_id != node_id and peers.peer_by_node_id(store, known.node_id) is not None:
+            return False
+        if known is None or known.node_id != node_id:
+            record_target(store, TargetRecord(name, node_id, name))
+    return True
+
+
 def forget_target(store: StateStore, name: str) -> bool:
     """Delete a target and its progress, and the node's pin where no other target is that node.
 

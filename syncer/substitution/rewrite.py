@@ -185,9 +185,16 @@ class _Rendering:
 class Restorer:
     """Restores one file that was not edited, piece by piece; the mapping is the one it was rendered by."""
 
-    def __init__(self, mapping: Mapping, undo: bytes) -> None:
-        """Take the record, which may be hostile. Raises UndoError, as the other methods do."""
+    def __init__(
+        self, mapping: Mapping, undo: bytes, on_restored: Callable[[int, int, bytes], None] | None = None
+    ) -> None:
+        """Take the record, which may be hostile. Raises UndoError, as the other methods do.
+
+        `on_restored` is told each place that is put back, in order: where it begins and how long it is in the rendered
+        text, in units, and what stands there then.
+        """
         self._compiled = compiled(mapping)
+        self._on_restored = on_restored
         self._record = UndoRecord(undo)
         self._patches = self._record.patches()
         self._patch = next(self._patches, None)
@@ -233,18 +240,23 @@ class Restorer:
             # A patch wins over a token that it overlaps.
             self._apply_patches(parts, span.start + len(span.text))
             if span.start >= rendered.at:
-                parts += (rendered.take(span.start), rendered.replace(len(span.text), span.image))
+                self._put_back(parts, span.start, len(span.text), span.image)
         self._apply_patches(parts, rendered.scanner.done)
         parts.append(rendered.take(rendered.scanner.done))
         return b"".join(parts)
 
     def _apply_patches(self, parts: list[bytes], end: int) -> None:
         """Put back what stood at the places of the record that begin before `end`."""
+        while self._patch is not None and self._patch.start < end:
+            self._put_back(parts, *self._patch)
+            self._patch = next(self._patches, None)
+
+    def _put_back(self, parts: list[bytes], start: int, length: int, text: bytes) -> None:
         rendered = self._rendered
         assert rendered is not None, "begun before"
-        while self._patch is not None and self._patch.start < end:
-            parts += (rendered.take(self._patch.start), rendered.replace(self._patch.length, self._patch.original))
-            self._patch = next(self._patches, None)
+        parts += (rendered.take(start), rendered.replace(length, text))
+        if self._on_restored is not None:
+            self._on_restored(start, length, text)
 
 
 def rewrite(data: bytes, mapping: Mapping) -> tuple[bytes, Report]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -98,6 +99,15 @@ class RuleSet:
         Also an inverse is read, which as rules of its own might be refused: see `inverse`.
         """
         return cls._proved(decoded(data), or_inverse=True)
+
+    @classmethod
+    def joined(cls, domains: collections.abc.Mapping[str, RuleSet]) -> RuleSet:
+        """Return one set that says in each domain what its own says, also an inverse; raises RulesError."""
+        names: dict[Rule, list[str]] = {}
+        for name in sorted(domains):
+            for rule in domains[name].rules:
+                names.setdefault(rule, []).append(name)
+        return cls._proved([rule._replace(domains=tuple(found)) for rule, found in names.items()], or_inverse=True)
 
     def _directions_in(self, domain: str) -> list[Direction]:
         return [one for one in _directions(enumerate(self.rules)) if in_domain(one.scope, domain)]

@@ -12,6 +12,7 @@ import grpc
 import grpc.aio
 
 from syncer.errors import PairingError, PeerProtocolError, Reason, RefusedError, SyncerError
+from syncer.state.cursors import tie_target
 from syncer.state.invitations import invitations, redeem
 from syncer.state.peers import Peer, peer_by_fingerprint, peers
 from syncer.state.rules import record_rules
@@ -161,6 +162,7 @@ class _Pairing:
                 now=self._clock(),
             )
             await asyncio.to_thread(record_rules, self._store, peer.node_id, "", rules.hash, request.rules)
+            await asyncio.to_thread(tie_target, self._store, peer.name, peer.node_id)
         except PeerProtocolError as error:
             await self._refuse(context, grpc.StatusCode.INVALID_ARGUMENT, error.reason, error)
         except RefusedError as error:

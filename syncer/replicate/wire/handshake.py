@@ -5,7 +5,7 @@ from __future__ import annotations
 from syncer.model import Patterns, Start
 from syncer.pb import sync_pb2 as pb
 from syncer.replicate import messages as m
-from syncer.replicate.checks import checked_addresses, checked_name, checked_path, require
+from syncer.replicate.checks import checked_addresses, checked_name, checked_path, checked_port, require
 from syncer.replicate.wire.values import cursor_in, cursor_out, problems_in, sentence, term_in
 
 
@@ -31,6 +31,7 @@ def hello_out(hello: m.Hello) -> pb.Hello:
         addresses=hello.addresses,
         starts=hello.start.number,
         instance=hello.start.instance,
+        port=hello.port,
     )
 
 
@@ -53,6 +54,7 @@ def hello_in(hello: pb.Hello) -> m.Hello:
         hello.start_services,
         hello.rules,
         checked_addresses(hello.addresses),
+        checked_port(hello.port),
         _start_in(hello.starts, hello.instance),
     )
 

@@ -60,6 +60,8 @@ FROM_PRODUCTION: list[m.FromProduction] = [
         ("id",),
         rules=b"encoded",
         start=Start(3, "instance"),
+        addresses=("10.0.1.10", "prod-a"),
+        port=7443,
     ),
     m.Heartbeat(5, 6, 0.5, 7),
     PART,

@@ -12,6 +12,7 @@ import grpc.aio
 import pytest
 
 from syncer.errors import ConfigurationError, PairingError, UnreachableError
+from syncer.state.cursors import TargetRecord, read_target
 from syncer.state.invitations import WRONG_ATTEMPTS_MAX, invitations
 from syncer.state.peers import peers
 from syncer.state.rules import rules_of
@@ -77,6 +78,18 @@ async def test_failover_keeps_the_rules_that_production_will_render_with(server:
     await join(server.address, token, production.identity, production.store, production.name, 5.0, rules)
     found = rules_of(server.node.store, production.identity.node_id, "")
     assert found == (rules.hash, rules.encode())
+
+
+async def test_the_name_of_who_joined_leads_back_to_it_and_to_nobody_else(
+    server: Server, production: Node, tmp_path: Any
+) -> None:
+    await join_as(server, production, invite(server))
+    tied = TargetRecord(production.name, production.identity.node_id, production.name)
+    assert read_target(server.node.store, production.name) == tied
+    # A peer chooses its name itself.
+    other = make_node(tmp_path / "other", production.name)
+    await join_as(server, other, invite(server))
+    assert read_target(server.node.store, production.name) == tied
 
 
 async def test_rules_that_cannot_be_are_refused_and_the_token_is_still_good(server: Server, production: Node) -> None:

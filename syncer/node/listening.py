@@ -1,0 +1,59 @@
+"""Opens the port for other nodes, and lets in those that are paired."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import grpc.aio
+
+from syncer.errors import StateError
+from syncer.node.way_home import came_from
+from syncer.state.peer_addresses import record_came_from
+from syncer.trust.server import Guard, pairing_handlers, trusted_certificates
+from syncer.trust.tls import server_credentials, server_options
+
+if TYPE_CHECKING:
+    from syncer.node.agent import Node
+
+
+async def listen(node: Node) -> tuple[grpc.aio.Server, str, int]:
+    """Serve other nodes; mutual TLS against the pinned certificates of this moment, at every handshake.
+
+    Returns the server, and the address and the port that it listens on. Raises StateError.
+    """
+    assert node.failover is not None, "prepare comes first"
+    server = grpc.aio.server(options=server_options())
+    guard = Guard(node.store)
+
+    async def known_peer(context: grpc.aio.ServicerContext[Any, Any]) -> tuple[str, str]:
+        peer = await guard.authorise(context)
+        await asyncio.to_thread(record_came_from, node.store, peer.node_id, came_from(context.peer()))
+        return peer.node_id, peer.name
+
+    server.add_generic_rpc_handlers(
+        (
+            node.failover.handlers(known_peer),
+            pairing_handlers(
+                node.store,
+                node.identity,
+                node.settings.node.name,
+                on_joined=node.joined,
+                on_refused=lambda address, reason: node.events.record(
+                    "pairing.refused", address=address, reason=reason
+                ),
+            ),
+        )
+    )
+    wanted = node.settings.node.listen
+    credentials = server_credentials(node.identity, lambda: trusted_certificates(node.store))
+    host, _, port = wanted.rpartition(":")
+    try:
+        bound = server.add_secure_port(wanted, credentials)
+    except RuntimeError as error:
+        raise StateError(
+            f"cannot listen on {wanted}: the port is in use, or the address is not of this machine; change node.listen"
+        ) from error
+    await server.start()
+    return server, f"{host}:{bound or port}", bound
