@@ -11,6 +11,7 @@ from syncer.drift.shown import drift_of, kept_local_of
 from syncer.errors import CommandFailure
 from syncer.events.standing import SKEWED_SECONDS
 from syncer.model import Cursor, Mode, Problem, shown
+from syncer.procedures.frozen_shown import frozen_document
 from syncer.replicate.messages import Approval
 from syncer.replicate.progress import Phase
 from syncer.replicate.stream import StreamView
@@ -112,7 +113,7 @@ def _exit_code(
         return 3 if never or late or failed or differs or skewed or refused else 0
     codes = [_target_code(target, node.settings.node.behind_after) for target in targets]
     codes += [4 for domain in domains if domain["state"] == "unavailable"]
-    codes += [3 for domain in domains if domain["problems"] or domain["state"] == "degraded"]
+    codes += [3 for domain in domains if domain["problems"] or domain["state"] == "degraded" or domain.get("frozen")]
     codes += [3] if refused else []
     return gravest(codes)
 
@@ -278,6 +279,7 @@ def _captured(node: Node, name: str, path: str) -> dict[str, Any]:
         "index_id": head.index_id,
         "last_full_scan_seconds": state.last_full_scan if state else None,
         "problems": [_problem(problem) for problem in state.problems] if state else [],
+        "frozen": frozen_document(node.freezes, name) if node.freezes is not None else None,
         "holds": [_hold(hold) for hold in node.production.pauses.holds if hold.domain == name],
     }
 

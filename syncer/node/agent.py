@@ -25,11 +25,13 @@ from syncer.health.notifier import Notifier
 from syncer.model import Mode, Term
 from syncer.node.alarms import NodeAlarms
 from syncer.node.failover import FailoverSide
+from syncer.node.frozen_side import freezes_of
 from syncer.node.memory import keep_small
 from syncer.node.production import ProductionSide
 from syncer.node.reload import Loaded, Reloading
 from syncer.node.vitals import Sentence, Vitals
 from syncer.node.watchkeeper import Watchkeeper
+from syncer.procedures.freeze import Freezes
 from syncer.replicate.progress import Phase
 from syncer.replicate.reconnect import first_of
 from syncer.state.lock import StateLock
@@ -64,6 +66,7 @@ class Node:
         self.alarms = NodeAlarms(settings, store, self.events)
         self.production: ProductionSide | None = None
         self.failover: FailoverSide | None = None
+        self.freezes: Freezes | None = None
         self.listen = ""
         self.http = ""
         """Where health and metrics are served; "" where they are not."""
@@ -97,6 +100,7 @@ class Node:
                 observations=self.measured,
             )
         self.failover = FailoverSide(self.settings, self.store, self.events.raise_event, self.measured)
+        self.freezes = freezes_of(self)
 
     def start_failover(self) -> None:
         """Let the failover side begin; only the agent does that, a command that runs without one does not."""
@@ -182,6 +186,8 @@ class Node:
         """End everything; a transaction that is being applied is finished first."""
         if self.failover is not None:
             self.failover.end_commands()
+        if self.freezes is not None:
+            await self.freezes.close()
         if self._server is not None:
             await self._server.stop(0.5)
         if self.production is not None:
@@ -275,6 +281,8 @@ async def _supervise(node: Node, stopping: asyncio.Event, vitals: Vitals, reload
             tasks.create_task(keep_small())
             tasks.create_task(keep_state(node))
             tasks.create_task(Watchkeeper(node).run())
+            if node.freezes is not None:
+                tasks.create_task(node.freezes.run())
             if node.failover is not None:
                 tasks.create_task(node.failover.run())
             if node.production is not None:
