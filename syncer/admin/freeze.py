@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from syncer.admin.hold import LONGEST_TEXT
-from syncer.errors import RefusedError, UnreachableError
+from syncer.errors import RefusedError
 from syncer.state.freezes import OPERATOR
 from syncer.state.holds import ACTIVE
 
@@ -17,12 +17,7 @@ if TYPE_CHECKING:
 
 
 async def freeze(node: Node, production: ProductionSide, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Freeze domains, all or none of them. Raises as Freezes.freeze does, and RefusedError where one is held.
-
-    Raises UnreachableError without an agent: nobody would capture, send, nor end it.
-    """
-    if not node.is_agent:
-        raise UnreachableError("no agent is running, which would send what is left and end the freeze: start it first")
+    """Freeze domains, all or none of them. Raises as Freezes.freeze does, and RefusedError where one is held."""
     domains = [str(name) for name in arguments.get("domains") or []]
     for hold in production.pauses.holds:
         if hold.state == ACTIVE and (not domains or hold.domain in domains):

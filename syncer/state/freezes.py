@@ -54,7 +54,7 @@ def read_claims(store: StateStore) -> tuple[Claim, ...]:
     """Return who wants what frozen, those whose time is over among them, ordered by domain and name."""
     with store.read() as reader:
         rows = reader.execute("SELECT domain, by, since, until, reason, read_only FROM freeze ORDER BY domain, by")
-        return tuple(Claim(*row[:5], bool(row[5])) for row in rows.fetchall())
+        return tuple(Claim(*row)._replace(read_only=bool(row[5])) for row in rows)
 
 
 def write_claims(store: StateStore, claims: Iterable[Claim]) -> None:

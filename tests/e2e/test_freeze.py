@@ -19,8 +19,8 @@ def commands(folder: Path) -> str:
     runs.touch()
     lines = {
         "status": f"[ -e {runs} ] || exit 3",
-        "start": f"touch {runs}; echo start $SYNCER_ACTION >> {folder}/log",
-        "freeze": f"rm {runs}; echo freeze $SYNCER_ACTION >> {folder}/log",
+        "start": f"touch {runs} && echo start $SYNCER_ACTION >> {folder}/log",
+        "freeze": f"rm {runs} && echo freeze $SYNCER_ACTION >> {folder}/log",
     }
     return "".join(f'{key} = ["/bin/sh", "-c", "{script}"]\n' for key, script in lines.items())
 

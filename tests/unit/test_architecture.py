@@ -109,6 +109,8 @@ PURE = [
     "config.changes",
     "procedures.freezing",
     "doctor.local_databases",
+    "doctor.local_hosts",
+    "doctor.key_context",
     "node.reload_plan",
     "apply.retention",
     "apply.rollback",
