@@ -84,6 +84,8 @@ _MAYBE = re.compile(
     re.IGNORECASE,
 )
 """What has none of this is no address that is looked for."""
+_MAYBE_NAMED = re.compile(r"database|db.?name|initial.?catalog", re.IGNORECASE)
+"""What has none of this is no name of a database either."""
 _COMMENT = re.compile(r"^\s*(?:#|;|//|--|<!--|\*|/\*|rem\s)", re.IGNORECASE)
 _TRAILING = re.compile(r"\s(?:#|//)\s.*$")
 _HERE_BY_DEFAULT = frozenset({"postgres", "postgresql", "mysql", "mariadb", "pgsql"})
@@ -104,10 +106,13 @@ def _found(lines: Iterable[str]) -> Iterator[LocalAddress]:
         block = context.enter(text)
         if context.is_server:
             continue
+        may_be_local = _MAYBE.search(text) is not None
+        if not may_be_local and not _MAYBE_NAMED.search(text):
+            continue
         pairs = list(_pairs(text))
         if any(is_name_of_database(key) for key, _ in pairs):
             yield from beside.named(block)
-        if not _MAYBE.search(text):
+        if not may_be_local:
             continue
         sure = _in_line(number, text, pairs, context)
         if sure is not None:

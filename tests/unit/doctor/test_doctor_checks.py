@@ -379,11 +379,10 @@ def test_hooks_that_cannot_be_run(examined: Examined, tmp_path: Path) -> None:
     tables = f'[hooks]\nbefore_failback = ["/nowhere/backup"]\nafter_promote = ["{tmp_path}/plain"]\n'
     (tmp_path / "plain").write_text("")
     subject = examined({"app": tables})
+    cure = "install the program, or correct the command"
     assert bad(hooks, subject) == [
-        f"hooks.after_promote: {tmp_path}/plain is not executable, so it would fail after the procedure: "
-        "install the program, or correct the command",
-        "hooks.before_failback: /nowhere/backup does not exist, so the procedure would stop before it: "
-        "install the program, or correct the command",
+        f"hooks.after_promote: {tmp_path}/plain is not executable, so it would fail after the procedure: {cure}",
+        f"hooks.before_failback: /nowhere/backup does not exist, so the procedure would stop before it: {cure}",
     ]
     assert "hooks.before_failback: /nowhere/backup" in " ".join(bad(configuration, subject))
     fine = list(hooks(examined({"app": '[hooks]\nbefore_demote = ["true"]\n'})))

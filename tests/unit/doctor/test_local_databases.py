@@ -166,7 +166,8 @@ def test_a_file_has_a_bounded_number_of_findings() -> None:
 @pytest.mark.parametrize(
     "line",
     ["/mysql" * 682, "/mysql.sock " * 340, "a=" * 2000, "jdbc:" * 800, "'" * 4096, " " * 4095 + "x", "server=" * 500,
-     "mysql://" * 500, "a.b." * 1000 + "=127.", "[" * 4096, "mysql+a+a+a" * 300, "\\:" * 2000, "x " * 2048, "(local" * 600],
+     "mysql://" * 500, "a.b." * 1000 + "=127.", "[" * 4096, "mysql+a+a+a" * 300, "\\:" * 2000, "x " * 2048,
+     "(local" * 600],
 )  # fmt: skip  # lines that make careless patterns slow
 def test_no_line_takes_long(line: str) -> None:
     began = time.process_time()
