@@ -147,7 +147,7 @@ class Freezes:
             except Exception:
                 # CRASH: what is cut off before this, or because the agent stops, is undone by the next agent.
                 await domains.want(before)
-                await _guarded(self._settle(chosen, by))
+                await _guarded(self._settle(chosen, ""))
                 raise
             self._news.set()
             report = FreezeReport(by, tuple([await self._reported(claim) for claim in new]))

@@ -89,7 +89,7 @@ def next_step(wanted: Collection[Claim], frozen: Frozen | None, sees: Sees) -> S
     if not wanted:
         return _next_undo(frozen, sees)
     # After a reboot the machine's own start-up has started them, and mounted nothing.
-    if sees.has_freeze and frozen.stopped_in != sees.boot:
+    if sees.has_freeze and not (frozen.is_stopped and frozen.stopped_in == sees.boot):
         return Step.STOP
     if any(claim.read_only for claim in wanted) != sees.is_covered:
         return Step.UNCOVER if sees.is_covered else Step.COVER

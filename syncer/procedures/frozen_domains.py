@@ -79,7 +79,10 @@ class FrozenDomains:
             self.claims = tuple(claims)
 
     async def settle(self, domain: str, by: str) -> None:
-        """Do one step after another until nothing is left. `by`: who ends it, where it ends. Raises SyncerError."""
+        """Do one step after another until nothing is left. `by`: who ends it, where it ends; "": nobody was told.
+
+        Raises SyncerError.
+        """
         try:
             while True:
                 item = self.item(domain)
@@ -114,10 +117,11 @@ class FrozenDomains:
                 await self._keep(item._replace(was_running=await self._node.are_running(domain)))
             case Step.STOP:
                 # CRASH: recorded before it is run, so that whoever undoes it starts what it may have stopped.
-                await self._keep(item._replace(stopped_in=self._boot))
+                await self._keep(item._replace(stopped_in=self._boot, is_stopped=False))
                 failure = await self._node.run(domain, "freeze", by)
                 if failure:
                     raise CommandError(f"the services of {domain} were not frozen: {failure}")
+                await self._keep(item._replace(stopped_in=self._boot, is_stopped=True))
             case Step.COVER:
                 planned = await asyncio.to_thread(self._roots.plan, self._node.roots()[domain])
                 # CRASH: recorded before it is mounted; what was planned and is not there needs no undoing.
@@ -147,7 +151,8 @@ class FrozenDomains:
         await asyncio.to_thread(forget_frozen, self._store, item.domain)
         self.items = tuple(other for other in self.items if other.domain != item.domain)
         changed = self.watch.forget(item.domain)
-        if item.head is not None:
+        # What was never told as frozen is not told as thawed.
+        if item.head is not None and by:
             seconds = max(self._clock() - item.since, 0.0)
             self._record("thawed", {"domain": item.domain, "by": by, "seconds": seconds, "changed": changed})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from syncer.model import Head
 from syncer.state.store import StateStore, storable
@@ -44,7 +44,9 @@ class Frozen(NamedTuple):
     was_running: bool
     """The services ran before."""
     stopped_in: str = ""
-    """The life of the machine in which the `freeze` command was run; "": it was not."""
+    """The life of the machine in which the `freeze` command was begun; "": it was not."""
+    is_stopped: bool = False
+    """It has ended well."""
     cover: Cover | None = None
     head: Head | None = None
     """What is above it has changed since; None: the freeze is not complete yet."""
@@ -71,10 +73,10 @@ def read_frozen(store: StateStore) -> tuple[Frozen, ...]:
     """Return what was done, ordered by domain."""
     with store.read() as reader:
         rows = reader.execute(
-            "SELECT domain, since, was_running, stopped_in, cover_root, cover_boot, cover_depth, index_id, run, seq"
-            " FROM frozen ORDER BY domain"
+            "SELECT domain, since, was_running, stopped_in, is_stopped, cover_root, cover_boot, cover_depth, index_id,"
+            " run, seq FROM frozen ORDER BY domain"
         )
-        return tuple(_frozen(*row) for row in rows)
+        return tuple(_frozen(row) for row in rows)
 
 
 def write_frozen(store: StateStore, item: Frozen) -> None:
@@ -82,9 +84,9 @@ def write_frozen(store: StateStore, item: Frozen) -> None:
     cover, head = item.cover or Cover(b"", "", 0), item.head or Head("", "", 0)
     with store.transaction() as writer:
         writer.execute(
-            "INSERT OR REPLACE INTO frozen (domain, since, was_running, stopped_in, cover_root, cover_boot,"
-            " cover_depth, index_id, run, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (item.domain, item.since, int(item.was_running), item.stopped_in, *cover, *head),
+            "INSERT OR REPLACE INTO frozen (domain, since, was_running, stopped_in, is_stopped, cover_root,"
+            " cover_boot, cover_depth, index_id, run, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (item.domain, item.since, int(item.was_running), item.stopped_in, int(item.is_stopped), *cover, *head),
         )
 
 
@@ -94,9 +96,8 @@ def forget_frozen(store: StateStore, domain: str) -> None:
         writer.execute("DELETE FROM frozen WHERE domain = ?", (domain,))
 
 
-def _frozen(
-    domain: str, since: float, was_running: int, stopped_in: str, root: bytes, boot: str, depth: int, *head: object
-) -> Frozen:
+def _frozen(row: tuple[Any, ...]) -> Frozen:
+    domain, since, was_running, stopped_in, is_stopped, root, boot, depth, index_id, run, seq = row
     cover = Cover(root, boot, depth) if root else None
-    found = Head(str(head[0]), str(head[1]), int(str(head[2]))) if head[0] else None
-    return Frozen(domain, since, bool(was_running), stopped_in, cover, found)
+    head = Head(index_id, run, seq) if index_id else None
+    return Frozen(domain, since, bool(was_running), stopped_in, bool(is_stopped), cover, head)

@@ -16,7 +16,8 @@ CREATE TABLE frozen (
     domain      TEXT    PRIMARY KEY,
     since       REAL    NOT NULL,
     was_running INTEGER NOT NULL,                 -- 1: the services ran before
-    stopped_in  TEXT    NOT NULL,                 -- the life of the machine in which `freeze` was run; empty: it was not
+    stopped_in  TEXT    NOT NULL,                 -- the life of the machine in which `freeze` was begun; empty: it was not
+    is_stopped  INTEGER NOT NULL,                 -- 1: it has ended well
     cover_root  BLOB    NOT NULL,                 -- where a read-only mount covers the root; empty: nowhere
     cover_boot  TEXT    NOT NULL,                 -- the life of the machine in which it was mounted
     cover_depth INTEGER NOT NULL,                 -- how many mounts were at that point before
