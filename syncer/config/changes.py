@@ -59,8 +59,7 @@ def _tables(settings: Settings) -> Iterator[tuple[str, Mapping[str, object]]]:
         yield f"domains.{domain.name}", dict(_domain_keys(domain))
     for target in settings.failover:
         yield f"failover[{target.name}]", dict(_written(target))
-    if settings.hooks != HookSettings():
-        yield "hooks", dict(_keys(settings.hooks))
+    yield "hooks", dict(_keys(settings.hooks))
     yield from _alarm_tables(settings.alarms)
 
 

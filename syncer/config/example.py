@@ -67,8 +67,8 @@ http = {http}        # health and metrics, without a password; "" turns it off, 
 # paths = ["**"]                # gitignore syntax, from the root of the domain
 # except_paths = []
 
-# Commands around a promotion, a demotion and a fail-back, on this node; no shell. A before_… that fails stops the
-# procedure, an after_… that fails is told.
+# Commands around a promotion, a demotion and a fail-back, on this node; no shell.
+# One that comes before, and fails, stops the procedure; one that comes after is told.
 #
 # [hooks]
 # before_promote = []

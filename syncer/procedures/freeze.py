@@ -114,13 +114,14 @@ class Freezes:
     async def look(self) -> None:
         """End what is over, go on with what has failed, and tell what is to be told. Raises SyncerError."""
         now, domains = self._clock(), self.domains
+        # First: also one that ends now, with nobody having thought of it, was forgotten.
+        domains.watch.remind(domains.claims, now)
         if self._node.is_production():
             ending, by = freezing.over(domains.claims, now, self.is_open), BY_TIME
         else:
             ending, by = list(domains.claims), BY_MODE
         if (ending or domains.due()) and not self._busy.locked():
             await self._whole(self._end(ending, by))
-        domains.watch.remind(domains.claims, now)
         complete = [item for item in domains.items if item.head is not None and domains.of(item.domain)]
         await asyncio.to_thread(domains.watch.look, complete)
 

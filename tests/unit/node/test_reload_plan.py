@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from syncer.config import load
+from syncer.config.programs import HOOKS
 from syncer.config.settings import Settings
 from syncer.config.tables import known_keys
 from syncer.node.reload_plan import NEEDS_RESTART, Plan, Turnover, plan
@@ -62,6 +63,7 @@ def differing(found: Plan) -> dict[str, Any]:
 
 
 ONE = "[domains.one]\n"
+LAST = 'domains = ["two"]'
 DR_A = '[[failover]]\nname = "dr-a"\n'
 APPLIED: dict[str, Any] = {"destinations": anew("one"), "monitors": anew("one")}
 SENT: dict[str, Any] = {"streams": anew(*ALL_OF_ONE)}
@@ -71,6 +73,7 @@ ROWS = {
     "node.rescan": ("[node]\n", 'rescan = "5m"', {"retimed": {"one", "two"}, "monitors": anew("one", "two")}),
     "node.peer_timeout": ("[node]\n", 'peer_timeout = "5s"', {}),
     "node.behind_after": ("[node]\n", 'behind_after = "5s"', {}),
+    "node.freeze_max": ("[node]\n", 'freeze_max = "5m"', {}),
     "domains.one.path": ('path = "/srv/one"', 'path = "/srv/1"', {**CAPTURED, **SENT, **APPLIED}),
     "domains.one.include": (ONE, 'include = ["*.conf"]', {**CAPTURED, **SENT, **APPLIED}),
     "domains.one.exclude": (ONE, 'exclude = ["*.swp"]', {**CAPTURED, **SENT, **APPLIED}),
@@ -88,6 +91,7 @@ ROWS = {
     "domains.one.start": (ONE, 'start = ["true"]', APPLIED),
     "domains.one.stop": (ONE, 'stop = ["true"]', APPLIED),
     "domains.one.status": (ONE, 'status = ["true"]', APPLIED),
+    "domains.one.freeze": (ONE, 'freeze = ["true"]', APPLIED),
     "domains.one.command_timeout": (ONE, 'command_timeout = "1s"', APPLIED),
     "domains.one.owners": (ONE, 'owners = { a = "b" }', APPLIED),
     "domains.one.history.generations": (ONE, "history = { generations = 3 }", APPLIED),
@@ -108,6 +112,8 @@ ROWS = {
     ),
     "failover[dr-a].on_failure.probe": (DR_A, "on_failure = { probe = false }", {"streams": anew(*ALL_OF_DR_A)}),
     "failover[dr-a].domains": (DR_A, 'domains = ["two"]', {"streams": Turnover(frozenset(ALL_OF_ONE), frozenset())}),
+    **{f"hooks.{hook}": (LAST, f'{LAST}\n[hooks]\n{hook} = ["true"]', {}) for hook in HOOKS},
+    "hooks.timeout": (LAST, f'{LAST}\n[hooks]\ntimeout = "5s"', {}),
 }
 
 
