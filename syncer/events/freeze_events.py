@@ -52,7 +52,9 @@ FREEZE_EVENTS: Mapping[str, Definition] = {
             "by": _BY,
             "reason": _WHY,
             "seconds": Variable(float, "how long it has lasted, in seconds"),
-            "ends_in": Variable(float, "after how many seconds it ends by itself; not above 0: now, unless a procedure keeps it"),
+            "ends_in": Variable(
+                float, "how soon it ends by itself, in seconds; not above 0: now, unless a procedure keeps it"
+            ),
         },
     ),
     "hook.failed": Definition(
