@@ -149,6 +149,14 @@ class CommandError(SyncerError):
     """A configured command could not be started."""
 
 
+class HookError(CommandError):
+    """A hook that comes before a procedure failed: the procedure stops."""
+
+    def __init__(self, message: str, failure: CommandFailure) -> None:
+        super().__init__(message)
+        self.failure = failure
+
+
 class ViewError(CommandError):
     """A candidate tree cannot be shown before it stands: not root, or the kernel refuses the overlay."""
 

@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 WITHOUT_AGENT = frozenset(
     {"snapshot", "diff", "status", "explain", "target_forget", "invite", "join", "events", "history", "rollback"}
     | {"suspend", "resume", "hold_begin", "hold_end", "drift", "verify", "verify_repair", "service"}
-    | {"leftovers", "substitute"}
+    | {"leftovers", "substitute", "thaw"}
     | {"trigger_list", "trigger_test", "outbox", "outbox_change"}
 )
 """Commands that do their work under the state lock where no agent runs.
 
-Not approve: an approval lives in the stream that waits for it, and `snapshot` asks by itself.
+Not approve: an approval lives in the stream that waits for it, and `snapshot` asks by itself. Not freeze: nobody would
+send what is left, nor end it.
 """
 STARTING_SECONDS = 10.0
 """How long to wait for the socket of a process that holds the state lock already."""

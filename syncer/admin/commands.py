@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from syncer.admin import drift, explain, substitute, triggers
 from syncer.admin import history as admin_history
 from syncer.admin.events import show_events
+from syncer.admin.freeze import freeze, thaw
 from syncer.admin.hold import hold_begin, hold_end, resume, suspend
 from syncer.admin.leftovers import leftovers
 from syncer.admin.pairing import invite, join, target_forget
@@ -62,6 +63,8 @@ class Commands:
             "events": self._events,
             "suspend": self._suspend,
             "resume": self._resume,
+            "freeze": self._freeze,
+            "thaw": self._thaw,
             "hold_begin": self._hold_begin,
             "hold_end": self._hold_end,
             "trigger_list": self._trigger_list,
@@ -200,6 +203,12 @@ class Commands:
     async def _resume(self, arguments: dict[str, Any]) -> Answer:
         async for event in resume(self._node, self._production("resume"), arguments):
             yield event
+
+    async def _freeze(self, arguments: dict[str, Any]) -> Answer:
+        yield "result", await freeze(self._node, self._production("freeze"), arguments)
+
+    async def _thaw(self, arguments: dict[str, Any]) -> Answer:
+        yield "result", await thaw(self._node, arguments)
 
     async def _hold_begin(self, arguments: dict[str, Any]) -> Answer:
         yield "result", await hold_begin(self._node, self._production("hold"), arguments)

@@ -137,6 +137,8 @@ async def hold_begin(node: Node, production: ProductionSide, arguments: dict[str
     names = [settings.name for settings in node.settings.domains]
     if domain not in names:
         raise ConfigurationError(f"there is no domain {domain!a} (configured: {', '.join(names) or 'none'})")
+    if node.freezes is not None:
+        node.freezes.require_thawed(domain, "nothing may change in it")
     hold = Hold(
         secrets.token_hex(8),
         domain,

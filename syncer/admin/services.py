@@ -15,6 +15,9 @@ from syncer.status.domains import service_document
 if TYPE_CHECKING:
     from syncer.node.agent import Node
 
+BY_HAND = tuple(action for action in ACTIONS if action != "freeze")
+"""What a person may have done; `syncer freeze` is more than its command."""
+
 
 async def service(node: Node, arguments: dict[str, Any]) -> dict[str, Any]:
     """Run an action for a person, or with `dry_run` only say what it would run, and what speaks against it.
@@ -24,6 +27,8 @@ async def service(node: Node, arguments: dict[str, Any]) -> dict[str, Any]:
     """
     action, domain = str(arguments["action"]), str(arguments["domain"])
     services = _services(node, action, domain)
+    if action == "start" and node.freezes is not None:
+        node.freezes.require_thawed(domain, "its services are not started")
     doubt = _doubt(node, action, domain)
     result: dict[str, Any] = {"domain": domain, "action": action, "command": services.shown(action), "doubt": doubt}
     if arguments.get("dry_run"):
@@ -44,8 +49,8 @@ async def service(node: Node, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _services(node: Node, action: str, domain: str) -> DomainServices:
-    if action not in ACTIONS:
-        raise ConfigurationError(f"{action!a} is not something to do with a service: choose of {', '.join(ACTIONS)}")
+    if action not in BY_HAND:
+        raise ConfigurationError(f"{action!a} is not something to do with a service: choose of {', '.join(BY_HAND)}")
     assert node.failover is not None, "a node has at least its failover side"
     services = node.failover.services.get(domain)
     if services is None:

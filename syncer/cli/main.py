@@ -40,6 +40,8 @@ COMMANDS = {
     "suspend": Deferred("syncer.cli.suspend", "Send nothing to a target for a while."),
     "resume": Deferred("syncer.cli.resume", "Go on after a suspension, a failed hold or a rollback."),
     "hold": Deferred("syncer.cli.hold", "Run a command; all that it changes becomes one transaction."),
+    "freeze": Deferred("syncer.cli.freeze", "On production: take no more changes, for a while."),
+    "thaw": Deferred("syncer.cli.thaw", "End a freeze."),
     "trigger": Deferred("syncer.cli.trigger", "Show the triggers, or have one do its actions as a test."),
     "outbox": Deferred("syncer.cli.outbox", "Show which actions of triggers wait or were given up."),
     "target": Deferred("syncer.cli.target", "Forget a target that is gone."),

@@ -13,6 +13,7 @@ from syncer.cli.exposure import Severity, sentences, stream_severity
 from syncer.cli.output import printable
 from syncer.cli.render_alarms import alarm_lines
 from syncer.cli.render_drift import drift_lines, drift_sentence
+from syncer.cli.render_frozen import frozen_lines
 from syncer.cli.wording import bytes_in_words, counted, moment_in_words, seconds_in_words
 
 PROBLEMS_SHOWN = 10
@@ -37,7 +38,8 @@ def render_status(status: dict[str, Any]) -> RenderableType:
     limits = [*_limits(status["targets"]), *_overflows(status["domains"])]
     alarms = list(alarm_lines(status))
     services = list(_services(status))
-    for lines in (alarms, list(_holds(status["domains"])), approvals, problems, limits, services, drift):
+    frozen = list(frozen_lines(status["domains"]))
+    for lines in (alarms, frozen, list(_holds(status["domains"])), approvals, problems, limits, services, drift):
         if lines:
             parts += [Text(""), *lines]
     return Group(*parts)

@@ -22,8 +22,9 @@ REFRESH_SECONDS = 1.0
 def command(invocation: Invocation, *, watch: bool, as_json: bool) -> int:
     """Show what failing over now would lose, and the state of every target and domain.
 
-    Exit code: 0 all is there, or has been on its way for less than behind_after; 3 behind, or a reload of the
-    configuration was refused; 4 suspended; 5 unreachable, or no agent runs; on failover 5 where production is silent.
+    Exit code: 0 all is there, or has been on its way for less than behind_after; 3 behind, or frozen, or a reload of
+    the configuration was refused; 4 suspended; 5 unreachable, or no agent runs; on failover 5 where production is
+    silent.
     """
     if watch:
         return _watch(invocation, as_json=as_json)

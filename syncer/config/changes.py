@@ -12,10 +12,17 @@ from syncer.config.alarm_settings import (
     TriggerSettings,
     WebhookSettings,
 )
-from syncer.config.settings import DomainSettings, FailoverSettings, NodeSettings, Settings
+from syncer.config.settings import DomainSettings, FailoverSettings, HookSettings, NodeSettings, Settings
 
 AnySettings = (
-    NodeSettings | DomainSettings | FailoverSettings | SmtpSettings | TriggerSettings | EmailSettings | WebhookSettings
+    NodeSettings
+    | DomainSettings
+    | FailoverSettings
+    | HookSettings
+    | SmtpSettings
+    | TriggerSettings
+    | EmailSettings
+    | WebhookSettings
 )
 _WRITTEN_AS = {
     "retry_min": "on_failure.retry",
@@ -52,6 +59,7 @@ def _tables(settings: Settings) -> Iterator[tuple[str, Mapping[str, object]]]:
         yield f"domains.{domain.name}", dict(_domain_keys(domain))
     for target in settings.failover:
         yield f"failover[{target.name}]", dict(_written(target))
+    yield "hooks", dict(_keys(settings.hooks))
     yield from _alarm_tables(settings.alarms)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from syncer.config.agreement import contradictions
 from syncer.config.alarm_check import CheckedAlarms, check_alarms
 from syncer.config.one_table import checked_table
-from syncer.config.schema import DOMAIN_NAME, DomainTable, FailoverTable, NodeTable
+from syncer.config.schema import DOMAIN_NAME, DomainTable, FailoverTable, HooksTable, NodeTable
 from syncer.config.tables import OPEN_TABLES, TABLES
 from syncer.config.wording import nearest, said, shown_key, target_key
 
@@ -20,6 +20,7 @@ class Checked:
     node: NodeTable | None = None
     domains: dict[str, DomainTable] = field(default_factory=dict)
     failover: list[FailoverTable] = field(default_factory=list)
+    hooks: HooksTable = field(default_factory=HooksTable)
     alarms: CheckedAlarms = field(default_factory=CheckedAlarms)
     errors: list[str] = field(default_factory=list)
 
@@ -34,6 +35,9 @@ def check(document: Mapping[str, object]) -> Checked:
     _check_node(document, checked)
     _check_domains(document.get("domains", {}), checked)
     _check_failover(document.get("failover", []), checked)
+    if "hooks" in document:
+        hooks = checked_table(HooksTable, document["hooks"], ("hooks",), "hooks", checked.errors)
+        checked.hooks = hooks or checked.hooks
     checked.alarms = check_alarms(document, checked.errors)
     checked.errors.extend(contradictions(document, checked.node, checked.domains, checked.failover))
     return checked

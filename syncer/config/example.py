@@ -18,6 +18,7 @@ http = {http}        # health and metrics, without a password; "" turns it off, 
 # peer_timeout = "30s"          # silence of production after which status is not green
 # behind_after = "30s"          # lag that counts as behind
 # stop_services_when_fenced = false  # another node was promoted: run `stop` of every domain here
+# freeze_max = "1h"             # a `syncer freeze` ends by itself after this
 
 # One table for each configuration tree, with the same name on production and on failover; the path is
 # this node's own. syncer's configuration, keys and state are never synchronized, wherever they lie.
@@ -40,6 +41,7 @@ http = {http}        # health and metrics, without a password; "" turns it off, 
 # start = []                    # once, where services are meant to run, such as ["systemctl", "start", "nginx"]
 # stop = []
 # status = []                   # 0: it runs, 3: it is stopped, such as ["systemctl", "is-active", "-q", "nginx"]
+# freeze = []                   # for `syncer freeze`: changes nothing any more, such as ["systemctl", "stop", "nginx"]
 # command_timeout = "30s"
 # owners = {{}}                   # user and group names that differ on this node
 # history = {{ generations = 20, size = "1GiB" }}
@@ -65,6 +67,18 @@ http = {http}        # health and metrics, without a password; "" turns it off, 
 # except_domains = []
 # paths = ["**"]                # gitignore syntax, from the root of the domain
 # except_paths = []
+
+# Commands around a promotion, a demotion and a fail-back, on this node; no shell.
+# One that comes before, and fails, stops the procedure; one that comes after is told.
+#
+# [hooks]
+# before_promote = []
+# after_promote = []            # such as ["/usr/local/sbin/take-address"]
+# before_demote = []
+# after_demote = []
+# before_failback = []          # such as ["/usr/local/sbin/back-up-database"]
+# after_failback = []
+# timeout = "60s"               # for each of them
 
 # What is done when something happens (docs/events.md). Mail goes through one server:
 #

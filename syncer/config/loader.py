@@ -13,6 +13,7 @@ from syncer.config.settings import (
     DomainSettings,
     FailoverSettings,
     HistorySettings,
+    HookSettings,
     NodeSettings,
     Settings,
 )
@@ -60,6 +61,7 @@ def load(path: Path | None = None) -> Settings:
         failover=tuple(_failover(table, names) for table in checked.failover),
         source=Path(os.path.abspath(file)),
         alarms=alarms,
+        hooks=HookSettings(**checked.hooks.model_dump()),
         secret_files=alarms.secret_files(),
     )
 
@@ -135,6 +137,7 @@ def _node(table: NodeTable) -> NodeSettings:
         peer_timeout=table.peer_timeout,
         behind_after=table.behind_after,
         stop_services_when_fenced=table.stop_services_when_fenced,
+        freeze_max=table.freeze_max,
         http=table.http,
     )
 
@@ -156,6 +159,7 @@ def _domain(name: str, table: DomainTable) -> DomainSettings:
         start=table.start,
         stop=table.stop,
         status=table.status,
+        freeze=table.freeze,
         command_timeout=table.command_timeout,
         owners=dict(table.owners),
         history=HistorySettings(table.history.generations, table.history.size),

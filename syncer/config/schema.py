@@ -163,6 +163,7 @@ class NodeTable(Table):
     peer_timeout: Duration = 30.0
     behind_after: Duration = 30.0
     stop_services_when_fenced: bool = False
+    freeze_max: Duration = 3600.0
 
 
 class HistoryTable(Table):
@@ -192,6 +193,7 @@ class DomainTable(Table):
     start: Command = ()
     stop: Command = ()
     status: Command = ()
+    freeze: Command = ()
     command_timeout: Duration = 30.0
     owners: dict[Name, Name] = {}
     history: HistoryTable = HistoryTable()
@@ -231,6 +233,18 @@ class FailoverTable(Table):
     substitute: list[SubstituteTable] = []
 
 
+class HooksTable(Table):
+    """[hooks]."""
+
+    before_promote: Command = ()
+    after_promote: Command = ()
+    before_demote: Command = ()
+    after_demote: Command = ()
+    before_failback: Command = ()
+    after_failback: Command = ()
+    timeout: Duration = 60.0
+
+
 TABLES: dict[str, type[Table]] = {
     "node": NodeTable,
     "domains": DomainTable,
@@ -238,5 +252,6 @@ TABLES: dict[str, type[Table]] = {
     "failover": FailoverTable,
     "failover.on_failure": OnFailureTable,
     "failover.substitute": SubstituteTable,
+    "hooks": HooksTable,
 }
 """The tables by the keys that lead to them, without the names that the operator chooses."""

@@ -27,6 +27,8 @@ class NodeSettings:
     """Seconds of silence of production after which status says so."""
     behind_after: float
     """Seconds of lag that count as behind."""
+    freeze_max: float = 3600.0
+    """Seconds that a freeze may last."""
     http: str = ""
     """host:port of health and metrics; port 0 means any, "" none."""
     stop_services_when_fenced: bool = False
@@ -81,6 +83,8 @@ class DomainSettings:
     stop: tuple[str, ...] = ()
     status: tuple[str, ...] = ()
     """Ends with 0 where the service runs, with 3 where it is stopped, with anything else where it is neither."""
+    freeze: tuple[str, ...] = ()
+    """On production: has the services change nothing any more."""
     command_timeout: float = 30.0
     """Seconds after which a command is ended."""
     owners: Mapping[str, str] = field(default_factory=dict)
@@ -119,6 +123,20 @@ class FailoverSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class HookSettings:
+    """The table [hooks]: commands around a procedure; (): none."""
+
+    before_promote: tuple[str, ...] = ()
+    after_promote: tuple[str, ...] = ()
+    before_demote: tuple[str, ...] = ()
+    after_demote: tuple[str, ...] = ()
+    before_failback: tuple[str, ...] = ()
+    after_failback: tuple[str, ...] = ()
+    timeout: float = 60.0
+    """Seconds after which one of them is ended."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The whole configuration of a node."""
 
@@ -129,5 +147,6 @@ class Settings:
     """The file, absolute."""
     alarms: AlarmSettings = field(default_factory=AlarmSettings)
     """What is done when something happens."""
+    hooks: HookSettings = HookSettings()
     secret_files: tuple[Path, ...] = ()
     """Files with secrets that the configuration names; never captured, never accepted."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from syncer.config.programs import missing_programs
+from syncer.config.programs import missing_hooks, missing_programs
 from syncer.config.settings import DomainSettings, FailoverSettings, Settings
 from syncer.model import Mode
 from syncer.substitution.chains import chains_of
@@ -29,6 +29,16 @@ def _warnings(settings: Settings) -> Iterator[str]:
                 f"{file}: domains.{domain.name}.{key}: {program} is not there, or cannot be run: install the program, "
                 "or correct the command"
             )
+        if domain.freeze and not domain.start:
+            yield (
+                f"{file}: domains.{domain.name}.start: is empty, and `freeze` is not, so nothing starts its services "
+                "again after `syncer thaw`: add a command, or start them by hand"
+            )
+    for key, program in missing_hooks(settings.hooks):
+        yield (
+            f"{file}: hooks.{key}: {program} is not there, or cannot be run: install the program, or correct the "
+            "command"
+        )
     # Late: only who asks for warnings pays for it.
     from syncer.config.alarm_warning import alarm_warnings
 

@@ -10,7 +10,9 @@ from syncer.doctor.addresses import addresses
 from syncer.doctor.agent import agent
 from syncer.doctor.commands import commands
 from syncer.doctor.configuration import configuration
+from syncer.doctor.databases import databases
 from syncer.doctor.findings import Finding, Group
+from syncer.doctor.hooks import hooks
 from syncer.doctor.kernel import kernel
 from syncer.doctor.outside import outside_files
 from syncer.doctor.peers import peers
@@ -36,10 +38,12 @@ CHECKS: tuple[Check, ...] = (
     Check("roots", roots),
     Check("watches", watches),
     Check("commands", commands),
+    Check("hooks", hooks),
     Check("accounts", accounts),
     Check("peers", peers),
     Check("files that nobody synchronizes", outside_files),
     Check("addresses", addresses),
+    Check("databases", databases),
 )
 """Whoever has another check adds it here."""
 

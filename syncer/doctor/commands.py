@@ -21,7 +21,10 @@ def commands(subject: Subject) -> Iterator[Finding]:
             what, cure = f"{named[key][0]} {fault}", "install the program, or correct the command"
             if not fault:
                 continue
-            if not subject.receives:
+            if key == "freeze":
+                # Needed on whichever node is production.
+                yield warned(f"{what}, so the domain cannot be frozen", where, cure)
+            elif not subject.receives:
                 yield noted(f"{what}, which matters once this node is failover", where, cure)
             elif key == "check":
                 yield broken(f"{what}, so every change is refused", where, cure)

@@ -6,38 +6,25 @@ docs/events.md says the same to people, and a test holds both together.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from syncer.errors import InvariantError
+from syncer.events.definition import (
+    COMMAND,
+    DOMAIN,
+    EXIT,
+    NODE,
+    OUTPUT,
+    PATH,
+    PATHS,
+    SAMPLE,
+    SECONDS,
+    TARGET,
+    TRIGGER,
+    Definition,
+    Variable,
+)
+from syncer.events.freeze_events import FREEZE_EVENTS
 from syncer.model import EventValue
-
-
-class Variable(NamedTuple):
-    """One variable of an event."""
-
-    kind: type[EventValue]
-    meaning: str
-
-
-class Definition(NamedTuple):
-    """One kind of event."""
-
-    meaning: str
-    variables: Mapping[str, Variable]
-
-
-NODE = Variable(str, "name of the node that raised it")
-TARGET = Variable(str, "name of the failover server, as production's configuration calls it")
-DOMAIN = Variable(str, "name of the domain")
-PATHS = Variable(int, "how many paths")
-SAMPLE = Variable(str, "one of the paths, relative to the domain's root")
-COMMAND = Variable(str, "the command with its arguments")
-EXIT = Variable(str, "its exit code in digits, or words: a signal, the time limit, or why it was not started")
-OUTPUT = Variable(str, "what it printed last, shortened and without secrets")
-SECONDS = Variable(float, "how long it ran, in seconds")
-PATH = Variable(str, "the path, relative to the domain's root")
-
-TRIGGER = Variable(str, "name of the trigger")
 
 _STREAM = {"node": NODE, "target": TARGET, "domain": DOMAIN}
 _SYNC = {
@@ -320,6 +307,7 @@ CATALOGUE: Mapping[str, Definition] = {
         "More events came than could be written; those in between are missing from the journal.",
         {"node": NODE, "count": Variable(int, "how many are missing")},
     ),
+    **FREEZE_EVENTS,
 }
 
 

@@ -49,6 +49,7 @@ STATES: Mapping[str, State] = {
     "check.failed": State(_STREAM, (_ARRIVED,)),
     "problem": State((*_STREAM, "path"), (Ending("problem.cleared"),), is_told_again=True),
     "watch.degraded": State(("domain",), (Ending("watch.restored"),), is_told_again=True),
+    "frozen": State(("domain",), (Ending("thawed"),)),
     "config.refused": State((), (Ending("config.reloaded"),)),
     "peer.silent": State((), (Ending("peer.heard"),), measured="seconds"),
     "clock.skewed": State(("peer",), (Ending("clock.agreed"),)),

@@ -14,6 +14,7 @@ from syncer.files.attributes import (
     read_attributes_at,
 )
 from syncer.files.beneath import Resolution, Root
+from syncer.files.covering import cover, uncover
 from syncer.files.disk import Disk, Observer
 from syncer.files.failures import DiskError
 from syncer.files.room import has_room
@@ -26,6 +27,7 @@ __all__ = [
     "Observer",
     "Resolution",
     "Root",
+    "cover",
     "has_labels",
     "has_room",
     "own_attributes_at",
@@ -33,5 +35,6 @@ __all__ = [
     "raw_attributes_at",
     "read_attributes",
     "read_attributes_at",
+    "uncover",
     "write_atomically",
 ]

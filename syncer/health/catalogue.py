@@ -67,6 +67,8 @@ METRICS: Mapping[str, Metric] = {
     "syncer_paths_waiting": Metric("gauge", _DOMAIN, "paths that may have changed and were not looked at yet"),
     "syncer_last_scan_seconds": Metric("gauge", _DOMAIN, "how long the last full scan took"),
     "syncer_head_sequence": Metric("gauge", _DOMAIN, "number of the latest change in the index"),
+    "syncer_frozen": Metric("gauge", _DOMAIN, "1 while the domain is frozen"),
+    "syncer_frozen_changed_paths": Metric("gauge", _DOMAIN, "paths that have changed since the domain was frozen"),
     "syncer_holds": Metric("gauge", _DOMAIN, "`syncer hold`s of the domain"),
     "syncer_production_silence_seconds": Metric("gauge", _NODE, "on failover: time since production was heard"),
     "syncer_known_changes_behind": Metric("gauge", _DOMAIN, "on failover: changes missing, as production last said"),

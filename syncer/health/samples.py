@@ -110,6 +110,9 @@ def _captured(domain: dict[str, Any]) -> Iterator[Sample]:
     yield from _known("syncer_last_scan_seconds", labels, domain["last_full_scan_seconds"])
     yield Sample("syncer_head_sequence", labels, domain["head_seq"])
     yield Sample("syncer_holds", labels, len(domain["holds"]))
+    frozen = domain["frozen"]
+    yield Sample("syncer_frozen", labels, frozen is not None)
+    yield from _known("syncer_frozen_changed_paths", labels, frozen["changed"] if frozen else 0)
 
 
 def _received(domain: dict[str, Any]) -> Iterator[Sample]:

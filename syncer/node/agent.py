@@ -25,6 +25,7 @@ from syncer.health.notifier import Notifier
 from syncer.model import NEVER, Mode, Term
 from syncer.node.alarms import NodeAlarms
 from syncer.node.failover import FailoverSide
+from syncer.node.frozen_side import freezes_of
 from syncer.node.knocking import Knock, Knocker
 from syncer.node.listening import listen
 from syncer.node.memory import keep_small
@@ -35,6 +36,7 @@ from syncer.node.reload import Loaded, Reloading
 from syncer.node.vitals import Sentence, Vitals
 from syncer.node.watchkeeper import Watchkeeper
 from syncer.node.way_home import with_way_home
+from syncer.procedures.freeze import Freezes
 from syncer.replicate.progress import Phase
 from syncer.replicate.reconnect import first_of
 from syncer.state.lock import StateLock
@@ -68,6 +70,7 @@ class Node:
         self.alarms = NodeAlarms(settings, store, self.events)
         self.production: ProductionSide | None = None
         self.failover: FailoverSide | None = None
+        self.freezes: Freezes | None = None
         self.listen = ""
         self.port = 0
         """What this node listens on; 0 while it does not."""
@@ -113,6 +116,7 @@ class Node:
         self.failover = FailoverSide(
             self.settings, self.store, self.events.raise_event, self.measured, self.start, saw_term
         )
+        self.freezes = freezes_of(self)
 
     def build_production(self) -> ProductionSide:
         """Build what captures, and sends where the mode is production."""
@@ -195,6 +199,8 @@ class Node:
         """End everything; a transaction that is being applied is finished first."""
         if self.failover is not None:
             self.failover.end_commands()
+        if self.freezes is not None:
+            await self.freezes.close()
         if self._server is not None:
             await self._server.stop(0.5)
         if self.production is not None:
@@ -294,6 +300,8 @@ async def _supervise(node: Node, stopping: asyncio.Event, vitals: Vitals, reload
             tasks.create_task(keep_small())
             tasks.create_task(keep_state(node))
             tasks.create_task(Watchkeeper(node).run())
+            if node.freezes is not None:
+                tasks.create_task(node.freezes.run())
             if node.failover is not None:
                 tasks.create_task(node.failover.run())
             node.modes.supervise(tasks)

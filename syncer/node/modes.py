@@ -216,6 +216,8 @@ class Modes:
         if production is not None:
             production.stop_sending(why)
             await production.sending_ended()
+        if mode is not Mode.PRODUCTION:
+            await self._thaw()
         if self._form is Mode.FAILOVER and node.failover is not None:
             for trouble in await node.failover.leave(why):
                 log.error("%s", trouble)
@@ -226,6 +228,16 @@ class Modes:
             # RACE: a root has one who captures: the next one begins when this one has ended.
             await asyncio.to_thread(production.stop, goes_on=True)
             node.settings = without_way_home(node.settings)
+
+    async def _thaw(self) -> None:
+        """Make the roots writable again, before anything is applied there, and while what has changed can be told."""
+        if self._node.freezes is None:
+            return
+        try:
+            await self._node.freezes.release()
+        except SyncerError as error:
+            # It is tried again while the agent runs.
+            log.error("a freeze cannot be ended: %s", error)  # noqa: TRY400 - a sentence
 
     async def _begin_parts(self, mode: Mode) -> None:
         node = self._node

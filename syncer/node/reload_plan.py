@@ -106,6 +106,7 @@ def _of_streams(domain: DomainSettings) -> DomainSettings:
         start=(),
         stop=(),
         status=(),
+        freeze=(),
         command_timeout=0.0,
         owners={},
         history=HistorySettings(),

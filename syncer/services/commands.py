@@ -10,7 +10,7 @@ from syncer.config.programs import ACTIONS
 from syncer.errors import ApplyError, CommandError, CommandFailure, Reason
 from syncer.services.command import Command, CommandRunner
 
-LEAVES_OTHERS = frozenset({"start", "reload", "stop"})
+LEAVES_OTHERS = frozenset({"start", "reload", "stop", "freeze"})
 """Actions whose command may leave processes behind on purpose: a daemon is one."""
 
 

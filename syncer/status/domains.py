@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from syncer.drift.shown import drift_of, kept_local_of
+from syncer.procedures.frozen_shown import frozen_document
 from syncer.replicate.unsent import unsent
 from syncer.services.commands import Outcome
 from syncer.state.holds import Hold
@@ -100,6 +101,7 @@ def _captured(node: Node, production: ProductionSide, name: str, path: str) -> d
         "index_id": head.index_id,
         "last_full_scan_seconds": state.last_full_scan if state else None,
         "problems": [problem_document(problem) for problem in state.problems] if state else [],
+        "frozen": frozen_document(node.freezes, name) if node.freezes is not None else None,
         "unsent": unsent(node.store, production.index, targets, name) if production.refusal else None,
         "holds": [_hold(hold) for hold in production.pauses.holds if hold.domain == name],
     }

@@ -53,7 +53,7 @@ def _production_code(status: dict[str, Any], _: float, behind_after: float) -> i
     # Without a target nothing is protected, which is not as it should be either.
     codes = [_target_code(target, behind_after) for target in status["targets"]] or [3]
     codes += [4 for domain in domains if domain["state"] == "unavailable"]
-    codes += [3 for domain in domains if domain["problems"] or domain["state"] == "degraded"]
+    codes += [3 for domain in domains if domain["problems"] or domain["state"] == "degraded" or domain.get("frozen")]
     return gravest(codes)
 
 

@@ -17,7 +17,9 @@ from syncer.doctor.agent import agent
 from syncer.doctor.checks import CHECKS, Check, examine
 from syncer.doctor.commands import commands
 from syncer.doctor.configuration import configuration
+from syncer.doctor.databases import databases
 from syncer.doctor.findings import Finding, Group, Severity, broken, exit_code, fine, noted, warned
+from syncer.doctor.hooks import hooks
 from syncer.doctor.kernel import kernel
 from syncer.doctor.machine import Machine
 from syncer.doctor.peers import peers
@@ -346,3 +348,48 @@ def test_accounts_that_are_missing_on_failover(examined: Examined, state: Path) 
     [sentence] = bad(accounts, subject)
     assert "www-data is mapped to no-such-account" in sentence
     assert list(accounts(examined())) == []
+
+
+def test_databases_that_the_other_server_does_not_reach(examined: Examined, tmp_path: Path) -> None:
+    subject = examined({"app": 'exclude = ["*.bak"]', "web": ""})
+    root = tmp_path / "app"
+    (root / "conf").mkdir()
+    (root / "conf" / "app.ini").write_text("[app]\nname = x\n[database]\nurl = mysql://u:hunter2@localhost/app\n")
+    (root / "conf" / "app.ini.bak").write_text("db_host = localhost\n")
+    (root / "binary").write_bytes(b"\0db_host = localhost\n")
+    (root / "redis.conf").write_text("unixsocket /run/redis/redis.sock\n")
+    (root / "gone").symlink_to("nowhere")
+    (tmp_path / "web" / "site.conf").write_text("listen 127.0.0.1:80;\n")
+    found = list(databases(subject))
+    assert [(finding.severity, finding.where) for finding in found] == [
+        (Severity.WARNING, f"{root}/conf/app.ini line 4"),
+        (Severity.OK, "domain web"),
+    ]
+    assert "the database at localhost (mysql), which is local to a machine: the other server" in found[0].what
+    assert "hunter2" not in found[0].sentence
+    (root / "many").write_text("".join(f"[{number}]\ndb_host = localhost\n" for number in range(15)))
+    (root / "more").write_text("db_host = localhost\n" * 30)
+    assert bad(databases, subject)[-1].startswith("domain app: 16 more database addresses")
+    received = examined({"app": ""}, mode="failover")
+    assert {finding.severity for finding in databases(received)} == {Severity.NOTE}
+
+
+def test_hooks_that_cannot_be_run(examined: Examined, tmp_path: Path) -> None:
+    assert list(hooks(examined())) == []
+    tables = f'[hooks]\nbefore_failback = ["/nowhere/backup"]\nafter_promote = ["{tmp_path}/plain"]\n'
+    (tmp_path / "plain").write_text("")
+    subject = examined({"app": tables})
+    cure = "install the program, or correct the command"
+    assert bad(hooks, subject) == [
+        f"hooks.after_promote: {tmp_path}/plain is not executable, so it would fail after the procedure: {cure}",
+        f"hooks.before_failback: /nowhere/backup does not exist, so the procedure would stop before it: {cure}",
+    ]
+    assert "hooks.before_failback: /nowhere/backup" in " ".join(bad(configuration, subject))
+    fine = list(hooks(examined({"app": '[hooks]\nbefore_demote = ["true"]\n'})))
+    assert [finding.severity for finding in fine] == [Severity.OK]
+
+
+def test_a_freeze_command_matters_on_production(examined: Examined) -> None:
+    subject = examined({"app": 'freeze = ["/nowhere/freeze"]\n'})
+    assert "so the domain cannot be frozen" in " ".join(bad(commands, subject))
+    assert "nothing starts its services" in " ".join(bad(configuration, subject))

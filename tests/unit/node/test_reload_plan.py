@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from syncer.config import load
+from syncer.config.programs import HOOKS
 from syncer.config.settings import Settings
 from syncer.config.tables import known_keys
 from syncer.node.reload_plan import NEEDS_RESTART, Plan, Turnover, plan
@@ -62,6 +63,7 @@ def differing(found: Plan) -> dict[str, Any]:
 
 
 ONE = "[domains.one]\n"
+LAST = 'domains = ["two"]'
 DR_A = '[[failover]]\nname = "dr-a"\n'
 APPLIED: dict[str, Any] = {"destinations": anew("one"), "monitors": anew("one")}
 SENT: dict[str, Any] = {"streams": anew(*ALL_OF_ONE)}
@@ -72,6 +74,7 @@ ROWS = {
     "node.peer_timeout": ("[node]\n", 'peer_timeout = "5s"', {}),
     "node.behind_after": ("[node]\n", 'behind_after = "5s"', {}),
     "node.stop_services_when_fenced": ("[node]\n", "stop_services_when_fenced = true", {}),
+    "node.freeze_max": ("[node]\n", 'freeze_max = "5m"', {}),
     "domains.one.path": ('path = "/srv/one"', 'path = "/srv/1"', {**CAPTURED, **SENT, **APPLIED}),
     "domains.one.include": (ONE, 'include = ["*.conf"]', {**CAPTURED, **SENT, **APPLIED}),
     "domains.one.exclude": (ONE, 'exclude = ["*.swp"]', {**CAPTURED, **SENT, **APPLIED}),
@@ -89,6 +92,7 @@ ROWS = {
     "domains.one.start": (ONE, 'start = ["true"]', APPLIED),
     "domains.one.stop": (ONE, 'stop = ["true"]', APPLIED),
     "domains.one.status": (ONE, 'status = ["true"]', APPLIED),
+    "domains.one.freeze": (ONE, 'freeze = ["true"]', APPLIED),
     "domains.one.command_timeout": (ONE, 'command_timeout = "1s"', APPLIED),
     "domains.one.owners": (ONE, 'owners = { a = "b" }', APPLIED),
     "domains.one.history.generations": (ONE, "history = { generations = 3 }", APPLIED),
@@ -109,6 +113,8 @@ ROWS = {
     ),
     "failover[dr-a].on_failure.probe": (DR_A, "on_failure = { probe = false }", {"streams": anew(*ALL_OF_DR_A)}),
     "failover[dr-a].domains": (DR_A, 'domains = ["two"]', {"streams": Turnover(frozenset(ALL_OF_ONE), frozenset())}),
+    **{f"hooks.{hook}": (LAST, f'{LAST}\n[hooks]\n{hook} = ["true"]', {}) for hook in HOOKS},
+    "hooks.timeout": (LAST, f'{LAST}\n[hooks]\ntimeout = "5s"', {}),
 }
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from syncer.errors import PairingError
-from syncer.model import Cursor
+from syncer.model import Cursor, Head
 from syncer.state.cursors import (
     TargetProgress,
     TargetRecord,
@@ -14,6 +14,17 @@ from syncer.state.cursors import (
     read_target,
     record_progress,
     record_target,
+)
+from syncer.state.freezes import (
+    OPERATOR,
+    Claim,
+    Cover,
+    Frozen,
+    forget_frozen,
+    read_claims,
+    read_frozen,
+    write_claims,
+    write_frozen,
 )
 from syncer.state.invitations import (
     WRONG_ATTEMPTS_MAX,
@@ -142,3 +153,22 @@ def test_the_secret_is_not_in_the_file(tmp_path: Path) -> None:
     with StateStore.open(tmp_path, create=True) as store:
         add_invitation(store, invitation(), now=0.0)
     assert SECRET not in (tmp_path / "node.db").read_bytes()
+
+
+def test_freezes(store: StateStore) -> None:
+    claims = (
+        Claim("mail", "p-1", 1.5, 3601.5, "", read_only=True),
+        Claim("web", OPERATOR, 2.5, 62.5, "why \udcff"),
+    )
+    write_claims(store, claims)
+    assert read_claims(store) == (claims[0], claims[1]._replace(reason="why \\udcff"))
+    write_claims(store, claims[:1])
+    assert read_claims(store) == claims[:1]
+    begun = Frozen("web", 1.5, was_running=True)
+    complete = Frozen("mail", 1.5, False, "boot", True, Cover(b"/etc/\xff", "boot", 1), Head("index", "run", 7))
+    write_frozen(store, begun)
+    write_frozen(store, complete)
+    write_frozen(store, begun._replace(stopped_in="boot"))
+    assert read_frozen(store) == (complete, begun._replace(stopped_in="boot"))
+    forget_frozen(store, "mail")
+    assert [item.domain for item in read_frozen(store)] == ["web"]
