@@ -11,6 +11,7 @@ from syncer.drift.shown import drift_of, kept_local_of
 from syncer.errors import CommandFailure
 from syncer.events.standing import SKEWED_SECONDS
 from syncer.model import Cursor, Mode, Problem, shown
+from syncer.procedures.shown import exit_codes, open_procedures
 from syncer.replicate.messages import Approval
 from syncer.replicate.progress import Phase
 from syncer.replicate.stream import StreamView
@@ -42,6 +43,7 @@ def node_status(node: Node) -> dict[str, Any]:
     targets = _targets(node)
     domains = _domains(node)
     production = _production(node)
+    procedures = open_procedures(node.procedures)
     problems = sum(len(domain["problems"]) for domain in domains)
     problems += sum(len(domain["problems"]) for target in targets for domain in target["domains"])
     return {
@@ -58,6 +60,7 @@ def node_status(node: Node) -> dict[str, Any]:
         "targets": targets,
         "domains": domains,
         "production": production,
+        "procedures": procedures,
         "alarms": [
             {"event": row.name, "peer": row.peer, "domain": row.domain, "since": _moment(row.since)}
             for row in read_alarms(node.store)
@@ -67,7 +70,7 @@ def node_status(node: Node) -> dict[str, Any]:
         "peers": [
             {"name": peer.name, "node_id": peer.node_id, "fingerprint": peer.fingerprint} for peer in peers(node.store)
         ],
-        "exit_code": _exit_code(node, targets, domains, production),
+        "exit_code": gravest([_exit_code(node, targets, domains, production), *exit_codes(procedures)]),
     }
 
 

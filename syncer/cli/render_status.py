@@ -13,6 +13,7 @@ from syncer.cli.exposure import Severity, sentences, stream_severity
 from syncer.cli.output import printable
 from syncer.cli.render_alarms import alarm_lines
 from syncer.cli.render_drift import drift_lines, drift_sentence
+from syncer.cli.render_procedures import status_lines
 from syncer.cli.wording import bytes_in_words, counted, moment_in_words, seconds_in_words
 
 PROBLEMS_SHOWN = 10
@@ -35,8 +36,9 @@ def render_status(status: dict[str, Any]) -> RenderableType:
     drift = list(_local_edits(status))
     limits = list(_limits(status["targets"]))
     alarms = list(alarm_lines(status))
+    procedures = list(status_lines(status["procedures"]))
     services = list(_services(status))
-    for lines in (alarms, list(_holds(status["domains"])), approvals, problems, limits, services, drift):
+    for lines in (procedures, alarms, list(_holds(status["domains"])), approvals, problems, limits, services, drift):
         if lines:
             parts += [Text(""), *lines]
     return Group(*parts)

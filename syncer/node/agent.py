@@ -26,10 +26,13 @@ from syncer.model import Mode, Term
 from syncer.node.alarms import NodeAlarms
 from syncer.node.failover import FailoverSide
 from syncer.node.memory import keep_small
+from syncer.node.procedures import procedures_of
 from syncer.node.production import ProductionSide
 from syncer.node.reload import Loaded, Reloading
 from syncer.node.vitals import Sentence, Vitals
 from syncer.node.watchkeeper import Watchkeeper
+from syncer.procedures.kinds import Kinds
+from syncer.procedures.server import procedure_handlers
 from syncer.replicate.progress import Phase
 from syncer.replicate.reconnect import first_of
 from syncer.state.lock import StateLock
@@ -61,6 +64,8 @@ class Node:
         self.store = store
         self.identity = identity
         self.events = EventJournal(store, settings.node.name)
+        self.kinds = Kinds()
+        self.procedures, self.voice = procedures_of(self, self.kinds)
         self.alarms = NodeAlarms(settings, store, self.events)
         self.production: ProductionSide | None = None
         self.failover: FailoverSide | None = None
@@ -131,6 +136,7 @@ class Node:
         server.add_generic_rpc_handlers(
             (
                 self.failover.handlers(known_peer),
+                procedure_handlers(self.procedures, self.voice, guard.authorise),
                 pairing_handlers(
                     self.store,
                     self.identity,
@@ -272,6 +278,7 @@ async def _supervise(node: Node, stopping: asyncio.Event, vitals: Vitals, reload
             tasks.create_task(until_told())
             tasks.create_task(node.failed())
             tasks.create_task(vitals.run())
+            tasks.create_task(node.procedures.run())
             tasks.create_task(keep_small())
             tasks.create_task(keep_state(node))
             tasks.create_task(Watchkeeper(node).run())
