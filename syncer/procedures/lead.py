@@ -111,12 +111,11 @@ class Lead:
     async def _attempt(self) -> None:
         # RACE: cleared before the look, so that what is journalled after it ends the wait at once.
         self._hurry.clear()
-        self.facts = Facts()
         known = await self._read()
         self._is_over = known.journal.outcome is not Outcome.OPEN
         if self._is_over:
             return
-        move = next_move(known.procedure, known.journal, self.facts)
+        move = next_move(known.procedure, known.journal, Facts())
         try:
             match move:
                 case Do():
@@ -129,11 +128,11 @@ class Lead:
                     await self._close(known, Outcome.FINISHED)
                 case Aborted():
                     await self._close(known, Outcome.ABORTED)
-        except UnreachableError as error:
-            self.facts = Facts(away=str(error))
-            raise
+            self.facts = Facts()
         except SyncerError as error:
-            self.facts = Facts(pausing=str(error))
+            is_ordered = isinstance(move, Do | Undo) and move.step.on is Role.SECOND
+            is_away = is_ordered and isinstance(error, UnreachableError)
+            self.facts = Facts(away=str(error)) if is_away else Facts(pausing=str(error))
             raise
         finally:
             self.progress = m.Progress()
@@ -181,6 +180,7 @@ class Lead:
             return await self._at_second(spec)
         assert self._kind is not None, "a kind that is not known has no moves"
         run = self._run(known)
+        self.facts = Facts()
         return await performing.do(spec, self._kind.actions[spec.name], run, known.journal.step(spec.name), begin)
 
     async def _at_second(self, spec: StepSpec) -> m.Ending:
@@ -232,7 +232,8 @@ class Lead:
         parameters = self._kind.ordered(self._run(known), spec.name)
 
         def told(progress: m.Progress) -> None:
-            self.progress = progress
+            # It works: what held it up before is over.
+            self.facts, self.progress = Facts(), progress
 
         return await self._caller.order(m.Order(known.procedure.id, spec.name, action, parameters, standing), told)
 

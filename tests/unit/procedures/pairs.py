@@ -97,13 +97,16 @@ class FakeStep:
             self._world.standing.remove(self._name)
 
 
-def fake_kind(world: World, **options: Any) -> Kind:
+def fake_kind(world: World, limits: Mapping[str, float] | None = None, once: str = "", **options: Any) -> Kind:
     """The steps here (lead), there (second), handover (second, the point of no return), last (lead)."""
-    steps = (
+    steps: tuple[StepSpec, ...] = (
         StepSpec("here", "Do it here"),
         StepSpec("there", "Do it there", Role.SECOND),
         StepSpec("handover", "Hand over", Role.SECOND, point_of_no_return=True),
         StepSpec("last", "Clean up here"),
+    )
+    steps = tuple(
+        spec._replace(limit=(limits or {}).get(spec.name, 0.0), idempotent=spec.name != once) for spec in steps
     )
     return Kind("fake", steps, {name: FakeStep(world, name) for name in NAMES}, **options)
 
