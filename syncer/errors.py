@@ -177,5 +177,13 @@ class PreviewError(SyncerError):
     """A file cannot be previewed; a clause that reads on after its name."""
 
 
+class StepFailedError(SyncerError):
+    """A step of a procedure failed; `again` tells whether trying again may help."""
+
+    def __init__(self, message: str, *, again: bool = True) -> None:
+        super().__init__(message)
+        self.again = again
+
+
 class InvariantError(SyncerError):
     """syncer's own rules are broken; the node stops rather than go on."""

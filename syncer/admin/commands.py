@@ -14,6 +14,7 @@ from syncer.admin.freeze import freeze, thaw
 from syncer.admin.hold import hold_begin, hold_end, resume, suspend
 from syncer.admin.leftovers import leftovers
 from syncer.admin.pairing import invite, join, target_forget
+from syncer.admin.procedures import procedure
 from syncer.admin.rendered_diff import with_renderings
 from syncer.admin.services import service
 from syncer.admin.snapshot import synchronize
@@ -71,6 +72,7 @@ class Commands:
             "trigger_test": self._trigger_test,
             "outbox": self._outbox,
             "outbox_change": self._outbox_change,
+            "procedure": self._procedure,
         }
 
     async def run(self, command: str, arguments: dict[str, Any]) -> Answer:
@@ -239,6 +241,9 @@ class Commands:
 
     async def _outbox_change(self, arguments: dict[str, Any]) -> Answer:
         yield "result", await asyncio.to_thread(triggers.outbox_change, self._node, arguments)
+
+    async def _procedure(self, arguments: dict[str, Any]) -> Answer:
+        yield "result", await procedure(self._node, arguments)
 
     def _production(self, command: str) -> ProductionSide:
         production = self._node.production

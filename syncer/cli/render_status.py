@@ -14,6 +14,7 @@ from syncer.cli.output import printable
 from syncer.cli.render_alarms import alarm_lines
 from syncer.cli.render_drift import drift_lines, drift_sentence
 from syncer.cli.render_frozen import frozen_lines
+from syncer.cli.render_procedures import status_lines
 from syncer.cli.wording import bytes_in_words, counted, moment_in_words, seconds_in_words
 
 PROBLEMS_SHOWN = 10
@@ -37,9 +38,11 @@ def render_status(status: dict[str, Any]) -> RenderableType:
     drift = list(_local_edits(status))
     limits = [*_limits(status["targets"]), *_overflows(status["domains"])]
     alarms = list(alarm_lines(status))
+    procedures = list(status_lines(status["procedures"]))
     services = list(_services(status))
     frozen = list(frozen_lines(status["domains"]))
-    for lines in (alarms, frozen, list(_holds(status["domains"])), approvals, problems, limits, services, drift):
+    held = list(_holds(status["domains"]))
+    for lines in (procedures, alarms, frozen, held, approvals, problems, limits, services, drift):
         if lines:
             parts += [Text(""), *lines]
     return Group(*parts)

@@ -50,6 +50,13 @@ _MODE = {
     "term": Variable(int, "counter of the term that it has now"),
     "reason": Variable(str, "why"),
 }
+_PROCEDURE = {
+    "node": NODE,
+    "procedure": Variable(str, "its id, the same on both nodes"),
+    "kind": Variable(str, "what it does, such as `promote`"),
+    "role": Variable(str, "`lead` on the node that runs it, `second` on the other"),
+    "peer": _PEER,
+}
 _BEHIND = {
     **_STREAM,
     "state": Variable(str, "state of the target, such as `streaming`, `suspended` or `unreachable`"),
@@ -282,6 +289,22 @@ CATALOGUE: Mapping[str, Definition] = {
     "config.refused": Definition(
         "The configuration was read again and has errors: what was in force before stays in force.",
         {"node": NODE, "error": Variable(str, "every error, with its key and the cure")},
+    ),
+    "procedure.started": Definition("A procedure with another node was begun. Raised on both nodes.", _PROCEDURE),
+    "procedure.step": Definition(
+        "A step of a procedure is in another state. Raised on the node that leads it, and on the one that does it.",
+        {
+            **_PROCEDURE,
+            "step": Variable(str, "name of the step"),
+            "title": Variable(str, "what it does, in words"),
+            "state": Variable(str, "`running`, `done`, `failed`, `undoing` or `undone`"),
+            "reason": Variable(str, "why it failed, or could not be undone; empty where it did not"),
+        },
+    ),
+    "procedure.finished": Definition("Every step of a procedure is done. Raised on both nodes.", _PROCEDURE),
+    "procedure.aborted": Definition(
+        "A procedure was aborted or failed, and everything that it had done is undone. Raised on both nodes.",
+        {**_PROCEDURE, "reason": Variable(str, "who aborted it, or which step failed and how")},
     ),
     "condition.failed": Definition(
         "The condition of a trigger has no answer for an event, and counted as not fulfilled; once a minute at most.",

@@ -89,6 +89,14 @@ _CURES: Mapping[str, str | _Choice] = {
     "frozen.forgotten": "where it is not meant any more, run `syncer thaw --domain {domain}` on {node}",
     "hook.failed": "correct the command in [hooks] on {node}",
     "leftovers.found": "run `syncer leftovers {target} --domain {domain}` on {node}, and add the missing rules",
+    "procedure.step": _Choice(
+        "state",
+        {"running": "", "done": "", "undoing": "", "undone": ""},
+        "correct what the reason says, then run `syncer procedure {procedure} resume` on the node that leads it; "
+        "`syncer procedure {procedure}` on {node} shows how it stands",
+    ),
+    "procedure.aborted": "correct what the reason says, then begin it again; `syncer procedure {procedure}` on {node} "
+    "shows what was undone",
     "rules.refused": "make the rules in {node}'s table for {peer} the inverse of production's, or leave them out there",
     "config.refused": "run `syncer config check` on {node}, correct the file, then reload again",
     "condition.failed": "correct `when` of the trigger {failed_trigger} in the configuration of {node}; "
@@ -141,6 +149,10 @@ _HEADLINES: Mapping[str, str] = {
     "frozen.changed": "frozen domain has changed",
     "frozen.forgotten": "freeze forgotten",
     "hook.failed": "hook failed",
+    "procedure.started": "procedure begun",
+    "procedure.step": "step of a procedure",
+    "procedure.finished": "procedure finished",
+    "procedure.aborted": "procedure aborted",
     "config.reloaded": "configuration reloaded",
     "rules.refused": "substitution rules refused",
     "config.refused": "configuration not reloaded",

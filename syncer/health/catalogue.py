@@ -34,6 +34,7 @@ METRICS: Mapping[str, Metric] = {
     "syncer_events": Metric("counter", ("event",), "events raised since the start, by name"),
     "syncer_events_waiting": Metric("gauge", _NODE, "events that wait to be written to the journal"),
     "syncer_outbox_waiting": Metric("gauge", _NODE, "actions of triggers that wait to be done"),
+    "syncer_procedure_open_seconds": Metric("gauge", _NODE, "age of the oldest procedure under way; 0: none is"),
     "syncer_clock_skew_seconds": Metric("gauge", ("peer",), "how far the clock of another node is ahead of this one"),
     "syncer_domain_state": Metric("gauge", ("domain", "state"), "1 for the state of the domain, 0 for the others"),
     "syncer_domain_entries": Metric("gauge", _DOMAIN, "paths of the domain"),

@@ -63,6 +63,8 @@ def _node(look: Look) -> Iterator[Sample]:
     yield Sample("syncer_event_loop_beat_age_seconds", (), look.pulse.loop_still)
     yield Sample("syncer_status_exit_code", (), status["exit_code"])
     yield Sample("syncer_events_waiting", (), look.events_waiting)
+    ages = [procedure["seconds"] for procedure in status["procedures"]]
+    yield Sample("syncer_procedure_open_seconds", (), max(ages, default=0.0))
     if look.outbox_waiting is not None:
         yield Sample("syncer_outbox_waiting", (), look.outbox_waiting)
 

@@ -31,12 +31,14 @@ from syncer.node.listening import listen
 from syncer.node.memory import keep_small
 from syncer.node.modes import Modes
 from syncer.node.opening import lock_for_agent, lock_for_command
+from syncer.node.procedures import procedures_of
 from syncer.node.production import ProductionSide
 from syncer.node.reload import Loaded, Reloading
 from syncer.node.vitals import Sentence, Vitals
 from syncer.node.watchkeeper import Watchkeeper
 from syncer.node.way_home import with_way_home
 from syncer.procedures.freeze import Freezes
+from syncer.procedures.kinds import Kinds
 from syncer.replicate.progress import Phase
 from syncer.replicate.reconnect import first_of
 from syncer.state.lock import StateLock
@@ -67,6 +69,8 @@ class Node:
         self.store = store
         self.identity = identity
         self.events = EventJournal(store, settings.node.name)
+        self.kinds = Kinds()
+        self.procedures, self.voice = procedures_of(self, self.kinds)
         self.alarms = NodeAlarms(settings, store, self.events)
         self.production: ProductionSide | None = None
         self.failover: FailoverSide | None = None
@@ -297,6 +301,7 @@ async def _supervise(node: Node, stopping: asyncio.Event, vitals: Vitals, reload
             tasks.create_task(until_told())
             tasks.create_task(node.failed())
             tasks.create_task(vitals.run())
+            tasks.create_task(node.procedures.run())
             tasks.create_task(keep_small())
             tasks.create_task(keep_state(node))
             tasks.create_task(Watchkeeper(node).run())

@@ -10,7 +10,9 @@ import grpc.aio
 
 from syncer.errors import StateError
 from syncer.node.way_home import came_from
+from syncer.procedures.server import procedure_handlers
 from syncer.state.peer_addresses import record_came_from
+from syncer.state.peers import Peer
 from syncer.trust.server import Guard, pairing_handlers, trusted_certificates
 from syncer.trust.tls import server_credentials, server_options
 
@@ -27,14 +29,19 @@ async def listen(node: Node) -> tuple[grpc.aio.Server, str, int]:
     server = grpc.aio.server(options=server_options())
     guard = Guard(node.store)
 
-    async def known_peer(context: grpc.aio.ServicerContext[Any, Any]) -> tuple[str, str]:
+    async def known_peer(context: grpc.aio.ServicerContext[Any, Any]) -> Peer:
         peer = await guard.authorise(context)
         await asyncio.to_thread(record_came_from, node.store, peer.node_id, came_from(context.peer()))
+        return peer
+
+    async def sender(context: grpc.aio.ServicerContext[Any, Any]) -> tuple[str, str]:
+        peer = await known_peer(context)
         return peer.node_id, peer.name
 
     server.add_generic_rpc_handlers(
         (
-            node.failover.handlers(known_peer),
+            node.failover.handlers(sender),
+            procedure_handlers(node.procedures, node.voice, known_peer),
             pairing_handlers(
                 node.store,
                 node.identity,

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from syncer.errors import IndexStoreError
 from syncer.model import Cursor, Mode
+from syncer.procedures.shown import exit_codes, open_procedures
 from syncer.state.alarms import read_alarms
 from syncer.state.outbox import count_actions
 from syncer.state.peers import peers
 from syncer.state.term import read_mode_change
 from syncer.status.domains import domain_documents
-from syncer.status.exit_code import exit_code
+from syncer.status.exit_code import exit_code, gravest
 from syncer.status.fragments import moment_document
 from syncer.status.targets import target_documents
 
@@ -42,6 +43,7 @@ def _status_with(node: Node, side: ProductionSide | None) -> dict[str, Any]:
     targets = target_documents(node, side)
     domains = domain_documents(node, side)
     production = _production(node, mode)
+    procedures = open_procedures(node.procedures)
     change = read_mode_change(node.store)
     problems = sum(len(domain["problems"]) for domain in domains)
     problems += sum(len(domain["problems"]) for target in targets for domain in target["domains"])
@@ -62,6 +64,7 @@ def _status_with(node: Node, side: ProductionSide | None) -> dict[str, Any]:
         "domains": domains,
         "production": production,
         "refused": _refused(node),
+        "procedures": procedures,
         "alarms": [
             {"event": row.name, "peer": row.peer, "domain": row.domain, "since": moment_document(row.since)}
             for row in read_alarms(node.store)
@@ -74,7 +77,7 @@ def _status_with(node: Node, side: ProductionSide | None) -> dict[str, Any]:
     }
     limits = node.settings.node
     code = exit_code(found, peer_timeout=limits.peer_timeout, behind_after=limits.behind_after)
-    return {**found, "exit_code": code}
+    return {**found, "exit_code": gravest([code, *exit_codes(procedures)])}
 
 
 def _refused(node: Node) -> list[dict[str, Any]]:

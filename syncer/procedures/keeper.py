@@ -1,0 +1,244 @@
+"""The procedures of one node: those that it leads, those that it is the second of, and what their operators ask."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
+from typing import Any
+
+from syncer.errors import ConfigurationError, PeerRejectedError, Reason, RefusedError, UnreachableError
+from syncer.model import RecordEvent
+from syncer.procedures import messages as m
+from syncer.procedures.client import PeerCaller
+from syncer.procedures.following import Following
+from syncer.procedures.journal import Known, ProcedureJournal, settled
+from syncer.procedures.kinds import Kinds
+from syncer.procedures.lead import Lead
+from syncer.procedures.messages import Refusal, Why
+from syncer.procedures.second import Second
+from syncer.procedures.steps import Facts, Outcome, Procedure, Role
+from syncer.procedures.told import ProcedureEvents
+from syncer.procedures.voice import Dial, Limits, Voice
+from syncer.procedures.wire import PARAMETERS_MAX, encode_document
+from syncer.state.peers import Peer, peer_by_node_id
+from syncer.state.store import StateStore
+
+log = logging.getLogger(__name__)
+
+OPERATOR = "an operator aborted it"
+_STOPPED = "procedures run in the agent: start it with `syncer agent`"
+
+
+class Procedures:
+    """Everything that begins, goes on with, aborts and shows procedures; all of it on one event loop."""
+
+    def __init__(
+        self,
+        store: StateStore,
+        kinds: Kinds,
+        voice: Voice,
+        dial: Dial,
+        record: RecordEvent,
+        limits: Limits = Limits(),  # noqa: B008  # it cannot be changed
+        wrote: Callable[[str], None] = lambda what: None,
+    ) -> None:
+        """Keep the procedures of `store`; nothing runs before `run`."""
+        self.kinds = kinds
+        self.voice = voice
+        self.journal = ProcedureJournal(store, kinds.steps_of, wrote=wrote)
+        self._store = store
+        self._dial = dial
+        self._events = ProcedureEvents(record)
+        self._limits = limits
+        self._leads: dict[str, Lead] = {}
+        self._following: dict[str, Following] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+        self._second: Second | None = None
+        self._beginning = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Go on with what the journal says is under way, and serve; ends only by cancellation."""
+        async with asyncio.TaskGroup() as tasks:
+            self._second = Second(self.kinds, self.journal, self._events, self._limits, tasks)
+            self._tasks = tasks
+            try:
+                for known in await asyncio.to_thread(self.journal.unsettled):
+                    if known.procedure.role is Role.LEAD:
+                        self._lead(known.procedure)
+                    else:
+                        await self._follow(known)
+                await asyncio.get_running_loop().create_future()
+            finally:
+                # RACE: a peer that calls now is told to come again, and begins nothing that would be cancelled.
+                self._tasks = None
+
+    async def begin(self, kind_name: str, peer: Peer, parameters: Mapping[str, Any]) -> Procedure:
+        """Begin a procedure with a paired node, as its lead; returns once it is in the journal.
+
+        Raises RefusedError where one with that node is under way, ConfigurationError where there is no such kind.
+        """
+        if self._tasks is None:
+            raise RefusedError(_STOPPED)
+        kind = self.kinds.find(kind_name)
+        if kind is None:
+            raise ConfigurationError(f"there is no procedure {kind_name!a} in this version")
+        encode_document(parameters, PARAMETERS_MAX, "what the procedure was given")
+        procedure = Procedure(
+            uuid.uuid4().hex, kind.name, Role.LEAD, peer.node_id, peer.name, dict(parameters), kind.all_steps
+        )
+        async with self._beginning:
+            for known in await asyncio.to_thread(self.journal.unsettled):
+                is_ended = known.journal.outcome is not Outcome.OPEN
+                if kind.involves_second and is_ended and known.procedure.peer == peer.node_id:
+                    raise RefusedError(
+                        f"{peer.name} still has to hear that {known.procedure.kind} is over ({known.procedure.id}): "
+                        "try again once it can be reached"
+                    )
+            await settled(partial(self.journal.open, procedure))
+        self._events.started(procedure)
+        self._lead(procedure)
+        return procedure
+
+    async def abort(self, procedure: str, *, why: str = OPERATOR, force: bool = False) -> None:
+        """Have a procedure undone; returns once that is decided, not done.
+
+        `force`: without the other node, which undoes its part when it hears of it. Raises RefusedError past the point
+        of no return, UnreachableError where another node leads it and does not answer.
+        """
+        known = await self.find(procedure)
+        if known.procedure.role is Role.LEAD:
+            await settled(partial(self.journal.ask_abort, procedure, why, forced=force))
+            if (lead := self._leads.get(procedure)) is not None:
+                lead.interrupt()
+            return
+        if self._tasks is None:
+            raise RefusedError(_STOPPED)
+        if force:
+            await self._serving().abandon(known.procedure.peer, procedure)
+            return
+        caller = self._caller(known.procedure.peer, known.procedure.peer_name)
+        try:
+            refusal = await caller.abort(m.AbortWish(procedure, why))
+        finally:
+            await caller.close()
+        if refusal is not None:
+            raise PeerRejectedError(f"{known.procedure.peer_name} refused: {refusal.message}", Reason.UNSPECIFIED)
+
+    async def go_on(self, procedure: str) -> bool:
+        """Have what waits for a person tried again; tells whether anything did."""
+        known = await self.find(procedure)
+        if known.procedure.role is not Role.LEAD:
+            raise RefusedError(
+                f"{known.procedure.peer_name} leads {known.procedure.kind}: run `syncer procedure` there"
+            )
+        found = await settled(partial(self.journal.go_on, procedure))
+        self.news(known.procedure.peer)
+        return found
+
+    async def find(self, procedure: str) -> Known:
+        """Return a procedure by its id or the beginning of it. Raises ConfigurationError where that is none, or two."""
+        found = [
+            known
+            for known in await asyncio.to_thread(self.journal.latest)
+            if procedure and known.procedure.id.startswith(procedure)
+        ]
+        if len(found) != 1:
+            what = "no procedure" if not found else "more than one procedure"
+            raise ConfigurationError(f"{what} begins with {procedure!a}: `syncer procedure` lists them")
+        return found[0]
+
+    def news(self, peer: str) -> None:
+        """Have the procedures with this node try again now: it was heard, or a person asked."""
+        for lead in self._leads.values():
+            if lead.peer == peer:
+                lead.news()
+
+    def facts(self, procedure: str) -> Facts:
+        """Return what holds up a procedure at this moment."""
+        if (lead := self._leads.get(procedure)) is not None:
+            return lead.facts
+        following = self._following.get(procedure)
+        return Facts(away=following.trouble) if following is not None else Facts()
+
+    def progress(self, procedure: str) -> m.Progress:
+        """Return how far the step is that is being done."""
+        if (lead := self._leads.get(procedure)) is not None:
+            return lead.progress
+        return self._second.progress(procedure) if self._second is not None else m.Progress()
+
+    async def propose(self, peer: Peer, proposal: m.Proposal) -> Refusal | None:
+        """Take part in a procedure that a peer leads."""
+        second = self._serving()
+        refusal = await second.propose(peer, proposal)
+        if refusal is None and (known := await asyncio.to_thread(self.journal.read, proposal.procedure)) is not None:
+            await self._follow(known)
+        return refusal
+
+    async def order(self, peer: Peer, order: m.Order) -> AsyncIterator[m.Progress | m.Ending | Refusal]:
+        """Carry out an order of a peer that leads."""
+        async for event in self._serving().order(peer, order):
+            yield event
+
+    async def end(self, peer: Peer, end: m.End) -> Refusal | None:
+        """Close a procedure that a peer leads."""
+        return await self._serving().end(peer, end)
+
+    async def abort_asked(self, peer: Peer, wish: m.AbortWish) -> Refusal | None:
+        """Undo a procedure of this node's own, by the wish of the second's operator."""
+        known = await asyncio.to_thread(self.journal.read, wish.procedure)
+        if known is None or known.procedure.peer != peer.node_id:
+            return Refusal(Why.UNKNOWN_PROCEDURE, "no such procedure is known here")
+        if known.procedure.role is not Role.LEAD:
+            return Refusal(Why.NOT_YOURS, f"{peer.name} leads {known.procedure.kind} itself")
+        if known.journal.outcome is not Outcome.OPEN:
+            return Refusal(Why.ENDED, f"{known.procedure.kind} is over: it was {known.journal.outcome.value}")
+        try:
+            await self.abort(wish.procedure, why=f"{wish.reason or OPERATOR} (on {peer.name})")
+        except RefusedError as error:
+            return Refusal(Why.TOO_LATE, str(error))
+        return None
+
+    async def standing(self, peer: Peer, procedure: str) -> m.StandingOf | Refusal:
+        """Say where a procedure stands here."""
+        return await self._serving().standing(peer, procedure)
+
+    async def knock(self, peer: Peer) -> m.Speaker:
+        """Ask a paired node who it is and what it believes to be, once both know each other's term."""
+        caller = self._caller(peer.node_id, peer.name)
+        try:
+            return await caller.knock()
+        finally:
+            await caller.close()
+
+    def _serving(self) -> Second:
+        if self._tasks is None or self._second is None:
+            raise UnreachableError("its procedures are starting or stopping; try again")
+        return self._second
+
+    def _lead(self, procedure: Procedure) -> None:
+        if self._tasks is None:
+            # The node stops: it goes on at the next start.
+            return
+        caller = self._caller(procedure.peer, procedure.peer_name)
+        kind = self.kinds.find(procedure.kind)
+        lead = Lead(procedure, kind, self.journal, caller, self._events, self._limits)
+        self._leads[procedure.id] = lead
+        running = self._tasks.create_task(lead.run())
+        running.add_done_callback(lambda _: self._leads.pop(procedure.id, None))
+
+    async def _follow(self, known: Known) -> None:
+        procedure = known.procedure
+        peer = await asyncio.to_thread(peer_by_node_id, self._store, procedure.peer)
+        if self._tasks is None or self._second is None or peer is None or procedure.id in self._following:
+            return
+        caller = self._caller(peer.node_id, peer.name)
+        following = Following(procedure.id, peer, caller, self._second, self.journal, self._limits)
+        self._following[procedure.id] = following
+        running = self._tasks.create_task(following.run())
+        running.add_done_callback(lambda _: self._following.pop(procedure.id, None))
+
+    def _caller(self, node_id: str, name: str) -> PeerCaller:
+        return PeerCaller(node_id, name, self._dial, self.voice, self._limits)
