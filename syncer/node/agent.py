@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import grpc
@@ -26,12 +27,12 @@ from syncer.model import NEVER, Mode, Term
 from syncer.node.alarms import NodeAlarms
 from syncer.node.failover import FailoverSide
 from syncer.node.frozen_side import freezes_of
-from syncer.node.knocking import Knock, Knocker
+from syncer.node.knocking import Knocker
 from syncer.node.listening import listen
 from syncer.node.memory import keep_small
 from syncer.node.modes import Modes
 from syncer.node.opening import lock_for_agent, lock_for_command
-from syncer.node.procedures import procedures_of
+from syncer.node.procedures import is_open, knock, procedures_of
 from syncer.node.production import ProductionSide
 from syncer.node.reload import Loaded, Reloading
 from syncer.node.vitals import Sentence, Vitals
@@ -41,6 +42,7 @@ from syncer.procedures.freeze import Freezes
 from syncer.procedures.kinds import Kinds
 from syncer.replicate.progress import Phase
 from syncer.replicate.reconnect import first_of
+from syncer.state.cursors import read_target
 from syncer.state.lock import StateLock
 from syncer.state.outbox import count_actions
 from syncer.state.peers import Peer
@@ -88,8 +90,8 @@ class Node:
         self.start = NEVER
         """Which start of this node it is; NEVER before `prepare`."""
         self.modes = Modes(self)
-        self.knock: Knock | None = None
-        """How a promoted node tells its peers; None: nobody knocks."""
+        self.knocker = Knocker(self.modes, store, partial(knock, self.procedures))
+        """Tells the peers of a promotion."""
         self._automatic = False
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._server: grpc.aio.Server | None = None
@@ -121,6 +123,7 @@ class Node:
             self.settings, self.store, self.events.raise_event, self.measured, self.start, saw_term
         )
         self.freezes = freezes_of(self)
+        self.freezes.is_open = partial(is_open, self.procedures)
 
     def build_production(self) -> ProductionSide:
         """Build what captures, and sends where the mode is production."""
@@ -139,6 +142,7 @@ class Node:
             refusal="" if self.mode is Mode.PRODUCTION else refusal,
         )
         production.port = self.port
+        production.met = self._met_target
         return production
 
     def find_way_home(self) -> None:
@@ -176,6 +180,30 @@ class Node:
         # A person vouches for it: its next start is believed, whichever it is.
         forget_peer_start(self.store, peer.node_id)
         self.events.record("pairing.joined", peer=peer.name, peer_id=peer.node_id, fingerprint=peer.fingerprint)
+
+        self.met(peer.node_id)
+        self.knocker.look()
+
+    def met(self, node_id: str) -> None:
+        """A paired node was heard: what waits for it is tried again now."""
+        self.procedures.news(node_id)
+
+    def _met_target(self, name: str) -> None:
+        record = read_target(self.store, name)
+        if record is not None:
+            self.met(record.node_id)
+
+    def supervise(self, tasks: asyncio.TaskGroup) -> None:
+        """Run the parts of the node in `tasks` until these are cancelled."""
+        assert self.failover is not None, "prepare comes first"
+        assert self.freezes is not None, "prepare comes first"
+        tasks.create_task(self.failed())
+        tasks.create_task(Watchkeeper(self).run())
+        tasks.create_task(self.procedures.run())
+        tasks.create_task(self.freezes.run())
+        tasks.create_task(self.failover.run())
+        self.modes.supervise(tasks)
+        tasks.create_task(self.knocker.run())
 
     async def drain(self) -> None:
         """Let what was captured arrive, for at most DRAIN_SECONDS."""
@@ -299,19 +327,10 @@ async def _supervise(node: Node, stopping: asyncio.Event, vitals: Vitals, reload
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(until_told())
-            tasks.create_task(node.failed())
+            node.supervise(tasks)
             tasks.create_task(vitals.run())
-            tasks.create_task(node.procedures.run())
             tasks.create_task(keep_small())
             tasks.create_task(keep_state(node))
-            tasks.create_task(Watchkeeper(node).run())
-            if node.freezes is not None:
-                tasks.create_task(node.freezes.run())
-            if node.failover is not None:
-                tasks.create_task(node.failover.run())
-            node.modes.supervise(tasks)
-            if node.knock is not None:
-                tasks.create_task(Knocker(node.modes, node.store, node.knock).run())
             tasks.create_task(reloading.run())
     except BaseExceptionGroup as group:
         failure = first_of(group)

@@ -36,6 +36,9 @@ async def listen(node: Node) -> tuple[grpc.aio.Server, str, int]:
 
     async def sender(context: grpc.aio.ServicerContext[Any, Any]) -> tuple[str, str]:
         peer = await known_peer(context)
+        # Not for each call of a procedure: two nodes that lead one with each other would wake each other forever.
+        node.met(peer.node_id)
+        node.knocker.look()
         return peer.node_id, peer.name
 
     server.add_generic_rpc_handlers(

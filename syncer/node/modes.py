@@ -94,7 +94,7 @@ class Modes:
             raise RefusedError(f"{peer_name} comes with the id of {self._node.settings.node.name}", Reason.LOOP)
         said = answer(own, held, peer_term)
         verdict = judge(own, peer_term)
-        log.info("%s says that it is %s under term %d", peer_name, peer_mode.value, peer_term.counter)
+        log.debug("%s says that it is %s under term %d", peer_name, peer_mode.value, peer_term.counter)
         self.saw_term(peer_name, peer_term)
         if verdict.records and not verdict.fences:
             await asyncio.to_thread(observe_term, self._node.store, peer_term)

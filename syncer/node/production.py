@@ -98,6 +98,8 @@ class ProductionSide:
         self._recorded: dict[tuple[str, str], float] = {}
         self.port = 0
         """What this node listens on; 0 while it does not."""
+        self.met: Callable[[str], None] = lambda target: None
+        """Told the name of each target that has answered."""
         self._cache = ContentCache(CONTENT_CACHE_BYTES)
         self.leftovers = LeftoverWatch(self.index, own_addresses, record)
         self.captures = Captures(
@@ -286,6 +288,7 @@ class ProductionSide:
     def reached(self, stream: Stream) -> None:
         """Have the other streams of a target try again now: it has answered."""
         self._building.answered(stream.target)
+        self.met(stream.target)
         for (target, domain), sender in self.senders.items():
             if target == stream.target and domain != stream.domain and not sender.view().progress.connected:
                 sender.hurry()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from syncer.config.address import parse_address
 from syncer.errors import UnreachableError
@@ -48,9 +48,7 @@ class Seeking:
     async def send(self, message: FromProduction) -> None:
         """Send one message; UnreachableError where no address opens, else as the call."""
         if self._stream is None:
-            address = await self._found()
-            self._doubts.taken(address)
-            self._stream = self._call(address)
+            self._stream = self._call(await seek(self._peer, self._addresses, self._doubts))
         await self._stream.send(message)
 
     async def receive(self) -> FromFailover:
@@ -63,25 +61,30 @@ class Seeking:
         if self._stream is not None:
             await self._stream.close()
 
-    async def _found(self) -> str:
-        knocks = [asyncio.create_task(_knock(address), name=address) for address in self._addresses]
-        opened = []
-        try:
-            for knock in asyncio.as_completed(knocks):
-                address = await knock
-                if address and not self._doubts.about(address):
-                    return address
-                if address:
-                    opened.append(address)
-        finally:
-            for task in knocks:
-                task.cancel()
-        if not opened:
-            raise UnreachableError(
-                f"{self._peer} cannot be reached at any address that it named ({', '.join(self._addresses)}): add a "
-                "[[failover]] table of that name with one that leads there"
-            )
-        return min(opened, key=self._addresses.index)
+
+async def seek(peer: str, addresses: Sequence[str], doubts: Doubts) -> str:
+    """Return the first address of `peer` (host:port) that opens, and doubt it; UnreachableError where none does."""
+    knocks = [asyncio.create_task(_knock(address), name=address) for address in addresses]
+    opened: list[str] = []
+    try:
+        for knock in asyncio.as_completed(knocks):
+            address = await knock
+            if address and not doubts.about(address):
+                opened = [address]
+                break
+            if address:
+                opened.append(address)
+    finally:
+        for task in knocks:
+            task.cancel()
+    if not opened:
+        raise UnreachableError(
+            f"{peer} cannot be reached at any address that it named ({', '.join(addresses)}): add a "
+            "[[failover]] table of that name with one that leads there"
+        )
+    found = min(opened, key=addresses.index)
+    doubts.taken(found)
+    return found
 
 
 async def _knock(address: str) -> str:

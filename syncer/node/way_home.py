@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from ipaddress import ip_address
 from typing import NamedTuple
@@ -128,12 +128,22 @@ def kept_rules(store: StateStore, digest: bytes) -> RuleSet:
     return EMPTY
 
 
+def addresses_to(store: StateStore, node_id: str) -> list[str]:
+    """Return where a paired node is looked for, by what it said itself, the likeliest first; blocking."""
+    port, came_from = reach_of(store, node_id)
+    return _in_order(port, came_from, addresses_of(store, node_id))
+
+
 def _addresses(facts: PeerFacts) -> list[str]:
     """Return where a node is looked for, the likeliest first; by its name where it never said anything."""
-    said = sorted(facts.addresses, key=lambda text: not is_ip(text))
-    hosts = dict.fromkeys([*filter(None, [facts.came_from]), *said] or [facts.name])
-    port = facts.port or DEFAULT_PORT
-    return [str(Address(host, port)) for host in hosts][:MOST_ADDRESSES]
+    found = _in_order(facts.port, facts.came_from, facts.addresses)
+    return found or [str(Address(facts.name, facts.port or DEFAULT_PORT))]
+
+
+def _in_order(port: int, came_from: str, addresses: Collection[str]) -> list[str]:
+    said = sorted(addresses, key=lambda text: not is_ip(text))
+    hosts = dict.fromkeys([*filter(None, [came_from]), *said])
+    return [str(Address(host, port or DEFAULT_PORT)) for host in hosts][:MOST_ADDRESSES]
 
 
 def came_from(peer: str) -> str:

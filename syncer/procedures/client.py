@@ -33,6 +33,7 @@ class PeerCaller:
         self._voice = voice
         self._limits = limits
         self._channel: grpc.aio.Channel | None = None
+        self._opening = asyncio.Lock()
 
     async def knock(self) -> m.Speaker:
         """Return who the peer is and what it believes to be, once both know each other's term."""
@@ -66,7 +67,7 @@ class PeerCaller:
         """Order a step, and return how it ended; silence is a lost connection."""
         request = wire.encode_order(await self._voice.speak(), order)
         method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes]
-        method = self._open().unary_stream(f"/{wire.SERVICE}/Order")
+        method = (await self._open()).unary_stream(f"/{wire.SERVICE}/Order")
         call: Any = method(request)
         try:
             while True:
@@ -103,7 +104,7 @@ class PeerCaller:
     async def _unary(self, name: str, data: bytes) -> bytes:
         # Bytes both ways: wire.py reads and writes the messages.
         method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
-        method = self._open().unary_unary(f"/{wire.SERVICE}/{name}")
+        method = (await self._open()).unary_unary(f"/{wire.SERVICE}/{name}")
         call: Any = method(data, timeout=self._limits.answer)
         try:
             answer: bytes = await call
@@ -111,10 +112,12 @@ class PeerCaller:
             raise await self._ended(call) from error
         return answer
 
-    def _open(self) -> grpc.aio.Channel:
-        if self._channel is None:
-            self._channel = self._dial(self._node_id)
-        return self._channel
+    async def _open(self) -> grpc.aio.Channel:
+        # RACE: two calls may begin at once.
+        async with self._opening:
+            if self._channel is None:
+                self._channel = await self._dial(self._node_id)
+            return self._channel
 
     async def _heard(self, speaker: m.Speaker) -> None:
         if speaker.node_id != self._node_id:

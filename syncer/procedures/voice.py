@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol
 
 import grpc.aio
@@ -23,8 +23,8 @@ class Voice(Protocol):
         """
 
 
-Dial = Callable[[str], grpc.aio.Channel]
-"""Opens a channel to the node with this id; UnreachableError where nobody knows where it is."""
+Dial = Callable[[str], Awaitable[grpc.aio.Channel]]
+"""Opens a channel to the node with this id; UnreachableError where nobody knows where it is, or is there."""
 
 
 class Limits(NamedTuple):

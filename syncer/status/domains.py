@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from syncer.drift.shown import drift_of, kept_local_of
 from syncer.procedures.frozen_shown import frozen_document
-from syncer.replicate.unsent import unsent
+from syncer.procedures.unsent import count_unsent
 from syncer.services.commands import Outcome
 from syncer.state.holds import Hold
 from syncer.status.fragments import failure_document, moment_document, problem_document
@@ -102,7 +102,7 @@ def _captured(node: Node, production: ProductionSide, name: str, path: str) -> d
         "last_full_scan_seconds": state.last_full_scan if state else None,
         "problems": [problem_document(problem) for problem in state.problems] if state else [],
         "frozen": frozen_document(node.freezes, name) if node.freezes is not None else None,
-        "unsent": unsent(node.store, production.index, targets, name) if production.refusal else None,
+        "unsent": count_unsent(node.store, production.index, targets, name) if production.refusal else None,
         "holds": [_hold(hold) for hold in production.pauses.holds if hold.domain == name],
     }
 

@@ -16,7 +16,8 @@ from syncer.errors import PlanError
 from syncer.model import Kind
 from syncer.procedures.comparison import State, compare
 from syncer.procedures.home_plan import Policy, Take, decide
-from syncer.procedures.home_sides import carry_out, is_undecided, last_common, others, sent_up_to
+from syncer.procedures.home_sides import carry_out, is_undecided, last_common, others
+from syncer.procedures.unsent import sent_up_to
 from syncer.replicate.home_tree import HomeRendering
 from syncer.replicate.home_ways import NEEDS_PERSON
 from syncer.state.base import Base

@@ -16,7 +16,6 @@ from syncer.health.notifier import Notifier
 from syncer.model import Mode
 from syncer.node.agent import Node, _StopError
 from syncer.node.reload import Reloading
-from syncer.node.watchkeeper import Watchkeeper
 from syncer.state.cursors import TargetRecord, record_target
 from syncer.state.events import read_events
 from syncer.state.peers import Peer, add_peer
@@ -77,11 +76,8 @@ class Place:
             with contextlib.suppress(_StopError):
                 try:
                     async with asyncio.TaskGroup() as tasks:
-                        tasks.create_task(node.failed())
-                        tasks.create_task(Watchkeeper(node).run())
-                        tasks.create_task(node.failover.run())  # type: ignore[union-attr]  # prepared
+                        node.supervise(tasks)
                         tasks.create_task(until_told())
-                        node.modes.supervise(tasks)
                         tasks.create_task(Reloading(node, Notifier("")).run())
                 except BaseExceptionGroup as group:
                     raise group.exceptions[0] from group

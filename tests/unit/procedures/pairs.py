@@ -208,7 +208,7 @@ class LiveNode:
         known = self.procedures.journal.read(procedure)
         return {} if known is None else {record.name: record.state.value for record in known.journal.steps}
 
-    def _dial(self, node_id: str) -> grpc.aio.Channel:
+    async def _dial(self, node_id: str) -> grpc.aio.Channel:
         other = next(found for found in self.others if found.node_id == node_id)
         if not other.address:
             raise UnreachableError(f"{other.name} is not running")

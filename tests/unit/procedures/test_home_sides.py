@@ -10,14 +10,8 @@ import pytest
 from syncer.index.store import IndexStore
 from syncer.model import Cursor
 from syncer.procedures.comparison import State, compare
-from syncer.procedures.home_sides import (
-    is_undecided,
-    last_common,
-    others,
-    sent_up_to,
-    unsent,
-    unsent_changes,
-)
+from syncer.procedures.home_sides import is_undecided, last_common, others
+from syncer.procedures.unsent import sent_up_to, unsent, unsent_changes
 from syncer.state.base import Base
 from syncer.state.cursors import read_standing
 from syncer.substitution.rules import Rule, RuleSet
