@@ -11,6 +11,7 @@ from syncer.config import FailoverSettings, parse_address
 from syncer.errors import ConfigurationError, Reason, RefusedError
 from syncer.model import Mode
 from syncer.node.circles import same_node
+from syncer.node.way_home import without_way_home
 from syncer.state.cursors import (
     TargetRecord,
     forget_target,
@@ -80,7 +81,7 @@ async def join(node: Node, address: str, token: str) -> dict[str, Any]:
         rules=target.rules,
     )
     node.joined(peer)
-    for other in node.settings.failover:
+    for other in without_way_home(node.settings).failover:
         known = await asyncio.to_thread(read_target, node.store, other.name)
         if other.name != target.name and known is not None and known.node_id == peer.node_id:
             raise RefusedError(same_node(target.name, other.name, peer.name), Reason.LOOP)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from syncer.config import FailoverSettings, Settings
 from syncer.config.address import DEFAULT_PORT, Address, is_ip
 from syncer.errors import SyncerError
-from syncer.state.cursors import read_standing, tie_target
+from syncer.state.cursors import read_standing, read_target, tie_target
 from syncer.state.peer_addresses import addresses_of, reach_of
 from syncer.state.peers import peer_by_node_id
 from syncer.state.rules import rule_set
@@ -81,7 +81,10 @@ def with_way_home(settings: Settings, store: StateStore) -> Settings:
     Ties their names to the nodes. Blocking; raises StateError.
     """
     targets = list(without_way_home(settings).failover)
+    known = {record.node_id for target in targets if (record := read_target(store, target.name)) is not None}
     for facts in facts_of(settings, store):
+        if facts.node_id in known:
+            continue
         try:
             derived = derived_target(settings, facts)
         except RulesError as error:

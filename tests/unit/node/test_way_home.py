@@ -119,6 +119,14 @@ def test_a_node_that_becomes_production_gets_its_way_home_and_knows_the_node(sto
     assert with_way_home(found, store).failover == ()
 
 
+def test_a_table_under_any_name_is_the_way_home_to_the_node_that_it_was_paired_with(store: StateStore) -> None:
+    received(store, "nginx", RULES)
+    configured = settings(target("the-old-one"))
+    assert [found.name for found in with_way_home(configured, store).failover] == ["the-old-one", "prod-a"]
+    record_target(store, TargetRecord("the-old-one", PROD, "prod-a"))
+    assert with_way_home(configured, store) == configured
+
+
 def test_a_name_of_another_paired_node_is_not_taken_over(store: StateStore) -> None:
     add_peer(store, Peer(OTHER, "dr-b", b"pem2", "fp2", 0.0))
     record_target(store, TargetRecord("prod-a", OTHER, "dr-b"))
