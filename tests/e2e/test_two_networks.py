@@ -90,6 +90,8 @@ def test_a_rendered_configuration_binds_and_answers(machines: tuple[Machine, Mac
 class MachineNode(Node):
     """A node whose agent and commands run on one of the machines."""
 
+    forks = False
+
     def __init__(self, folder: Path, name: str, mode: str, machine: Machine, host: str) -> None:
         super().__init__(folder, name, mode, PORT)
         self._machine = machine

@@ -300,6 +300,8 @@ def moves(node: Node) -> bool:
 class MachineNode(Node):
     """A node whose agent and commands run on one of the machines."""
 
+    forks = False
+
     def __init__(self, folder: Path, name: str, mode: str, machine: Machine, host: str) -> None:
         super().__init__(folder, name, mode, 7443)
         self._machine, self._host = machine, host
