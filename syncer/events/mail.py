@@ -70,7 +70,7 @@ class Mailer:
         except SecretError as error:
             return Answer(Outcome.LATER, str(error))
         except (smtplib.SMTPException, OSError, ValueError) as error:
-            if limit.is_over:
+            if limit.explains(error):
                 return Answer(Outcome.LATER, f"{where} did not take the mail within {settings.timeout:g} s")
             return Answer(Outcome.LATER, f"{where}: {_reason(error, tell)}")
 
