@@ -12,7 +12,7 @@ from typing import NamedTuple
 from syncer.events.delivery import Answer, Deliver, Outcome, Parcel, Verdict, judge
 from syncer.events.heard import receivers_to_tell
 from syncer.events.journal import EventJournal
-from syncer.events.notice import RECOVERY, Notice
+from syncer.events.notice import ALARM, RECOVERY, Notice
 from syncer.events.pace import Pace
 from syncer.state.outbox import (
     ActionRow,
@@ -21,6 +21,7 @@ from syncer.state.outbox import (
     change_action,
     count_actions,
     drop_actions,
+    hasten_actions,
     next_actions,
     read_delivered,
     read_outbox,
@@ -36,6 +37,8 @@ AT_ONCE = 8
 A_SECOND = 20.0
 """Actions that are begun after a quiet time, and in the long run: a thousand that fail at once must not take a core."""
 MOST_WAITING = 1000
+ORDER_SECONDS = 1.0
+"""How long the notice of an end waits at least for the alarm that is to come before it."""
 OVERFLOW_SECONDS = 60.0
 """Over which actions that were not kept are summed up."""
 OWN_EVENTS = frozenset({"action.failed", "actions.overflowed", "condition.failed"})
@@ -112,6 +115,11 @@ class Outbox:
             if act is None:
                 self._settle(row, Answer(Outcome.REFUSED, "it is not configured any more"), now)
                 continue
+            first = self._alarm_before(row, act)
+            if first is not None:
+                # Later than now, so that nobody turns in circles while the alarm is under way.
+                change_action(self._store, row._replace(due=max(first.due, now + ORDER_SECONDS)))
+                continue
             receivers = self._receivers(row)
             if receivers is None:
                 log.info("trigger %s, %s: no alarm of it was delivered, so its end is not told", row.name, row.action)
@@ -147,6 +155,16 @@ class Outbox:
         duty = self._duties.get(row.name)
         return duty.acts.get(row.action) if duty is not None else None
 
+    def _alarm_before(self, row: ActionRow, act: Act) -> ActionRow | None:
+        """Return the alarm that nobody was told yet, which is to come before the end that `row` tells of."""
+        if Notice.loaded(row.notice).kind != RECOVERY:
+            return None
+        for found in read_outbox(self._store, waiting_only=True):
+            is_older = found.id < row.id and (found.name, found.action) == (row.name, row.action)
+            if is_older and found.receivers == act.receivers and Notice.loaded(found.notice).kind == ALARM:
+                return found
+        return None
+
     def _receivers(self, row: ActionRow) -> tuple[str, ...] | None:
         """Return to whom an action goes; None where it tells the end of what nobody was told."""
         if row.attempts or Notice.loaded(row.notice).kind != RECOVERY:
@@ -181,6 +199,7 @@ class Outbox:
         with self._store.transaction():
             if answer.outcome is Outcome.DONE:
                 write_delivered(self._store, Delivered(row.name, row.action, now, said))
+                hasten_actions(self._store, row, now)
             if verdict.due is not None:
                 change_action(
                     self._store,
