@@ -110,6 +110,10 @@ def due(rule: Rule, memory: Memory, now: float) -> float | None:
 def _go_on(rule: Rule, memory: Memory, subject: str, event: Happened, now: float) -> None:
     """A state begins, or is said to last."""
     state = memory.lasting.get(subject)
+    if state is not None and state.doubted:
+        # Told again after a start: it has never ended, and who was told of it, or will be, need not hear of it twice.
+        memory.lasting[subject] = state._replace(variables=event.variables, doubted=0.0)
+        return
     if state is None:
         # Whose end has not been told yet has never ended for who reads the notices.
         back = memory.ended.pop(subject, None)
@@ -118,7 +122,7 @@ def _go_on(rule: Rule, memory: Memory, subject: str, event: Happened, now: float
             back._replace(ended=0.0, lasted=0.0) if back else Lasting(since, 0, event.variables, ripe=rule.after <= 0)
         )
     at = min(event.at, now)
-    state = state._replace(times=state.times + 1, variables=event.variables, doubted=0.0, latest=at)
+    state = state._replace(times=state.times + 1, variables=event.variables, latest=at)
     if state.ripe:
         state = state._replace(held=state.held + 1, held_since=min(state.held_since, at) if state.held else at)
     memory.lasting[subject] = state

@@ -20,6 +20,8 @@ from syncer.admin.server import serve_admin
 from syncer.config import Settings
 from syncer.errors import StateError, SyncerError
 from syncer.events.journal import EventJournal
+from syncer.events.matching import problems_told
+from syncer.events.problems import StandingProblems
 from syncer.health.measurements import Measurements
 from syncer.health.notifier import Notifier
 from syncer.model import Mode, Term
@@ -96,6 +98,7 @@ class Node:
                 self.events.raise_event,
                 automatic=automatic,
                 observations=self.measured,
+                standing=StandingProblems(problems_told(self.store, self.events)),
             )
         self.failover = FailoverSide(self.settings, self.store, self.events.raise_event, self.measured)
 

@@ -16,6 +16,7 @@ from syncer.capture.contents import ContentCache
 from syncer.capture.ignore import Scope, pattern_hash
 from syncer.config import DomainSettings, FailoverSettings, Settings
 from syncer.errors import CommandFailure, PeerRejectedError, Reason
+from syncer.events.problems import StandingProblems
 from syncer.index.store import IndexStore
 from syncer.leftovers.on_production import Sent
 from syncer.leftovers.own_addresses import own_addresses
@@ -77,6 +78,7 @@ class ProductionSide:
         *,
         automatic: bool = True,
         observations: Observations = UNOBSERVED,
+        standing: StandingProblems | None = None,
     ) -> None:
         """Build capturers and senders; with `automatic` False nothing is sent but what is asked for."""
         self.node_id = store.node_id
@@ -84,6 +86,7 @@ class ProductionSide:
         self.software = __version__
         self.record = record
         self.observations = observations
+        self.standing_problems = standing or StandingProblems()
         self.index = IndexStore.open(settings.node.state / "index.db")
         if self.index.was_rebuilt:
             record("index.rebuilt", {"path": str(settings.node.state / "index.db")})
@@ -101,6 +104,7 @@ class ProductionSide:
             self.index,
             self._cache,
             record,
+            self.standing_problems,
             moved=lambda domain: self._post(self._head_moved, domain),
             on_failure=lambda error: self._post(on_failure, error),
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from syncer.errors import CommandFailure
+from syncer.events.problems import StandingProblems
 from syncer.index.names import OwnerNames
 from syncer.model import Cursor, Head, Patterns, Problem, RecordEvent, Term
 from syncer.observations import Observations
@@ -54,6 +55,8 @@ class Production(Protocol):
     record: RecordEvent
     """Raises an event; blocks nobody."""
     observations: Observations
+    standing_problems: StandingProblems
+    """Which problems have been raised as events."""
 
     def addresses(self) -> tuple[str, ...]:
         """Return by what this node is reached."""

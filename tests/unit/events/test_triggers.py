@@ -232,6 +232,9 @@ def test_what_is_not_told_again_after_a_start_is_over() -> None:
     trigger.advance(DOUBT_SECONDS)
     [recovery] = trigger.of(RECOVERY)
     assert (recovery.subjects, list(trigger.memory.lasting)) == (("d, a",), [begun("problem", two)])
+    # Told again it is the same state: it is counted once, and nobody hears of it twice.
+    assert (recovery.times, [state.times for state in trigger.memory.lasting.values()]) == (1, [1])
+    assert [alarm.times for alarm in trigger.of(ALARM)] == [2]
     # Of an outage the end is told after a start, so nothing of it is doubted.
     outage = Trigger(rule())
     outage.happen(sync(False))
