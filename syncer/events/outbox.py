@@ -6,13 +6,13 @@ import logging
 import threading
 import uuid
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from syncer.events.delivery import Answer, Deliver, Outcome, Parcel, Verdict, judge
-from syncer.events.heard import receivers_to_tell
+from syncer.events.heard import alarm_before, receivers_to_tell
 from syncer.events.journal import EventJournal
-from syncer.events.notice import ALARM, RECOVERY, Notice
+from syncer.events.notice import RECOVERY, Notice
 from syncer.events.pace import Pace
 from syncer.state.outbox import (
     ActionRow,
@@ -115,12 +115,14 @@ class Outbox:
             if act is None:
                 self._settle(row, Answer(Outcome.REFUSED, "it is not configured any more"), now)
                 continue
-            first = self._alarm_before(row, act)
+            # Only the notice of an end asks for what else there is: others need no look at the whole outbox.
+            others = read_outbox(self._store) if Notice.loaded(row.notice).kind == RECOVERY else ()
+            first = alarm_before(row, others, act.receivers)
             if first is not None:
                 # Later than now, so that nobody turns in circles while the alarm is under way.
                 change_action(self._store, row._replace(due=max(first.due, now + ORDER_SECONDS)))
                 continue
-            receivers = self._receivers(row)
+            receivers = self._receivers(row, others)
             if receivers is None:
                 log.info("trigger %s, %s: no alarm of it was delivered, so its end is not told", row.name, row.action)
                 drop_actions(self._store, [row.id])
@@ -155,24 +157,14 @@ class Outbox:
         duty = self._duties.get(row.name)
         return duty.acts.get(row.action) if duty is not None else None
 
-    def _alarm_before(self, row: ActionRow, act: Act) -> ActionRow | None:
-        """Return the alarm that nobody was told yet, which is to come before the end that `row` tells of."""
-        if Notice.loaded(row.notice).kind != RECOVERY:
-            return None
-        for found in read_outbox(self._store, waiting_only=True):
-            is_older = found.id < row.id and (found.name, found.action) == (row.name, row.action)
-            if is_older and found.receivers == act.receivers and Notice.loaded(found.notice).kind == ALARM:
-                return found
-        return None
-
-    def _receivers(self, row: ActionRow) -> tuple[str, ...] | None:
+    def _receivers(self, row: ActionRow, others: Sequence[ActionRow]) -> tuple[str, ...] | None:
         """Return to whom an action goes; None where it tells the end of what nobody was told."""
-        if row.attempts or Notice.loaded(row.notice).kind != RECOVERY:
+        if row.attempts or not others:
             return row.receivers
         done = [
             found.at for found in read_delivered(self._store) if (found.name, found.action) == (row.name, row.action)
         ]
-        return receivers_to_tell(row, read_outbox(self._store), max(done, default=None))
+        return receivers_to_tell(row, others, max(done, default=None))
 
     def _start(self, row: ActionRow, deliver: Deliver) -> None:
         # Daemons: what hangs at a server must not hold up the end of the agent; it is tried again.

@@ -75,11 +75,6 @@ def rendered(notice: Notice, words: Words, constants: Mapping[str, EventValue]) 
         return text._replace(body=f"{text.body}\n({trouble}: this is the default text.)\n", trouble=trouble)
 
 
-def default_text(notice: Notice) -> Text:
-    """Return the notice in the default words."""
-    return rendered(notice, Words(), {})
-
-
 def _written(notice: Notice, words: Words, values: dict[str, Any]) -> Text:
     full = {**values, "rows": _rows(notice), "sentence": _sentence(notice, values)}
     subject = _template(words.subject if words.subject is not None else _SUBJECT)

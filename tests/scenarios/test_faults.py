@@ -21,6 +21,7 @@ from syncer.errors import UnreachableError
 from syncer.trust import identity
 from syncer.trust.identity import CERTIFICATE_NAME, KEY_NAME
 from tests.e2e.harness import DOMAIN, TARGET, Node, Pair, paired, wait_until
+from tests.e2e.machine_node import MachineNode
 from tests.packages.machines import Machine, two_machines
 from tests.scenarios.faults import ANY_PORT, NODE_TABLE, TARGET_TABLE, TIMEOUT, Fault, Watch, kept, scraped
 
@@ -297,31 +298,14 @@ def moves(node: Node) -> bool:
         return False
 
 
-class MachineNode(Node):
-    """A node whose agent and commands run on one of the machines."""
-
-    forks = False
-
-    def __init__(self, folder: Path, name: str, mode: str, machine: Machine, host: str) -> None:
-        super().__init__(folder, name, mode, 7443)
-        self._machine, self._host = machine, host
-
-    @property
-    def address(self) -> str:
-        return f"{self._host}:{self.port}"
-
-    def _line(self, *arguments: str) -> list[str]:
-        return self._machine.line(*super()._line(*arguments))
-
-
 class MachinePair(Pair):
     """Production on one machine and failover on the other."""
 
     def __init__(self, folder: Path, machines: tuple[Machine, Machine]) -> None:
         super().__init__(folder, target=TARGET_TABLE, node=NODE_TABLE)
         ours, theirs = machines
-        self.production = MachineNode(folder / "production", "prod-a", "production", ours, HOSTS[0])
-        self.failover = MachineNode(folder / "failover", TARGET, "failover", theirs, HOSTS[1])
+        self.production = MachineNode(folder / "production", "prod-a", "production", 7443, ours, HOSTS[0])
+        self.failover = MachineNode(folder / "failover", TARGET, "failover", 7443, theirs, HOSTS[1])
         self.production.http = self.failover.http = "127.0.0.1:7480"
         self.address = self.failover.address
 
