@@ -109,7 +109,7 @@ def _state(trigger: TriggerSettings, memory: Memory, now: float) -> dict[str, An
     return {
         "state": "throttled" if is_throttled else "armed",
         "throttled_until": _moment(until) if is_throttled else None,
-        "held": memory.held.times if memory.held else 0,
+        "held": memory.times_held(),
         "lasting": [
             {"subject": subject_in_words(subject), "since": _moment(state.since), "told": state.told}
             for subject, state in list(memory.lasting.items())[:STATES_LISTED]

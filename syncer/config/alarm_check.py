@@ -95,6 +95,8 @@ def _smtp_contradictions(table: SmtpTable, wrong: Collection[str]) -> Iterator[s
     if bool(table.username) != (table.password_file is not None) and not {"username", "password_file"} & set(wrong):
         lacking = "password_file" if table.username else "username"
         yield f"smtp.{lacking}: is missing: username and password_file belong together, or leave out both"
+    if not table.username.isascii():
+        yield "smtp.username: has letters beyond ASCII, which SMTP's login cannot carry here: use another user"
     if table.username and not (table.tls or table.starttls) and not {"tls", "starttls"} & set(wrong):
         yield "smtp.username: the password would be sent unencrypted: write starttls = true or tls = true"
 

@@ -27,9 +27,15 @@ def alarm_warnings(settings: Settings) -> Iterator[str]:
         )
     for path in settings.secret_files:
         try:
-            read_secret(path)
+            secret = read_secret(path)
         except SecretError as error:
             yield f"{file}: {error}; what needs it fails until then"
+            continue
+        if alarms.smtp is not None and path == alarms.smtp.password_file and not secret.isascii():
+            yield (
+                f"{file}: {path} has letters beyond ASCII, which SMTP's login cannot carry here: choose another "
+                "password; no mail is sent until then"
+            )
     if alarms.smtp is not None:
         yield from _certificates(f"{file}: smtp.ca_file", alarms.smtp.ca_file)
     constants = dict(alarms.variables)

@@ -11,9 +11,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Protocol
 
 from syncer.admin.client import agent_answers
 from syncer.errors import SyncerError, UnreachableError
@@ -52,6 +52,26 @@ def wait_until(condition: Callable[[], object], seconds: float, what: str) -> fl
     return time.perf_counter() - started
 
 
+class Running(Protocol):
+    """A process of syncer, as subprocess.Popen has it."""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+
+    def poll(self) -> int | None:
+        """Return its exit code, None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return its exit code once it has ended; raises subprocess.TimeoutExpired."""
+
+    def send_signal(self, signum: int, /) -> None:
+        """Send a signal to it."""
+
+    def kill(self) -> None:
+        """Send SIGKILL to it."""
+
+
 class NodeProcess:
     """A node in `folder`: `folder`/syncer.toml, state and log, and one domain with its root."""
 
@@ -67,7 +87,7 @@ class NodeProcess:
         self.config = folder / "syncer.toml"
         self.state = folder / "state"
         self.log = folder / "agent.log"
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Running | None = None
 
     @property
     def address(self) -> str:
@@ -99,16 +119,7 @@ class NodeProcess:
         self, *arguments: str, expected: tuple[int, ...] | None = (0,), stdin: str = ""
     ) -> subprocess.CompletedProcess[str]:
         """Run a command of syncer on this node. Raises CommandFailedError on an exit code not `expected`."""
-        done = subprocess.run(
-            self._line(*arguments),
-            input=stdin,
-            capture_output=True,
-            text=True,
-            errors="surrogateescape",
-            env=environment(),
-            timeout=COMMAND_SECONDS,
-            check=False,
-        )
+        done = self._run(arguments, stdin)
         if expected is not None and done.returncode not in expected:
             said = done.stderr.strip() or done.stdout.strip()
             raise CommandFailedError(f"`syncer {arguments[0]}` on {self.name} exited {done.returncode}: {said}")
@@ -124,15 +135,7 @@ class NodeProcess:
         """Start the agent and return once it serves. Raises UnreachableError with what it logged."""
         assert self.process is None, f"the agent of {self.name} runs already"
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                self._line("agent", *arguments),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=environment() | (environ or {}),
-                # Ctrl-C at the terminal is for who runs the nodes; he then stops them.
-                start_new_session=True,
-            )
+            self.process = self._spawn(("agent", *arguments), log, environ or {})
         try:
             wait_until(self._serves_or_ended, START_SECONDS, f"the agent of {self.name} served")
         except UnreachableError:
@@ -174,6 +177,31 @@ class NodeProcess:
             raise UnreachableError(
                 f"the agent of {self.name} did not end within {seconds:g} s: {self.last_words()}"
             ) from None
+
+    def _run(self, arguments: tuple[str, ...], stdin: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        return subprocess.run(
+            self._line(*arguments),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            errors="surrogateescape",
+            env=environment(),
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
+
+    def _spawn(self, arguments: tuple[str, ...], log: IO[bytes], environ: Mapping[str, str]) -> Running:
+        """Begin a command that goes on, with its output in `log`."""
+        return subprocess.Popen(
+            self._line(*arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={**environment(), **environ},
+            # Ctrl-C at the terminal is for who runs the nodes; he then stops them.
+            start_new_session=True,
+        )
 
     def _line(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "syncer", "--config", str(self.config), *arguments]

@@ -126,4 +126,6 @@ def _worded(message: str, types: Mapping[str, type[EventValue]]) -> str:
     cure = "correct it there"
     if "undeclared reference" in what:
         cure = f"known here are {', '.join(types)}"
+    elif "no matching overload" in what and "double" in what and "int" in what:
+        cure = "compare a `decimal` with a number that has a decimal point, such as 30.0"
     return f"is not a condition in CEL (line {line}, column {column}: {what}): {cure}"

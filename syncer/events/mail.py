@@ -60,7 +60,7 @@ class Mailer:
                 _greet(session, settings)
                 if settings.username:
                     session.login(settings.username, password)
-                answer = _hand_over(session, settings.sender, parcel.receivers, message, tell)
+                answer = _hand_over(session, settings, parcel.receivers, message, tell, limit)
                 # What follows changes nothing about what was answered, so it may fail.
                 with contextlib.suppress(smtplib.SMTPException, OSError):
                     session.quit()
@@ -70,7 +70,7 @@ class Mailer:
         except SecretError as error:
             return Answer(Outcome.LATER, str(error))
         except (smtplib.SMTPException, OSError, ValueError) as error:
-            if limit.is_over:
+            if limit.explains(error):
                 return Answer(Outcome.LATER, f"{where} did not take the mail within {settings.timeout:g} s")
             return Answer(Outcome.LATER, f"{where}: {_reason(error, tell)}")
 
@@ -144,8 +144,15 @@ def _greet(session: smtplib.SMTP, settings: SmtpSettings) -> None:
         session.ehlo()
 
 
-def _hand_over(session: smtplib.SMTP, sender: str, receivers: tuple[str, ...], message: bytes, tell: Tell) -> Answer:
-    code, said = session.mail(sender)
+def _hand_over(
+    session: smtplib.SMTP,
+    settings: SmtpSettings,
+    receivers: tuple[str, ...],
+    message: bytes,
+    tell: Tell,
+    limit: TimeLimit,
+) -> Answer:
+    code, said = session.mail(settings.sender)
     if code != 250:
         return Answer(Outcome.REFUSED if _is_final(code) else Outcome.LATER, tell(_answered(code, said)), receivers)
     taken: list[str] = []
@@ -168,7 +175,9 @@ def _hand_over(session: smtplib.SMTP, sender: str, receivers: tuple[str, ...], m
         code, said = error.smtp_code, error.smtp_error if isinstance(error.smtp_error, bytes) else b""
     except (smtplib.SMTPServerDisconnected, OSError) as error:
         # Whether it took the mail nobody knows: again, with the same Message-ID.
-        words.append(f"the connection broke in the middle ({_reason(error, tell)})")
+        slow = f"{settings.host}:{settings.port} did not take the mail within {settings.timeout:g} s"
+        broken = f"the connection broke in the middle ({_reason(error, tell)})"
+        words.append(slow if limit.explains(error) else broken)
         return Answer(Outcome.LATER, "; ".join(words)[:ANSWER_LENGTH], (*taken, *later), tuple(refused))
     words.insert(0, tell(_answered(code, said)))
     sentence = "; ".join(words)[:ANSWER_LENGTH]

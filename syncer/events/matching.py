@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from syncer.events.journal import EventJournal
-from syncer.events.memory import Lasting, Memory
+from syncer.events.memory import Lasting, Memory, Variables
 from syncer.events.notice import Notice
+from syncer.events.states import begun, ended
 from syncer.events.triggers import Happened, Rule, due, speak, start, take
 from syncer.state.store import StateStore
 from syncer.state.triggers import (
@@ -25,6 +26,8 @@ from syncer.state.triggers import (
 )
 
 EVENTS_AT_ONCE = 500
+UNSEEN_LOOKED_AT = 10_000
+"""Events of problems that no trigger has seen, of which a start takes note."""
 CURSOR_EVERY = 1000
 """Events that change nothing, after which the cursor is recorded all the same."""
 
@@ -50,6 +53,7 @@ class Matcher:
         self._rows: dict[str, MemoryRow] = {}
         self._cursor = 0
         self._recorded = 0
+        self._before_start: int | None = None
         self.reload()
 
     def reload(self) -> None:
@@ -73,7 +77,9 @@ class Matcher:
 
     def start(self, now: float) -> None:
         """The agent starts: doubt what may have ended while none ran. Raises StateError."""
-        changed = {rule.name for rule in self._rules if start(rule, self._memories[rule.name], now)}
+        # CRASH: of the one before, events may be left that no trigger has seen: what they begin is doubted, too.
+        self._before_start = self._journal.last_id()
+        changed = self._doubt(now)
         if changed:
             self._record(changed, [], lambda _: None)
 
@@ -91,7 +97,11 @@ class Matcher:
         """
         events = self._journal.after(self._cursor, EVENTS_AT_ONCE)
         changed: set[str] = set()
+        before_start = self._before_start
         for event in events:
+            if before_start is not None and event.id > before_start:
+                changed |= self._doubt(now)
+                before_start = None
             happened = Happened(event.at, event.name, event.variables)
             changed.update(rule.name for rule in self._rules if take(rule, self._memories[rule.name], happened, now))
         notices: list[Notice] = []
@@ -105,16 +115,23 @@ class Matcher:
                 exposure = self._exposure() if exposure is None else exposure
                 notices += [notice._replace(exposure=exposure) for notice in said]
                 changed.add(rule.name)
+        if before_start is not None and len(events) < EVENTS_AT_ONCE:
+            changed |= self._doubt(now)
+            before_start = None
         if events:
             self._cursor = events[-1].id
         if changed or self._cursor - self._recorded >= CURSOR_EVERY:
             self._record(changed, notices, keep)
+        self._before_start = before_start
         return len(events) == EVENTS_AT_ONCE
 
     def due(self, now: float) -> float | None:
         """Return when something is to be told without another event; None: never."""
         times = [due(rule, self._memories[rule.name], now) for rule in self._rules]
         return min((time for time in times if time is not None), default=None)
+
+    def _doubt(self, now: float) -> set[str]:
+        return {rule.name for rule in self._rules if start(rule, self._memories[rule.name], now)}
 
     def _may_speak(self, rule: Rule, changed: set[str], now: float) -> bool:
         if rule.name in changed:
@@ -150,13 +167,35 @@ def memories_of(store: StateStore) -> dict[str, tuple[str, Memory]]:
     return {name: (row.event, _memory(row)) for name, row in read_memories(store).items()}
 
 
+def problems_told(store: StateStore, journal: EventJournal) -> list[Variables]:
+    """Return the variables of the problems that triggers believe to last, or will once they read on. Raises StateError.
+
+    Without triggers there are none.
+    """
+    cursor = read_cursor(store)
+    if cursor is None:
+        return []
+    found = {
+        subject: state.variables
+        for event, memory in memories_of(store).values()
+        if event == "problem"
+        for subject, state in memory.lasting.items()
+    }
+    for row in journal.after(cursor, UNSEEN_LOOKED_AT, names=("problem", "problem.cleared")):
+        for _, subject in ended(row.name, row.variables):
+            found.pop(subject, None)
+        if subject_begun := begun(row.name, row.variables):
+            found[subject_begun] = row.variables
+    return list(found.values())
+
+
 def _memory(row: MemoryRow) -> Memory:
     lasting = {subject: Lasting.loaded(text) for (phase, subject), text in row.subjects.items() if phase == LASTING}
-    ended = {subject: Lasting.loaded(text) for (phase, subject), text in row.subjects.items() if phase == ENDED}
-    return Memory.loaded(row.document, lasting, ended)
+    over = {subject: Lasting.loaded(text) for (phase, subject), text in row.subjects.items() if phase == ENDED}
+    return Memory.loaded(row.document, lasting, over)
 
 
 def _row(rule: Rule, memory: Memory) -> MemoryRow:
     lasting = {(LASTING, subject): state.dumped() for subject, state in memory.lasting.items()}
-    ended = {(ENDED, subject): state.dumped() for subject, state in memory.ended.items()}
-    return MemoryRow(rule.event, memory.dumped(), {**lasting, **ended})
+    over = {(ENDED, subject): state.dumped() for subject, state in memory.ended.items()}
+    return MemoryRow(rule.event, memory.dumped(), {**lasting, **over})

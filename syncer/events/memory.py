@@ -29,6 +29,12 @@ class Lasting(NamedTuple):
     """When it counts as ended unless it is told again; 0: never."""
     lasted: float = 0.0
     """Of what has ended: for how many seconds it lasted."""
+    held: int = 0
+    """Events of it that counted, and are not told yet."""
+    held_since: float = 0.0
+    """When the first of them came."""
+    latest: float = 0.0
+    """When the latest event of it came."""
 
     def dumped(self) -> str:
         """Return it as JSON in ASCII."""
@@ -41,7 +47,7 @@ class Lasting(NamedTuple):
 
 
 class Held(NamedTuple):
-    """Events that counted, and are not told yet."""
+    """Events that counted, and are not told yet, of no state that is followed: it ended before, or there is none."""
 
     times: int
     since: float
@@ -49,6 +55,8 @@ class Held(NamedTuple):
     """Of the latest."""
     subjects: tuple[str, ...]
     """Subjects of states among them, each once; bounded."""
+    latest: float = 0.0
+    """When the latest came."""
 
 
 @dataclass
@@ -64,6 +72,10 @@ class Memory:
     """By subject."""
     ended: dict[str, Lasting] = field(default_factory=dict)
     """States that had been told, have ended, and are not told to be over yet."""
+
+    def times_held(self) -> int:
+        """Return how many events counted, and are not told yet."""
+        return (self.held.times if self.held else 0) + sum(state.held for state in self.lasting.values())
 
     def dumped(self) -> str:
         """Return what is not by subject, as JSON in ASCII."""

@@ -29,7 +29,7 @@ TEMPLATE_VARIABLES: Mapping[str, str] = {
     "lasted_seconds": "of an end: how long it had lasted; else 0",
     "test": "whether it is only a test",
     "exposure": "what failing over would have lost when the notice was made, as a sentence; empty where nobody knows",
-    "cure": "what to do, as far as it is known; empty where it tells of an end",
+    "cure": "what to do, as far as it is known; empty where it is over",
 }
 """What templates know beside the variables of the event and the table [variables]."""
 
@@ -53,6 +53,11 @@ class Notice(NamedTuple):
     """Of a recovery: seconds that what ended last had lasted."""
     exposure: str = ""
     """What failing over would have lost when it was made."""
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether all of it has ended."""
+        return self.kind == RECOVERY or (self.kind == ALARM and bool(self.subjects) and not self.lasting)
 
     def dumped(self) -> str:
         """Return it as JSON in ASCII."""
@@ -83,7 +88,7 @@ class Notice(NamedTuple):
             "test": self.kind == TEST,
             "lasted_seconds": self.lasted,
             "exposure": readable(self.exposure),
-            "cure": "" if self.kind == RECOVERY else readable(cure_of(self.event, self.variables)),
+            "cure": "" if self.is_over else readable(cure_of(self.event, self.variables)),
         }
 
     def document(self) -> dict[str, Any]:

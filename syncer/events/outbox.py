@@ -6,11 +6,11 @@ import logging
 import threading
 import uuid
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from syncer.events.delivery import Answer, Deliver, Outcome, Parcel, Verdict, judge
-from syncer.events.heard import receivers_to_tell
+from syncer.events.heard import alarm_before, receivers_to_tell
 from syncer.events.journal import EventJournal
 from syncer.events.notice import RECOVERY, Notice
 from syncer.events.pace import Pace
@@ -21,6 +21,7 @@ from syncer.state.outbox import (
     change_action,
     count_actions,
     drop_actions,
+    hasten_actions,
     next_actions,
     read_delivered,
     read_outbox,
@@ -36,6 +37,8 @@ AT_ONCE = 8
 A_SECOND = 20.0
 """Actions that are begun after a quiet time, and in the long run: a thousand that fail at once must not take a core."""
 MOST_WAITING = 1000
+ORDER_SECONDS = 1.0
+"""How long the notice of an end waits at least for the alarm that is to come before it."""
 OVERFLOW_SECONDS = 60.0
 """Over which actions that were not kept are summed up."""
 OWN_EVENTS = frozenset({"action.failed", "actions.overflowed", "condition.failed"})
@@ -112,7 +115,14 @@ class Outbox:
             if act is None:
                 self._settle(row, Answer(Outcome.REFUSED, "it is not configured any more"), now)
                 continue
-            receivers = self._receivers(row)
+            # Only the notice of an end asks for what else there is: others need no look at the whole outbox.
+            others = read_outbox(self._store) if Notice.loaded(row.notice).kind == RECOVERY else ()
+            first = alarm_before(row, others, act.receivers)
+            if first is not None:
+                # Later than now, so that nobody turns in circles while the alarm is under way.
+                change_action(self._store, row._replace(due=max(first.due, now + ORDER_SECONDS)))
+                continue
+            receivers = self._receivers(row, others)
             if receivers is None:
                 log.info("trigger %s, %s: no alarm of it was delivered, so its end is not told", row.name, row.action)
                 drop_actions(self._store, [row.id])
@@ -147,14 +157,14 @@ class Outbox:
         duty = self._duties.get(row.name)
         return duty.acts.get(row.action) if duty is not None else None
 
-    def _receivers(self, row: ActionRow) -> tuple[str, ...] | None:
+    def _receivers(self, row: ActionRow, others: Sequence[ActionRow]) -> tuple[str, ...] | None:
         """Return to whom an action goes; None where it tells the end of what nobody was told."""
-        if row.attempts or Notice.loaded(row.notice).kind != RECOVERY:
+        if row.attempts or not others:
             return row.receivers
         done = [
             found.at for found in read_delivered(self._store) if (found.name, found.action) == (row.name, row.action)
         ]
-        return receivers_to_tell(row, read_outbox(self._store), max(done, default=None))
+        return receivers_to_tell(row, others, max(done, default=None))
 
     def _start(self, row: ActionRow, deliver: Deliver) -> None:
         # Daemons: what hangs at a server must not hold up the end of the agent; it is tried again.
@@ -181,6 +191,7 @@ class Outbox:
         with self._store.transaction():
             if answer.outcome is Outcome.DONE:
                 write_delivered(self._store, Delivered(row.name, row.action, now, said))
+                hasten_actions(self._store, row, now)
             if verdict.due is not None:
                 change_action(
                     self._store,

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from syncer.events.delivery import told
 from syncer.events.notice import RECOVERY, TEST, Notice
-from syncer.events.states import STATES
 from syncer.events.templates import Template, TemplateError
 from syncer.model import EventValue
 
@@ -76,11 +75,6 @@ def rendered(notice: Notice, words: Words, constants: Mapping[str, EventValue]) 
         return text._replace(body=f"{text.body}\n({trouble}: this is the default text.)\n", trouble=trouble)
 
 
-def default_text(notice: Notice) -> Text:
-    """Return the notice in the default words."""
-    return rendered(notice, Words(), {})
-
-
 def _written(notice: Notice, words: Words, values: dict[str, Any]) -> Text:
     full = {**values, "rows": _rows(notice), "sentence": _sentence(notice, values)}
     subject = _template(words.subject if words.subject is not None else _SUBJECT)
@@ -118,9 +112,9 @@ def _sentence(notice: Notice, values: Mapping[str, Any]) -> str:
         what = "the last of them lasted" if len(notice.subjects) > 1 else "it lasted"
         lasted = length_in_words(notice.lasted)
         return f"Over: {values['headline']} on {notice.node}, as told since {values['since']}; {what} {lasted}."
+    over = " It is over now." if notice.is_over else ""
     if notice.times == 1:
-        return f"{values['headline'].capitalize()} on {notice.node} at {values['since']}."
-    over = "" if notice.lasting or notice.event not in STATES else " It is over now."
+        return f"{values['headline'].capitalize()} on {notice.node} at {values['since']}.{over}"
     return (
         f"{values['headline'].capitalize()} on {notice.node}, {notice.times} times since {values['since']}; "
         f"the latest is shown.{over}"

@@ -33,6 +33,11 @@ class TimeLimit:
             self.is_over = True
             self._end()
 
+    def explains(self, error: BaseException) -> bool:
+        """Tell whether an attempt failed since its time is over."""
+        # RACE: a socket's own timeout of the same length may come first; smtplib hides it behind an error of its own.
+        return self.is_over or isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError)
+
     def _end(self) -> None:
         # Closed already: then there is nothing to end.
         with contextlib.suppress(OSError):

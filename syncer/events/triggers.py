@@ -4,7 +4,8 @@ An event that matches counts: at once, or, with `after`, once the state that it 
 counts is told in one alarm, at most one in each `throttle`; what comes in between is held, and told as one when the
 throttle ends, so the last state of a storm is never lost. The end of a state whose alarm went out while it lasted is
 told in a recovery notice: at once where nothing that was told lasts any more, else at the latest after another
-`throttle`, and at most one in each `throttle`. So a trigger never makes more than two notices in that time.
+`throttle`, and at most one in each `throttle`. So a trigger never makes more than two notices in that time. What is
+held of a state whose end is told goes into that notice: no alarm of it follows its end.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ def take(rule: Rule, memory: Memory, event: Happened, now: float) -> bool:
     if event.name == rule.event and rule.holds(event.variables):
         subject = begun(event.name, event.variables)
         if subject is None or (subject not in memory.lasting and len(memory.lasting) >= MOST_STATES):
-            _hold(memory, 1, min(event.at, now), event.variables, subject)
+            at = min(event.at, now)
+            memory.held = _with(memory.held, Held(1, at, event.variables, () if subject is None else (subject,), at))
         else:
             _go_on(rule, memory, subject, event, now)
         changed = True
@@ -78,16 +80,15 @@ def speak(rule: Rule, memory: Memory, node: str, now: float) -> list[Notice]:
         if state.doubted and now >= state.doubted:
             _end(rule, memory, subject, now, {})
         elif not state.ripe and now >= state.since + rule.after:
-            memory.lasting[subject] = state._replace(ripe=True)
-            _hold(memory, state.times, state.since, state.variables, subject)
+            memory.lasting[subject] = state._replace(ripe=True, held=state.times, held_since=state.since)
     said = []
-    if memory.held is not None and now >= _alarm_due(rule, memory, now):
-        said.append(_alarm(rule, memory, memory.held, node, now))
+    if _is_holding(memory) and now >= _alarm_due(rule, memory, now):
+        said.append(_alarm(rule, memory, node, now))
         memory.held = None
         memory.alarmed = now
         for subject, state in memory.lasting.items():
-            if state.ripe and not state.told:
-                memory.lasting[subject] = state._replace(told=True)
+            if state.ripe and (state.held or not state.told):
+                memory.lasting[subject] = state._replace(told=True, held=0)
     if memory.ended and now >= _recovery_due(rule, memory):
         said.append(_recovery(rule, memory, node, now))
         memory.ended.clear()
@@ -99,7 +100,7 @@ def due(rule: Rule, memory: Memory, now: float) -> float | None:
     """Return when `speak` has something to do without another event; None where it never has."""
     times = [state.since + rule.after for state in memory.lasting.values() if not state.ripe]
     times += [state.doubted for state in memory.lasting.values() if state.doubted]
-    if memory.held is not None:
+    if _is_holding(memory):
         times.append(_alarm_due(rule, memory, now))
     if memory.ended:
         times.append(_recovery_due(rule, memory))
@@ -109,6 +110,10 @@ def due(rule: Rule, memory: Memory, now: float) -> float | None:
 def _go_on(rule: Rule, memory: Memory, subject: str, event: Happened, now: float) -> None:
     """A state begins, or is said to last."""
     state = memory.lasting.get(subject)
+    if state is not None and state.doubted:
+        # Told again after a start: it has never ended, and who was told of it, or will be, need not hear of it twice.
+        memory.lasting[subject] = state._replace(variables=event.variables, doubted=0.0)
+        return
     if state is None:
         # Whose end has not been told yet has never ended for who reads the notices.
         back = memory.ended.pop(subject, None)
@@ -116,10 +121,11 @@ def _go_on(rule: Rule, memory: Memory, subject: str, event: Happened, now: float
         state = (
             back._replace(ended=0.0, lasted=0.0) if back else Lasting(since, 0, event.variables, ripe=rule.after <= 0)
         )
-    state = state._replace(times=state.times + 1, variables=event.variables, doubted=0.0)
-    memory.lasting[subject] = state
+    at = min(event.at, now)
+    state = state._replace(times=state.times + 1, variables=event.variables, latest=at)
     if state.ripe:
-        _hold(memory, 1, min(event.at, now), event.variables, subject)
+        state = state._replace(held=state.held + 1, held_since=min(state.held_since, at) if state.held else at)
+    memory.lasting[subject] = state
 
 
 def _end(rule: Rule, memory: Memory, subject: str, now: float, end: Variables) -> None:
@@ -129,14 +135,25 @@ def _end(rule: Rule, memory: Memory, subject: str, now: float, end: Variables) -
         lasted, variables = measured(rule.event, state.variables, end)
         over = state._replace(ended=now, doubted=0.0, variables=variables)
         memory.ended[subject] = over._replace(lasted=max(0.0, now - state.since) if lasted is None else lasted)
+    elif state.held:
+        memory.held = _with(memory.held, _held_of(subject, state))
 
 
-def _hold(memory: Memory, count: int, since: float, variables: Variables, subject: str | None) -> None:
-    held = memory.held or Held(0, since, variables, ())
-    subjects = held.subjects
-    if subject is not None and subject not in subjects and len(subjects) < SUBJECTS_LISTED:
-        subjects = (*subjects, subject)
-    memory.held = Held(held.times + count, min(held.since, since), variables, subjects)
+def _held_of(subject: str, state: Lasting) -> Held:
+    return Held(state.held, state.held_since, state.variables, (subject,), state.latest)
+
+
+def _with(held: Held | None, more: Held) -> Held:
+    """Return both as one."""
+    if held is None:
+        return more
+    latest = held if held.latest > more.latest else more
+    subjects = tuple(dict.fromkeys((*held.subjects, *more.subjects)))[:SUBJECTS_LISTED]
+    return Held(held.times + more.times, min(held.since, more.since), latest.variables, subjects, latest.latest)
+
+
+def _is_holding(memory: Memory) -> bool:
+    return memory.held is not None or any(state.held for state in memory.lasting.values())
 
 
 def _alarm_due(rule: Rule, memory: Memory, now: float) -> float:
@@ -150,7 +167,12 @@ def _recovery_due(rule: Rule, memory: Memory) -> float:
     return max(earliest, min(state.ended for state in memory.ended.values()) + rule.throttle)
 
 
-def _alarm(rule: Rule, memory: Memory, held: Held, node: str, now: float) -> Notice:
+def _alarm(rule: Rule, memory: Memory, node: str, now: float) -> Notice:
+    held = memory.held
+    for subject, state in memory.lasting.items():
+        if state.held:
+            held = _with(held, _held_of(subject, state))
+    assert held is not None, "there is something to tell"
     lasting = any(state.ripe for state in memory.lasting.values())
     words = tuple(subject_in_words(subject) for subject in held.subjects)
     return Notice(ALARM, rule.name, rule.event, node, now, held.since, held.times, lasting, words, held.variables)

@@ -88,7 +88,7 @@ class Webhook:
                 return self._too_slow()
             return _judged(self._said(response), response, self._clock())
         except (http.client.HTTPException, OSError, ValueError) as error:
-            if limit.is_over:
+            if limit.explains(error):
                 return self._too_slow()
             return Answer(Outcome.LATER, f"{self.shown}: {_reason(error)}")
         finally:

@@ -21,6 +21,8 @@ from syncer.admin.server import serve_admin
 from syncer.config import Settings
 from syncer.errors import RefusedError, StateError, SyncerError
 from syncer.events.journal import EventJournal
+from syncer.events.matching import problems_told
+from syncer.events.problems import StandingProblems
 from syncer.health.measurements import Measurements
 from syncer.health.notifier import Notifier
 from syncer.model import NEVER, Mode, Term
@@ -139,6 +141,7 @@ class Node:
             observations=self.measured,
             start=self.start,
             saw_term=self.modes.saw_term,
+            standing=StandingProblems(problems_told(self.store, self.events)),
             refusal="" if self.mode is Mode.PRODUCTION else refusal,
         )
         production.port = self.port

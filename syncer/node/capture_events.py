@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from syncer.capture.state import OVERFLOWED, CaptureState
-from syncer.events.problems import ProblemChanges
+from syncer.capture.tree_capture import PROBLEMS_SHOWN
+from syncer.events.problems import ProblemChanges, StandingProblems
 from syncer.model import RecordEvent
 
 
 class CaptureEvents:
     """Compares each state of one capturer with the one before; used on the capturer's thread."""
 
-    def __init__(self, domain: str, record: RecordEvent) -> None:
-        """Raise through `record`, which must not block."""
+    def __init__(self, domain: str, record: RecordEvent, standing: StandingProblems | None = None) -> None:
+        """Raise through `record`, which must not block; `standing`: which problems have been raised."""
         self._domain = domain
         self._record = record
-        self._problems = ProblemChanges("", domain, record)
+        self._problems = ProblemChanges("", domain, record, standing)
         self._overflows = 0
         self._degraded = ""
         self._told = ""
@@ -34,7 +35,8 @@ class CaptureEvents:
         if self._told and state.state in ("watching", "polling") and state.scans > self._scans:
             self._record("watch.restored", {"domain": self._domain, "reason": self._told})
             self._told = ""
-        self._problems.now(state.problems)
+        # Before the first scan it is what was one before the start, and of very many a part.
+        self._problems.now(state.problems, whole=state.scans > 0 and len(state.problems) < PROBLEMS_SHOWN)
 
     def ended(self, *, for_good: bool) -> None:
         """The capturer has ended; another one counts anew, and where none follows nothing is a problem any more."""

@@ -11,6 +11,7 @@ from syncer.capture.ignore import Scope
 from syncer.capture.watch import Watcher
 from syncer.config import DomainSettings, Settings
 from syncer.errors import SyncerError
+from syncer.events.problems import StandingProblems
 from syncer.index.store import IndexStore
 from syncer.model import RecordEvent, RootShape
 from syncer.node.capture_events import CaptureEvents
@@ -27,6 +28,7 @@ class Captures:
         index: IndexStore,
         contents: ContentCache,
         record: RecordEvent,
+        standing: StandingProblems,
         *,
         moved: Callable[[str], None],
         on_failure: Callable[[BaseException], None],
@@ -37,6 +39,7 @@ class Captures:
         self._index = index
         self._contents = contents
         self._record = record
+        self._standing = standing
         self._moved = moved
         self._on_failure = on_failure
         self._watcher = Watcher(on_failure=on_failure)
@@ -109,7 +112,7 @@ class Captures:
             capturer.start()
 
     def _capturer(self, domain: DomainSettings, settings: Settings) -> Capturer:
-        self._events.setdefault(domain.name, CaptureEvents(domain.name, self._record))
+        self._events.setdefault(domain.name, CaptureEvents(domain.name, self._record, self._standing))
         return Capturer(
             domain.name,
             domain.path,

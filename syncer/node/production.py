@@ -15,6 +15,7 @@ from syncer.capture.contents import ContentCache
 from syncer.capture.ignore import Scope
 from syncer.config import Settings
 from syncer.errors import CommandFailure, Reason, RefusedError
+from syncer.events.problems import StandingProblems
 from syncer.index.store import IndexStore
 from syncer.leftovers.on_production import Sent
 from syncer.leftovers.own_addresses import own_addresses
@@ -70,6 +71,7 @@ class ProductionSide:
         *,
         automatic: bool = True,
         observations: Observations = UNOBSERVED,
+        standing: StandingProblems | None = None,
         start: Start = NEVER,
         saw_term: Callable[[str, Term], None] = nobody_is_fenced,
         refusal: str = "",
@@ -87,6 +89,7 @@ class ProductionSide:
         self.software = __version__
         self.record = record
         self.observations = observations
+        self.standing_problems = standing or StandingProblems()
         self.index = IndexStore.open(settings.node.state / "index.db")
         if self.index.was_rebuilt:
             record("index.rebuilt", {"path": str(settings.node.state / "index.db")})
@@ -107,6 +110,7 @@ class ProductionSide:
             self.index,
             self._cache,
             record,
+            self.standing_problems,
             moved=lambda domain: self._post(self._head_moved, domain),
             on_failure=lambda error: self._post(on_failure, error),
         )
@@ -114,8 +118,8 @@ class ProductionSide:
         self._running: Supervised[tuple[str, str]] = Supervised()
         self._in_force = asyncio.Event()
         self._in_force.set()
-        shapes, in_force = self.captures.shapes, lambda: self._settings
-        self._building = Building(self, store, identity, self.index, self._cache, shapes.get, in_force)
+        shapes = self.captures.shapes.get
+        self._building = Building(self, store, identity, self.index, self._cache, shapes, lambda: self._settings)
         self.senders: Mapping[tuple[str, str], Sender] = self._senders(settings, {})
         """By target and domain; replaced as a whole, never changed: other threads read it."""
 

@@ -10,7 +10,7 @@ import asyncio
 from typing import NamedTuple
 
 from syncer.errors import SyncerError
-from syncer.events.problems import ProblemChanges
+from syncer.events.problems import ProblemChanges, StandingProblems
 from syncer.model import EventValue, Problem, RecordEvent
 from syncer.observations import UNOBSERVED, Observations
 from syncer.replicate.causes import cause_of, word_of
@@ -34,8 +34,18 @@ class _Sum(NamedTuple):
 class Outcomes:
     """Raises the events of one target and domain; used on the event loop."""
 
-    def __init__(self, target: str, domain: str, record: RecordEvent, observations: Observations = UNOBSERVED) -> None:
-        """Raise through `record`, which must not block, and have everything counted by `observations`."""
+    def __init__(
+        self,
+        target: str,
+        domain: str,
+        record: RecordEvent,
+        observations: Observations = UNOBSERVED,
+        standing: StandingProblems | None = None,
+    ) -> None:
+        """Raise through `record`, which must not block, and have everything counted by `observations`.
+
+        `standing`: which problems have been raised.
+        """
         self._where = {"target": target, "domain": domain}
         self._record = record
         self._observations = observations
@@ -48,7 +58,7 @@ class Outcomes:
         self._unsettled = True
         self._failures = 0
         self._forgiven = 0
-        self._problems = ProblemChanges(target, domain, record)
+        self._problems = ProblemChanges(target, domain, record, standing)
 
     def lost(self, failure: SyncerError, failures: int, *, full: bool) -> None:
         """The target was not reached, or ended the session; `failures` in a row with this one."""

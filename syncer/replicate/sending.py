@@ -49,7 +49,9 @@ class Sending:
         self._on_thread = on_thread
         self._wake = wake
         self._spoiled: Counter[bytes] = Counter()
-        self.outcomes = Outcomes(stream.target, stream.domain, production.record, production.observations)
+        self.outcomes = Outcomes(
+            stream.target, stream.domain, production.record, production.observations, production.standing_problems
+        )
         """What is told of the stream; it outlives a new configuration."""
 
     def problems(self) -> tuple[Problem, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from syncer.errors import CommandFailure, PeerRejectedError
+from syncer.events.problems import StandingProblems
 from syncer.index.names import OwnerNames
 from syncer.model import Cursor, Head, Patterns, Problem, RecordEvent, Start, Term
 from syncer.observations import Observations
@@ -73,6 +74,9 @@ class Production(Protocol):
     @property
     def words(self) -> Words:
         """Return what listens to the targets."""
+
+    standing_problems: StandingProblems
+    """Which problems have been raised as events."""
 
     def addresses(self) -> tuple[str, ...]:
         """Return by what this node is reached."""

@@ -117,6 +117,15 @@ def retry_actions(store: StateStore, ids: Collection[int], now: float) -> int:
         )
 
 
+def hasten_actions(store: StateStore, done: ActionRow, now: float) -> None:
+    """Make what else waits for the receivers of an action due at `now`: they are there again."""
+    with store.transaction() as writer:
+        writer.execute(
+            "UPDATE outbox SET due = ? WHERE name = ? AND action = ? AND id <> ? AND given_up IS NULL AND due > ?",
+            (now, done.name, done.action, done.id, now),
+        )
+
+
 def write_delivered(store: StateStore, delivered: Delivered) -> None:
     """Record that an action was done."""
     with store.transaction() as writer:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
+import functools
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from syncer.admin.client import agent_answers, call
 from syncer.config import load
 from syncer.demo.comparison import differences
-from syncer.demo.node import NodeProcess
+from syncer.demo.node import COMMAND_SECONDS, NodeProcess, Running, environment
+from tests.e2e.forking import ForkServer
 from tests.e2e.proxy import Proxy
 from tests.ports import free_port
 from tests.waiting import wait_until
@@ -33,6 +36,25 @@ RETRY = 'on_failure = { retry = "50ms..500ms" }\n'
 
 class Node(NodeProcess):
     """A node that tests can pause, ask and run commands on."""
+
+    forks = True
+    """Its processes are forked from one that has imported syncer; False: each begins as an operator's does."""
+
+    def _run(self, arguments: tuple[str, ...], stdin: str) -> subprocess.CompletedProcess[str]:
+        if not self.forks:
+            return super()._run(arguments, stdin)
+        return _fork_server().run(self._arguments(arguments), environment(), stdin, COMMAND_SECONDS)
+
+    def _spawn(self, arguments: tuple[str, ...], log: IO[bytes], environ: Mapping[str, str]) -> Running:
+        # What is in the environment may concern the loader, and that has done its work in a fork.
+        if not self.forks or environ:
+            return super()._spawn(arguments, log, environ)
+        with open(os.devnull, "rb") as nothing:
+            files = (nothing.fileno(), log.fileno(), log.fileno())
+            return _fork_server().start(self._arguments(arguments), environment(), files, session=True)
+
+    def _arguments(self, arguments: tuple[str, ...]) -> list[str]:
+        return ["--config", str(self.config), *arguments]
 
     def cli(self, *arguments: str, check: bool | int = True, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command; `check`: True expects exit 0, a number that one, False any."""
@@ -109,6 +131,14 @@ class Node(NodeProcess):
 
     def _signal(self, signum: signal.Signals) -> None:
         os.kill(self.pid, signum)
+
+
+@functools.cache
+def _fork_server() -> ForkServer:
+    """Return the one of this test process."""
+    server = ForkServer(environment())
+    atexit.register(server.close)
+    return server
 
 
 def _thread_states(pid: int) -> list[str]:

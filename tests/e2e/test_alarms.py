@@ -60,6 +60,12 @@ def filled(folder: Path, on_failure: str) -> Iterator[Pair]:
         subprocess.run(["umount", "--lazy", root], check=True)
 
 
+def lacks(failover: Node) -> int:
+    """Return how many changes failover knows to lack."""
+    [found] = [item for item in failover.status()["production"]["domains"] if item["name"] == DOMAIN]
+    return int(found["changes_behind"])
+
+
 @pytest.mark.serial
 @pytest.mark.needs_root
 @pytest.mark.needs("mount", "umount")
@@ -81,8 +87,7 @@ def test_guarantee_11_failures_suspend_one_domain_which_is_probed_until_it_goes_
         wait_until((pair.failover.folder / "other" / "more").exists, 60, "the other domain went on")
         assert pair.production.stream(domain="other")["failing"] is None
         # The connection stays, so that failover knows what it lacks.
-        [lacks] = [found for found in pair.failover.status()["production"]["domains"] if found["name"] == DOMAIN]
-        assert lacks["changes_behind"] >= 1
+        wait_until(lambda: lacks(pair.failover) >= 1, 60, "a heartbeat said what failover lacks")
         assert stream["bytes_behind"] >= 1_000_000
         # Half-open: what changes meanwhile makes no attempt of its own, only time does.
         before = len(failures(pair.production))

@@ -19,7 +19,7 @@ CONNECTIONS = 3000
 SECONDS = 60
 HOSTILE = [
     b"", b"\r\n\r\n", b"\0" * 9000, b"GET\r\n\r\n", b"GET /status\r\n\r\n", b"GET  /status HTTP/1.1\r\n\r\n",
-    b"GET http://127.0.0.1/status HTTP/1.1\r\n\r\n", b"GET /%2e%2e/%2e%2e/etc/passwd HTTP/1.1\r\n\r\n",
+    b"GET ftp://127.0.0.1/status HTTP/1.1\r\n\r\n", b"GET /%2e%2e/%2e%2e/etc/passwd HTTP/1.1\r\n\r\n",
     b"GET /status%00 HTTP/1.1\r\n\r\n", b"GET /status?" + b"a" * 4000 + b" HTTP/1.1\r\n\r\n",
     b"GET /metrics HTTP/9.9\r\n\r\n", b"get /metrics HTTP/1.1\r\n\r\n", b"CONNECT a:1 HTTP/1.1\r\n\r\n",
     b"POST /status HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 99999999999999999999\r\n\r\nffffffff\r\n",

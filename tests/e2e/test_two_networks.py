@@ -12,6 +12,7 @@ import pytest
 
 from syncer.substitution.rewrite import rewrite
 from tests.e2e.harness import RETRY, TARGET, Node, Pair, wait_until
+from tests.e2e.machine_node import MachineNode
 from tests.packages.machines import Machine, nginx_line, two_machines
 from tests.packages.production import FIXTURES
 from tests.packages.rules import rule_set, tables
@@ -87,30 +88,14 @@ def test_a_rendered_configuration_binds_and_answers(machines: tuple[Machine, Mac
         both_answer(ours, theirs)
 
 
-class MachineNode(Node):
-    """A node whose agent and commands run on one of the machines."""
-
-    def __init__(self, folder: Path, name: str, mode: str, machine: Machine, host: str) -> None:
-        super().__init__(folder, name, mode, PORT)
-        self._machine = machine
-        self._host = host
-
-    @property
-    def address(self) -> str:
-        return f"{self._host}:{self.port}"
-
-    def _line(self, *arguments: str) -> list[str]:
-        return self._machine.line(*super()._line(*arguments))
-
-
 class MachinePair(Pair):
     """Production on one machine and failover on the other, with the rules between them."""
 
     def __init__(self, folder: Path, machines: tuple[Machine, Machine]) -> None:
         super().__init__(folder)
         ours, theirs = machines
-        self.production = MachineNode(folder / "production", "prod-a", "production", ours, ADDRESSES[0])
-        self.failover = MachineNode(folder / "failover", TARGET, "failover", theirs, ADDRESSES[1])
+        self.production = MachineNode(folder / "production", "prod-a", "production", PORT, ours, ADDRESSES[0])
+        self.failover = MachineNode(folder / "failover", TARGET, "failover", PORT, theirs, ADDRESSES[1])
         self.address = self.failover.address
 
     def tables_of(self, node: Node) -> str:

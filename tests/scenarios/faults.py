@@ -72,10 +72,18 @@ class Watch:
         """When the latest fault was caused."""
 
     def seconds(self, fault: Fault, cause: Callable[[], object]) -> dict[str, float]:
-        """Return after how many seconds each sign of the fault was seen.
+        """Return after how many seconds each sign of a fault that lasts was seen.
 
         `green`: when the exit code was last asked for and still 0.
         """
+        found = self.signs(fault, cause)
+        kept(fault, self._node.mode, found)
+        said = self._node.cli("status", check=fault.exit).stdout
+        assert fault.line in " ".join(said.split()), said
+        return found
+
+    def signs(self, fault: Fault, cause: Callable[[], object]) -> dict[str, float]:
+        """Return what `seconds` does, of a fault that may be over a moment later."""
         self.began = began = time.monotonic()
         cause()
         caused = time.monotonic() - began
@@ -89,10 +97,7 @@ class Watch:
                 found["green"] = asked
             signs = [*self._signs(fault, document)]
             found.update({sign: now for sign in signs if sign not in found})
-        kept(fault, self._node.mode, found)
         assert found["green"] - caused <= TIMEOUT, f"{fault.name}: green for {found['green']:.1f} s"
-        said = self._node.cli("status", check=fault.exit).stdout
-        assert fault.line in " ".join(said.split()), said
         return found
 
     def _signs(self, fault: Fault, document: dict[str, Any]) -> Iterator[str]:

@@ -137,7 +137,7 @@ AFTER_LOGIN = (*GREETING, "250 sender", "250 recipient", "354 go on")
     [
         pytest.param((SILENT,), "did not take the mail within 0.5 s", id="dead: accepts, says nothing"),
         pytest.param((*GREETING, SILENT), "did not take the mail within 0.5 s", id="dead after the greeting"),
-        pytest.param((*AFTER_LOGIN, SILENT), "the connection broke in the middle", id="dead after the mail"),
+        pytest.param((*AFTER_LOGIN, SILENT), "did not take the mail within 0.5 s", id="dead after the mail"),
         pytest.param((HANG_UP,), "Connection unexpectedly closed", id="hangs up at once"),
         pytest.param((*AFTER_LOGIN, HANG_UP), "the connection broke in the middle", id="hangs up after the mail"),
         pytest.param(("421 too busy",), "421 too busy", id="busy"),

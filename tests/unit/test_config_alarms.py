@@ -150,6 +150,7 @@ def test_every_error_is_said_at_once(tmp_path: Path) -> None:
         (SMTP + 'username = "u"\n', "smtp.password_file: is missing"),
         (SMTP + 'password_file = "/x"\n', "smtp.username: is missing"),
         (SMTP + 'username = "u"\npassword_file = "/x"\nstarttls = false\n', "would be sent unencrypted"),
+        (SMTP + 'username = "us\u00e9r"\npassword_file = "/x"\n', "smtp.username: has letters beyond ASCII"),
         (SMTP + "starttls = true\ntls = true\n", "smtp.starttls: is true, and so is tls"),
         (SMTP + "port = 0\n", "smtp.port: is 0"),
         (SMTP + 'password_file = "secret"\n', "is not an absolute path"),
@@ -295,6 +296,12 @@ def test_secrets_that_cannot_be_used_are_warnings(tmp_path: Path) -> None:
     assert any("chmod 600" in warning for warning in warnings_of(settings))
     secret.chmod(0o600)
     assert not any(str(secret) in warning for warning in warnings_of(settings))
+    mail = SMTP + f'username = "u"\npassword_file = "{secret}"\n'
+    assert not any(str(secret) in warning for warning in warnings_of(load(write(tmp_path, mail))))
+    secret.write_text("geh\u00e4im\n")
+    [found] = [warning for warning in warnings_of(load(write(tmp_path, mail))) if str(secret) in warning]
+    assert "letters beyond ASCII" in found
+    assert "geh" not in found
 
 
 def trigger_warnings(folder: Path, text: str) -> list[str]:

@@ -48,6 +48,7 @@ def test_conditions(text: str, expected: bool) -> None:
         ("bytes == 'x'", "line 1, column 7: found no matching overload for '_==_' applied to '(int, string)'"),
         ("seconds > 1", "'(double, int)'"),
         ("!error", "no matching overload"),
+        ("seconds > 30", "compare a `decimal` with a number that has a decimal point, such as 30.0"),
         ("bytes", "is a value of type int, not a condition"),
         ("dyn(success)", "is a value of type dyn, not a condition"),
         ("", "is not a condition in CEL"),

@@ -12,10 +12,14 @@ from syncer.events.cures import cure_of, headline_of
 from syncer.events.notice import RECOVERY, TEMPLATE_VARIABLES, TEST, Notice
 from syncer.events.samples import sample_notice, sample_variables
 from syncer.events.templates import LONGEST, Template, TemplateError
-from syncer.events.texts import SUBJECT_LENGTH, Words, default_text, length_in_words, rendered
+from syncer.events.texts import SUBJECT_LENGTH, Text, Words, length_in_words, rendered
 from tests.unit.events.conftest import FAILED, notice
 
 CONSTANTS: dict[str, Any] = {"site": "north"}
+
+
+def default_text(found: Notice) -> Text:
+    return rendered(found, Words(), {})
 
 
 @pytest.mark.parametrize("event", CATALOGUE)

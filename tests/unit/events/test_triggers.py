@@ -107,6 +107,37 @@ def test_the_last_state_of_a_storm_is_told_when_the_throttle_ends() -> None:
     assert len(trigger.of(RECOVERY)) == 2
 
 
+def test_what_is_held_of_a_state_goes_into_the_notice_of_its_end() -> None:
+    trigger = Trigger(rule())
+    trigger.happen(sync(False))
+    trigger.happen(sync(False))
+    trigger.happen(sync(False, "b"))
+    trigger.advance(1)
+    trigger.happen(sync(True))
+    assert [(notice.kind, notice.times) for notice in trigger.said] == [(ALARM, 1), (RECOVERY, 2)]
+    trigger.advance(59)
+    # Of what lasts, and was not told yet, the alarm comes; nothing of what is over.
+    assert [(n.kind, n.times, n.subjects, n.lasting) for n in trigger.said[2:]] == [(ALARM, 1, ("b, d",), True)]
+    trigger.happen(sync(False, "b"))
+    trigger.happen(sync(True, "b"))
+    # It comes back before its end was told: then what was held counts on.
+    trigger.happen(sync(False, "b"))
+    trigger.advance(600)
+    assert [(n.kind, n.times) for n in trigger.said[3:]] == [(ALARM, 2)]
+
+
+def test_without_notices_of_the_end_what_is_held_says_that_it_is_over() -> None:
+    trigger = Trigger(rule(notify_recovery=False))
+    for success in (False, False, True):
+        trigger.happen(sync(success))
+    trigger.advance(600)
+    assert [(n.times, n.lasting, n.is_over) for n in trigger.said] == [(1, True, False), (1, False, True)]
+    assert trigger.said[1].values({})["cure"] == ""
+    stateless = Trigger(rule(event="service.failed", holds=lambda _: True))
+    stateless.happen({"domain": "d"}, name="service.failed")
+    assert [notice.is_over for notice in stateless.said] == [False]
+
+
 def test_what_happens_at_one_moment_is_one_notice() -> None:
     trigger = Trigger(rule())
     [alarm] = trigger.happen(*(sync(False, domain=str(number)) for number in range(30)))
@@ -201,6 +232,9 @@ def test_what_is_not_told_again_after_a_start_is_over() -> None:
     trigger.advance(DOUBT_SECONDS)
     [recovery] = trigger.of(RECOVERY)
     assert (recovery.subjects, list(trigger.memory.lasting)) == (("d, a",), [begun("problem", two)])
+    # Told again it is the same state: it is counted once, and nobody hears of it twice.
+    assert (recovery.times, [state.times for state in trigger.memory.lasting.values()]) == (1, [1])
+    assert [alarm.times for alarm in trigger.of(ALARM)] == [2]
     # Of an outage the end is told after a start, so nothing of it is doubted.
     outage = Trigger(rule())
     outage.happen(sync(False))
@@ -239,6 +273,7 @@ def test_whatever_happens_the_throttle_holds_and_what_was_told_becomes_true(
     believed: set[str] = set()
     counted = 0
     told = 0
+    over: set[str] = set()
 
     def read() -> None:
         """Believe what the notices say."""
@@ -248,7 +283,9 @@ def test_whatever_happens_the_throttle_holds_and_what_was_told_becomes_true(
                 ends = {subject.partition(",")[0] for subject in notice.subjects}
                 assert ends <= believed, "an end is told only of what had been told, and only once"
                 believed.difference_update(ends)
+                over.update(ends)
             else:
+                assert not over & {subject.partition(",")[0] for subject in notice.subjects}, "nothing follows an end"
                 believed.update(s.partition(",")[0] for s in notice.subjects if s.partition(",")[0] in failing)
         told = len(trigger.said)
 
@@ -257,6 +294,7 @@ def test_whatever_happens_the_throttle_holds_and_what_was_told_becomes_true(
             _, success, target = step
             (failing.discard if success else failing.add)(target)
             counted += not success
+            over -= set() if success else {target}
             trigger.happen(sync(success, target))
         elif step[0] == "wait":
             trigger.advance(step[1])
@@ -270,7 +308,9 @@ def test_whatever_happens_the_throttle_holds_and_what_was_told_becomes_true(
     alarms = trigger.of(ALARM)
     assert sum(alarm.times for alarm in alarms) <= counted
     if not after:
-        assert sum(alarm.times for alarm in alarms) == counted
+        # Each event counts in an alarm, or in the notice of the end; what was told before the end is in both.
+        ends = trigger.of(RECOVERY)
+        assert sum(alarm.times for alarm in alarms) + sum(end.times for end in ends) >= counted
     for kind in (ALARM, RECOVERY):
         times = [notice.at for notice in trigger.of(kind)]
         assert all(later >= earlier + throttle for earlier, later in pairwise(times))

@@ -8,7 +8,7 @@ from typing import Any
 
 from syncer.errors import PeerRejectedError, Reason, UnreachableError
 from syncer.events.catalogue import checked
-from syncer.events.problems import RAISED_AT_ONCE, ProblemChanges
+from syncer.events.problems import NAMED_AT_ONCE, ProblemChanges
 from syncer.model import Cursor, Problem
 from syncer.replicate.messages import Ack
 from syncer.replicate.outcomes import Outcomes
@@ -131,7 +131,7 @@ def test_a_storm_of_problems_is_bounded() -> None:
     changes = ProblemChanges("dr-a", "nginx", recorder)
     changes.now([Problem("nginx", b"%d" % number, "no") for number in range(1000)])
     found = recorder.of("problem", "path", "reason")
-    assert len(found) == RAISED_AT_ONCE + 1
+    assert len(found) == NAMED_AT_ONCE + 1
     assert found[-1] == ("", "and 980 more paths: see `syncer status`")
 
 

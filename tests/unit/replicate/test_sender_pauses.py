@@ -11,6 +11,7 @@ import pytest
 
 from syncer.config.settings import BrakeSettings
 from syncer.errors import RefusedError
+from syncer.events.problems import StandingProblems
 from syncer.index.store import IndexStore
 from syncer.model import Patterns, RootShape, Term
 from syncer.observations import UNOBSERVED
@@ -30,6 +31,7 @@ class FakeProduction:
 
     node_id, name, software = "id", "prod-a", "0"
     observations = UNOBSERVED
+    standing_problems = StandingProblems()
 
     def reached(self, stream: object) -> None:
         """Nobody else waits."""
