@@ -61,6 +61,8 @@ class Exposure(NamedTuple):
 class ProductionSide:
     """Everything that captures and sends."""
 
+    software = __version__
+
     def __init__(
         self,
         settings: Settings,
@@ -86,7 +88,6 @@ class ProductionSide:
         self.words = TargetWords(store, settings.node.name, start, record, saw_term)
         self.node_id = store.node_id
         self.name = settings.node.name
-        self.software = __version__
         self.record = record
         self.observations = observations
         self.standing_problems = standing or StandingProblems()
