@@ -29,6 +29,7 @@ from syncer.model import NEVER, Mode, Term
 from syncer.node.alarms import NodeAlarms
 from syncer.node.failover import FailoverSide
 from syncer.node.frozen_side import freezes_of
+from syncer.node.kinds import register_kinds
 from syncer.node.knocking import Knocker
 from syncer.node.listening import listen
 from syncer.node.memory import keep_small
@@ -97,6 +98,7 @@ class Node:
         self._automatic = False
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._server: grpc.aio.Server | None = None
+        register_kinds(self)
 
     @property
     def mode(self) -> Mode:
