@@ -90,6 +90,9 @@ class Production(Protocol):
     def pause(self, target: str, domain: str) -> Pause:
         """Return why nothing is to be sent by a person's word."""
 
+    def held_back(self, target: str, domain: str) -> str:
+        """Return why only what is asked for is sent, by a procedure's word; "" where the stream goes on by itself."""
+
     def holds_begun(self, domain: str) -> int:
         """Return how many holds of the domain have begun."""
 
