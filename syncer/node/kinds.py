@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from syncer.node.home_answers import HomeAnswers
+from syncer.node.homecoming_serving import Serving
+from syncer.node.homecoming_side import Returning
 from syncer.node.switch_side import SwitchSide
+from syncer.procedures.homecoming import homecoming
+from syncer.procedures.homecoming_steps import homecoming_steps
 from syncer.procedures.parts import kind_of
+from syncer.procedures.steps import Role
 from syncer.procedures.switch_steps import forced_part, planned_part
 
 if TYPE_CHECKING:
@@ -13,10 +19,15 @@ if TYPE_CHECKING:
 
 PROMOTE = "promote"
 PROMOTE_FORCED = "promote_forced"
+REJOIN = "rejoin"
 
 
-def register_kinds(node: Node) -> None:
-    """Make the kinds known to `node`; before its procedures run."""
+def register_kinds(node: Node) -> HomeAnswers:
+    """Make the kinds known to `node`, before its procedures run; returns what it answers about homecomings."""
     switch = SwitchSide(node)
+    serving = Serving(node)
+    home = homecoming_steps(Returning(node, switch), serving)
     node.kinds.register(kind_of(PROMOTE, planned_part(switch)))
     node.kinds.register(kind_of(PROMOTE_FORCED, forced_part(switch)))
+    node.kinds.register(kind_of(REJOIN, homecoming(Role.LEAD, "home", home)))
+    return HomeAnswers(node, serving.comparing)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, TypeVar
 
 import grpc
@@ -78,7 +78,7 @@ class PeerCaller:
 
     async def events(
         self, method: str, request: bytes, decode: Callable[[bytes], tuple[m.Speaker, Event]], what: str
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """Yield what the peer says in answer to a call until it ends; silence about `what` is a lost connection."""
         called: grpc.aio.UnaryStreamMultiCallable[bytes, bytes]
         called = (await self._open()).unary_stream(f"/{wire.SERVICE}/{method}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
 from syncer.errors import PeerProtocolError, PeerRejectedError, Reason, RefusedError
@@ -24,11 +24,11 @@ class HomeCaller:
         self._caller = caller
         self._name = name
 
-    async def others(self, request: h.OthersRequest) -> AsyncIterator[h.OthersPart]:
+    async def others(self, request: h.OthersRequest) -> AsyncGenerator[h.OthersPart, None]:
         """Yield what the peer has of a domain, piece by piece: one head first, one end last."""
         data = words.encode_others_request(await self._caller.speak(), request)
         what = f"what it has of {request.domain}"
-        has_begun, entries = False, 0
+        has_begun, entries, announced = False, 0, 0
         async with contextlib.aclosing(self._caller.events("Others", data, words.decode_others, what)) as events:
             async for event in events:
                 part = self._accepted(event)
@@ -69,7 +69,7 @@ class HomeCaller:
         """Have the peer lead a procedure; returns its id."""
         data = words.encode_begin(await self._caller.speak(), h.BeginWish(kind, parameters))
         answer = await self._caller.answer("Begin", data, words.decode_begun)
-        return self._accepted(answer).procedure
+        return str(self._accepted(answer).procedure)
 
     async def close(self) -> None:
         """Close the channel."""

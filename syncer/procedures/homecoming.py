@@ -27,7 +27,7 @@ TITLES = {
 }
 _OURS = (LOOK, KEEP, REJOIN)
 """What the node does that comes home."""
-WISHES = ("policy", "prefer", "expect", "decided")
+WISHES = ("policy", "prefer", "expect", "decided", "unseen")
 """Parameters that say how to decide."""
 
 
@@ -78,7 +78,7 @@ def ordered(run: Run, prefix: str, name: str, *, chosen: bool) -> Mapping[str, A
     given: dict[str, Any] = {"skip": bool(looked.get("skip"))}
     parameters = run.parameters
     if name == COMPARE:
-        wishes = {key: parameters[key] for key in WISHES if key in parameters} if chosen else {}
+        wishes = {key: parameters[key] for key in WISHES if key in parameters} if chosen else {"unseen": True}
         return given | wishes
     if name == REJOIN:
         compared = run.results.get(f"{prefix}.{COMPARE}", {})
@@ -89,8 +89,10 @@ def ordered(run: Run, prefix: str, name: str, *, chosen: bool) -> Mapping[str, A
             "exact": chosen and _is_exact(parameters),
             "keep_services": bool(parameters.get("keep_services")),
         }
+    if name == FILL:
+        return given | {"exact": chosen and _is_exact(parameters)}
     if name == VERIFY:
-        return given | {"verify": chosen and bool(parameters.get("verify"))}
+        return given | {"exact": chosen and _is_exact(parameters), "verify": chosen and bool(parameters.get("verify"))}
     return given
 
 

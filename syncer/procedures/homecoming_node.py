@@ -59,8 +59,11 @@ class ServingNode(Protocol):
     async def forget(self, procedure: str) -> None:
         """Forget what was decided in a procedure."""
 
-    async def fill(self, peer: str, tell: Tell) -> dict[str, Any]:
-        """Synchronize the peer in full, exactly as was decided, and let the stream go on by itself from then on."""
+    async def fill(self, peer: str, tell: Tell, *, exact: bool) -> dict[str, Any]:
+        """Synchronize the peer in full as was decided, and let the stream go on by itself from then on.
 
-    async def verify(self, peer: str, tell: Tell, *, reread: bool) -> dict[str, Any]:
+        `exact`: nothing is lost there of which nothing was decided. Raises StepFailedError.
+        """
+
+    async def verify(self, peer: str, tell: Tell, *, exact: bool, reread: bool) -> dict[str, Any]:
         """Make sure that the peer has what it was sent; `reread`: every byte on both sides is read again."""

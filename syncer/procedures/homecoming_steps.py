@@ -143,7 +143,7 @@ class Fill(Plain):
 
     async def do(self, run: Run) -> Mapping[str, Any]:
         """Return what was sent."""
-        return await self._node.fill(run.procedure.peer, run.tell)
+        return await self._node.fill(run.procedure.peer, run.tell, exact=bool(run.parameters.get("exact")))
 
 
 class Verify(Plain):
@@ -155,7 +155,8 @@ class Verify(Plain):
     async def do(self, run: Run) -> Mapping[str, Any]:
         """Return how much was compared."""
         _require_serving(self._node)
-        return await self._node.verify(run.procedure.peer, run.tell, reread=bool(run.parameters.get("verify")))
+        exact, reread = bool(run.parameters.get("exact")), bool(run.parameters.get("verify"))
+        return await self._node.verify(run.procedure.peer, run.tell, exact=exact, reread=reread)
 
 
 def heads_of(parameters: Mapping[str, Any]) -> dict[str, Head]:

@@ -213,6 +213,10 @@ class Procedures:
         finally:
             await caller.close()
 
+    def caller(self, peer: Peer) -> PeerCaller:
+        """Return the calls to a paired node; whoever asks closes them."""
+        return self._caller(peer.node_id, peer.name)
+
     def _serving(self) -> Second:
         if self._tasks is None or self._second is None:
             raise UnreachableError("its procedures are starting or stopping; try again")
