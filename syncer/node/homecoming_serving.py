@@ -26,10 +26,10 @@ from syncer.state.homecomings import (
     Choice,
     Chosen,
     Homecoming,
-    forget_homecoming,
     note_filled,
     read_chosen,
     read_homecoming,
+    release_homecoming,
     write_homecoming,
 )
 from syncer.state.peers import Peer, peer_by_node_id
@@ -98,9 +98,9 @@ class Serving:
                     f"{shown(gone[0])!a}: that needs a person's word; put them back, or run `syncer rejoin` there"
                 )
 
-    async def forget(self, procedure: str) -> None:
-        """Forget what was decided, and let the streams go on by themselves."""
-        await asyncio.to_thread(forget_homecoming, self._node.store, procedure)
+    async def release(self, procedure: str) -> None:
+        """Let the streams go on by themselves; they still obey what was decided."""
+        await asyncio.to_thread(release_homecoming, self._node.store, procedure)
         if self._node.production is not None:
             for peer in {self._node_id(sender) for sender in self._node.production.senders.values()}:
                 await asyncio.to_thread(self._node.production.obey, peer)
@@ -150,12 +150,15 @@ class Serving:
     async def _differing(
         self, production: ProductionSide, sender: Sender, tell: Tell, *, reread: bool
     ) -> tuple[list[str], int]:
-        """Return what differs, and how many paths were compared."""
+        """Return what differs and was not decided to, and how many paths were compared."""
         domain = sender.stream.domain
+        chosen = await asyncio.to_thread(lambda: list(read_chosen(self._node.store, self._node_id(sender), domain)))
+        kept = {one.path for one in chosen if one.choice is Choice.THEIRS}
         if not reread:
             planned = await self._asked(sender, Request(True, False, lambda report: None))
             assert isinstance(planned, Planned), "a dry run is answered with a plan"
-            return [f"{shown(item.path)} ({item.action})" for item in planned.items], production.index.count(domain)
+            flaws = [(item.path, f"{shown(item.path)} ({item.action})") for item in planned.items]
+            return [flaw for path, flaw in flaws if path not in kept], production.index.count(domain)
 
         def report(_: Sender, told: Report) -> None:
             tell(f"reading {domain} again", told.done, told.total)
@@ -164,7 +167,8 @@ class Serving:
         while True:
             [result] = await verify(production, production.to_verify(domain), [sender], report, on_demand=True)
             if result.error is None:
-                return [f"{shown(item.path)} ({item.what}, on {item.side})" for item in result.findings], result.paths
+                flaws = [(item.path, f"{shown(item.path)} ({item.what}, on {item.side})") for item in result.findings]
+                return [flaw for path, flaw in flaws if path not in kept], result.paths
             await _pause(result.error, ends)
 
     async def _filled(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
-from syncer.errors import HookError, RefusedError
-from syncer.model import Head, Mode
+from syncer.errors import RefusedError
+from syncer.model import EventValue, Head, Mode
 from syncer.procedures.homecoming_node import Looked
+from syncer.procedures.kinds import Tell
 from syncer.procedures.steps import Procedure
 from syncer.procedures.unsent import count_unsent, slipped_in
 
@@ -75,12 +77,27 @@ class Returning:
         return failures
 
     async def hook(self, hook: str, procedure: Procedure) -> str:
-        """Run a hook that comes after; returns how it failed."""
-        try:
-            await self._switch.run_hook(hook, procedure, procedure.kind, self._node.mode_and_term()[1])
-        except HookError as error:
-            return str(error)
-        return ""
+        """Run a hook to its end; returns how one that comes after has failed."""
+        outcome = await self._switch.run_hook(hook, procedure, procedure.kind, self._node.mode_and_term()[1])
+        return "" if outcome is None or outcome.is_ok else outcome.sentence(hook)
+
+    async def check(self, tell: Tell) -> list[str]:
+        """Run the checks on what stands, each behind the transaction that is being applied."""
+        failover = self._node.failover
+        assert failover is not None, "a node has its failover side in every mode"
+        term = self._node.mode_and_term()[1].counter
+        names = [domain.name for domain in self._node.settings.domains if failover.services[domain.name].has_check]
+        for number, name in enumerate(names):
+            tell(f"the check of {name}", number, len(names))
+            standing = failover.destinations[name].standing()
+            generation = standing.generation if standing is not None else 0
+            check = partial(failover.services[name].check, generation, term, None)
+            await failover.receiver.on_worker(name, check)
+        return names
+
+    def tell(self, event: str, variables: Mapping[str, EventValue]) -> None:
+        """Raise an event."""
+        self._node.events.raise_event(event, dict(variables))
 
     def _keep(self, reason: str) -> Mapping[str, int]:
         found = {}

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from syncer.node.home_answers import HomeAnswers
+from syncer.node.home_answers import REVERSE, HomeAnswers
 from syncer.node.homecoming_serving import Serving
 from syncer.node.homecoming_side import Returning
 from syncer.node.switch_side import SwitchSide
+from syncer.procedures import reverse
 from syncer.procedures.homecoming import homecoming
 from syncer.procedures.homecoming_steps import homecoming_steps
 from syncer.procedures.parts import kind_of
+from syncer.procedures.reverse import report_of
 from syncer.procedures.steps import Role
 from syncer.procedures.switch_steps import forced_part, planned_part
 
@@ -24,10 +26,24 @@ REJOIN = "rejoin"
 
 def register_kinds(node: Node) -> HomeAnswers:
     """Make the kinds known to `node`, before its procedures run; returns what it answers about homecomings."""
-    switch = SwitchSide(node)
-    serving = Serving(node)
-    home = homecoming_steps(Returning(node, switch), serving)
-    node.kinds.register(kind_of(PROMOTE, planned_part(switch)))
+    switch, serving = SwitchSide(node), Serving(node)
+    returning = Returning(node, switch)
+    home = homecoming_steps(returning, serving)
+    node.kinds.register(
+        kind_of(PROMOTE, planned_part(switch), homecoming(Role.SECOND, "old", home, chosen=False), report=report_of)
+    )
     node.kinds.register(kind_of(PROMOTE_FORCED, forced_part(switch)))
-    node.kinds.register(kind_of(REJOIN, homecoming(Role.LEAD, "home", home)))
+    node.kinds.register(kind_of(REJOIN, homecoming(Role.LEAD, "home", home), report=report_of))
+    node.kinds.register(
+        kind_of(
+            REVERSE,
+            reverse.front(returning),
+            homecoming(Role.LEAD, "home", home, final=False, titles=reverse.FRONT_TITLES),
+            reverse.middle(returning),
+            planned_part(switch),
+            homecoming(Role.SECOND, "old", home, chosen=False, titles=reverse.TAIL_TITLES),
+            reverse.end(returning),
+            report=report_of,
+        )
+    )
     return HomeAnswers(node, serving.comparing)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
-from syncer.model import Head, Mode
+from syncer.model import EventValue, Head, Mode
 from syncer.procedures.kinds import Tell
 from syncer.procedures.steps import Procedure
 
@@ -43,6 +43,12 @@ class ReturningNode(Protocol):
     async def hook(self, hook: str, procedure: Procedure) -> str:
         """Run a hook; returns how it failed. HookError where one that comes before fails."""
 
+    async def check(self, tell: Tell) -> list[str]:
+        """Run the check of each domain that has one on what stands; returns these. Raises CheckFailedError."""
+
+    def tell(self, event: str, variables: Mapping[str, EventValue]) -> None:
+        """Raise an event."""
+
 
 class ServingNode(Protocol):
     """The node that serves."""
@@ -56,8 +62,8 @@ class ServingNode(Protocol):
         Raises PlanError where a person must decide first, or something has moved since one did.
         """
 
-    async def forget(self, procedure: str) -> None:
-        """Forget what was decided in a procedure."""
+    async def release(self, procedure: str) -> None:
+        """Let the streams go on by themselves, by what was decided: the procedure is undone."""
 
     async def fill(self, peer: str, tell: Tell, *, exact: bool) -> dict[str, Any]:
         """Synchronize the peer in full as was decided, and let the stream go on by itself from then on.

@@ -70,8 +70,8 @@ class Compare(Plain):
         return await self._node.compare(run.procedure.peer, run.procedure.id, wishes, run.tell)
 
     async def undo(self, run: Run) -> None:
-        """Forget what was decided."""
-        await self._node.forget(run.procedure.id)
+        """Let the streams go on by themselves."""
+        await self._node.release(run.procedure.id)
 
 
 class Keep(Plain):

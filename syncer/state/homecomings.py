@@ -35,7 +35,7 @@ class Homecoming(NamedTuple):
     head: Head
     """Where this node's index stood as it was compared."""
     is_filled: bool = False
-    """The other node has all of it: the stream goes on by itself."""
+    """The other node has all of it, or the procedure was undone: the stream goes on by itself."""
 
 
 class Chosen(NamedTuple):
@@ -107,10 +107,13 @@ def note_filled(store: StateStore, node_id: str, domain: str) -> None:
         writer.execute("UPDATE homecoming SET filled = 1 WHERE node_id = ? AND domain = ?", (node_id, domain))
 
 
-def forget_homecoming(store: StateStore, procedure: str) -> None:
-    """Forget what was decided in a procedure that is undone."""
+def release_homecoming(store: StateStore, procedure: str) -> None:
+    """Let the streams go on by themselves of which a procedure decided that is undone.
+
+    What it decided stays: the other node may be failover by then, and must not lose what it was to keep.
+    """
     with store.transaction() as writer:
-        writer.execute("DELETE FROM homecoming WHERE procedure = ?", (procedure,))
+        writer.execute("UPDATE homecoming SET filled = 1 WHERE procedure = ?", (procedure,))
 
 
 def _columns(directory: Entry | None) -> tuple[object, ...]:

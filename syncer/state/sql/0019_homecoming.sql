@@ -7,7 +7,7 @@ CREATE TABLE homecoming (
     index_id  TEXT    NOT NULL,                   -- where this node's index stood as it was compared
     run       TEXT    NOT NULL,
     seq       INTEGER NOT NULL,
-    filled    INTEGER NOT NULL,                   -- 1: the other node has all of it, and the stream goes on by itself
+    filled    INTEGER NOT NULL,                   -- 1: the stream goes on by itself: all is there, or it is undone
     PRIMARY KEY (node_id, domain)
 ) STRICT, WITHOUT ROWID;
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from collections.abc import AsyncIterator
 from typing import Any
 
-from syncer.model import Term
 from syncer.node.agent import Node
-from syncer.node.kinds import REJOIN
+from syncer.node.kinds import REJOIN, REVERSE
 from syncer.procedures.journal import Known
 from syncer.procedures.steps import Outcome
 from syncer.state.peers import Peer, peers
@@ -95,5 +93,34 @@ def test_a_node_rejoins_after_a_forced_promotion_and_its_edits_are_kept_in_its_h
             assert domain["first"]["conflict"] == ["both"]
             write(two.b.root, {"later": "x"})
             await until(lambda: contents(two.a.root).get("later") == b"x", "the stream goes on")
+
+    run(work())
+
+
+def test_reverse_makes_the_old_production_serve_again_and_the_other_its_failover(two: Two) -> None:
+    async def work() -> None:
+        async with parted(two, {"same": "1", "ours": "1"}, {"ours": "2"}, {"theirs": "2"}) as (a, b):
+            results = await finished(a, b, await begun(a, REVERSE, decided=True, verify=True))
+            assert (a.mode, b.mode) == (P, F)
+            assert contents(two.a.root) == contents(two.b.root) == {"same": b"1", "ours": b"2"}
+            assert results["home.verify"]["reread"]
+            await until(lambda: two.a.raised(a, "reversed"), "it is told")
+            [(_, told)] = two.a.raised(a, "reversed")
+            assert (told["changed_here"], told["changed_there"], told["overwritten"]) == (1, 1, 1)
+            write(two.a.root, {"later": "x"})
+            await until(lambda: contents(two.b.root).get("later") == b"x", "the stream goes on")
+
+    run(work())
+
+
+def test_a_reverse_with_merge_takes_what_each_side_changed_alone(two: Two) -> None:
+    async def work() -> None:
+        files = {"same": "1", "ours": "1", "theirs": "1", "gone there": "1"}
+        async with parted(two, files, {"ours": "2"}, {"theirs": "2", "new/file": "x", "gone there": None}) as (a, b):
+            await finished(a, b, await begun(a, REVERSE, policy="merge", decided=True, verify=True))
+            assert (a.mode, b.mode) == (P, F)
+            merged = {"same": b"1", "ours": b"2", "theirs": b"2", "new/file": b"x"}
+            await until(lambda: contents(two.b.root) == merged, "the merged tree is on both")
+            assert contents(two.a.root) == merged
 
     run(work())
