@@ -78,8 +78,9 @@ class Modes:
     ) -> None:
         """Change the mode, durably; returns once the parts have followed, or what was decided since.
 
-        `take` records it in place of take_mode, `ways` are those that may be gone. Whoever gives up waiting does not stop it. Raises
-        RefusedError where the node may not go there, StateError where it cannot be recorded: then nothing was changed.
+        `take` records it in place of take_mode, `ways` are those that may be gone. Whoever gives up waiting does not
+        stop it. Raises RefusedError where the node may not go there, StateError where it cannot be recorded: then
+        nothing was changed.
         """
         if self._ended:
             raise SyncerError(self._ended)
