@@ -22,6 +22,7 @@ from syncer.replicate.rendered_tree import Plain
 from syncer.state.base import Base
 from syncer.state.cursors import read_standing, read_target
 from syncer.state.peers import Peer
+from syncer.state.stays import read_stays
 from syncer.summary import Passing
 
 if TYPE_CHECKING:
@@ -188,6 +189,7 @@ class Comparing:
                     tree.entries(),
                     _passing(pulled.others(), there),
                     is_undecided,
+                    read_stays(self._node.store, name),
                 )
                 here = snapshot.head
         finally:

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from syncer.node.switch_side import SwitchSide
 
 
+LOOK_SECONDS = 600.0
+"""How long a look at all of a domain may take."""
+LOOK_EACH = 0.05
+
+
 class Returning:
     """A node that comes home; see procedures.homecoming_node."""
 
@@ -93,11 +98,24 @@ class Returning:
             generation = standing.generation if standing is not None else 0
             check = partial(failover.services[name].check, generation, term, None)
             await failover.receiver.on_worker(name, check)
+        await self._drift_is_known()
         return names
 
     def tell(self, event: str, variables: Mapping[str, EventValue]) -> None:
         """Raise an event."""
         self._node.events.raise_event(event, dict(variables))
+
+    async def _drift_is_known(self) -> None:
+        """Return once everything was looked at again: what was an edit before the synchronization is none any more."""
+        assert self._node.failover is not None, "a node has its failover side in every mode"
+        monitors = list(self._node.failover.monitors.values())
+        before = [monitor.state.looks for monitor in monitors]
+        for monitor in monitors:
+            monitor.look_again()
+        async with asyncio.timeout(LOOK_SECONDS):
+            # A monitor is a thread, and tells by a number.
+            while any(one.state.looks == looks for one, looks in zip(monitors, before, strict=True)):  # noqa: ASYNC110
+                await asyncio.sleep(LOOK_EACH)
 
     def _keep(self, reason: str) -> Mapping[str, int]:
         found = {}

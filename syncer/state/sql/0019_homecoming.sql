@@ -36,3 +36,10 @@ CREATE TABLE protected (
     since      REAL    NOT NULL,                  -- Unix seconds
     PRIMARY KEY (domain, generation)
 ) STRICT, WITHOUT ROWID;
+
+-- Receiver: paths at which production wants what stands here to stay; they are no edits of what was applied.
+CREATE TABLE stays (
+    domain TEXT NOT NULL,
+    path   BLOB NOT NULL,
+    PRIMARY KEY (domain, path)
+) STRICT, WITHOUT ROWID;
