@@ -87,8 +87,9 @@ async def interrupted(folder: Path, victim: str, at: int, *, abort: bool) -> tup
                 or (procedure and is_over(lead, second, procedure) and last.intersection(killed.writes))
             )
         )
-        if not killed.killed.is_set():
+        if len(killed.writes) < at:
             return None
+        await killed.killed.wait()
         await killed.restart()
         procedure = procedure or lead.procedure()
         if abort and lead.outcome(procedure) is Outcome.OPEN:
