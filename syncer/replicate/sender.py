@@ -74,6 +74,8 @@ class Sender:
         """
         failing = failing or Failing(stream.target, stream.domain, stream.suspend_policy())
         self.stream = stream
+        self.rendering = rendering
+        """What is made of the index for the target; None: it goes as it is."""
         self._production = production
         self._index = index
         self._dial = dial
