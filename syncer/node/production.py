@@ -153,7 +153,7 @@ class ProductionSide:
             return
         self.refusal = why
         for sender in self.senders.values():
-            sender.ending = why
+            sender.end(why)
         self._running.stop()
 
     async def sending_ended(self) -> None:
@@ -195,7 +195,7 @@ class ProductionSide:
         try:
             before = self.senders
             for key in plan.streams.ended:
-                before[key].ending = "the stream was restarted with a new configuration: run it again"
+                before[key].end("the stream was restarted with a new configuration: run it again")
             await self._running.end(plan.streams.ended)
             await self.captures.reload(plan)
             self._settings = plan.settings
