@@ -6,7 +6,7 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import asdict
 from functools import partial
@@ -50,7 +50,7 @@ Told = Callable[[str, str, int, int], None]
 SKIPPED_LISTED = 100
 
 
-async def drill(node: Node, _: dict[str, Any]) -> AsyncIterator[Event]:
+async def drill(node: Node, _: dict[str, Any]) -> AsyncGenerator[Event, None]:
     """Try a promotion, with progress; the result is as docs/json.md describes it.
 
     Raises RefusedError on a node that is not failover, and where another drill is under way.

@@ -32,7 +32,7 @@ LEVELS = [
     ["config", "files", "state"],
     ["capture", "index", "apply", "trust", "events"],
     ["replicate", "services"],
-    ["procedures", "status", "drift", "doctor", "leftovers", "health", "drill"],
+    ["procedures", "status", "drift", "doctor", "leftovers", "health", "drill", "backup"],
     # admin sits beside node, demo beside cli: both drive a whole node.
     ["node", "admin"],
     ["cli", "demo", "__main__"],
