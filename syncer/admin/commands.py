@@ -16,6 +16,7 @@ from syncer.admin.hold import hold_begin, hold_end, resume, suspend
 from syncer.admin.leftovers import leftovers
 from syncer.admin.pairing import invite, join, target_forget
 from syncer.admin.procedures import procedure
+from syncer.admin.promote import promote
 from syncer.admin.rendered_diff import with_renderings
 from syncer.admin.services import service
 from syncer.admin.snapshot import synchronize
@@ -75,6 +76,7 @@ class Commands:
             "outbox_change": self._outbox_change,
             "procedure": self._procedure,
             "drill": self._drill,
+            "promote": self._promote,
         }
 
     async def run(self, command: str, arguments: dict[str, Any]) -> Answer:
@@ -249,6 +251,10 @@ class Commands:
 
     async def _drill(self, arguments: dict[str, Any]) -> Answer:
         async for event in admin_drill(self._node, arguments):
+            yield event
+
+    async def _promote(self, arguments: dict[str, Any]) -> Answer:
+        async for event in promote(self._node, arguments):
             yield event
 
     def _production(self, command: str) -> ProductionSide:

@@ -8,9 +8,8 @@ from typing import Any
 from syncer.cli.invocation import Invocation
 from syncer.cli.output import print_json, printable, say
 from syncer.cli.progress import progress_display
+from syncer.cli.render_readiness import readiness_lines
 from syncer.cli.wording import bytes_in_words, counted, seconds_in_words
-
-MARKS = {"ok": "  ok", "warning": "WARN", "refusal": "STOP"}
 
 
 def drill(invocation: Invocation, *, as_json: bool) -> int:
@@ -27,7 +26,7 @@ def drill(invocation: Invocation, *, as_json: bool) -> int:
 
 def lines_of(result: dict[str, Any]) -> Iterator[str]:
     """Yield the report as people read it."""
-    yield from finding_lines(result["readiness"]["findings"])
+    yield from readiness_lines(result["readiness"])
     for domain in result["domains"]:
         yield from _domain_lines(domain)
     yield "a promotion would now:"
@@ -36,13 +35,6 @@ def lines_of(result: dict[str, Any]) -> Iterator[str]:
         command = f": {step['command']}" if step["command"] else ""
         yield f"  {number}. {step['what']}{where}{command}"
     yield f"drill: {result['node']} is {result['outcome']} ({seconds_in_words(result['seconds'])}); nothing was changed"
-
-
-def finding_lines(findings: list[dict[str, Any]]) -> Iterator[str]:
-    """Yield the findings of a readiness, each with what to do about it."""
-    for finding in findings:
-        cure = f": {finding['cure']}" if finding["cure"] and finding["level"] != "ok" else ""
-        yield f"{MARKS[finding['level']]}  {finding['name']}: {finding['sentence']}{cure}"
 
 
 def _domain_lines(domain: dict[str, Any]) -> Iterator[str]:
