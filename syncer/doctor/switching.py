@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from syncer.config import DomainSettings, parse_address
+from syncer.config.address import DEFAULT_PORT, Address
 from syncer.config.programs import HOOKS
 from syncer.doctor.findings import Finding, fine, noted, warned
 from syncer.doctor.subject import Subject
@@ -73,7 +74,9 @@ def _ways_home(subject: Subject, stored: Inspected) -> Iterator[Finding]:
 
 def _addresses(subject: Subject, stored: Inspected, node_id: str) -> list[str]:
     named = [t.address for t in subject.settings.failover if stored.targets.get(t.name) == node_id]
-    return list(dict.fromkeys([*named, *stored.ways.get(node_id, ())]))[:ADDRESSES_MOST]
+    port, hosts = stored.ways.get(node_id, (0, ()))
+    said = [str(Address(host, port or DEFAULT_PORT)) for host in hosts]
+    return list(dict.fromkeys([*named, *said]))[:ADDRESSES_MOST]
 
 
 def _way_home(subject: Subject, own: Identity, name: str, fingerprint: str, addresses: list[str]) -> Finding:

@@ -12,7 +12,6 @@ from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
-from syncer.config.address import DEFAULT_PORT, Address
 from syncer.errors import StateError
 from syncer.model import Mode
 from syncer.state.peers import Peer
@@ -42,8 +41,8 @@ class Inspected(NamedTuple):
     groups: tuple[str, ...]
     sources: dict[str, str]
     """The node_id that each domain was received from."""
-    ways: dict[str, tuple[str, ...]]
-    """The addresses at which each node is looked for that said where it is, the likeliest first, by node_id."""
+    ways: dict[str, tuple[int, tuple[str, ...]]]
+    """The port (0: none was said) and the hosts at which each node is looked for, the likeliest first, by node_id."""
 
 
 def inspect(directory: Path) -> Inspected:
@@ -93,7 +92,7 @@ def _read(path: Path) -> Inspected:
         )
 
 
-def _ways(reader: sqlite3.Connection) -> dict[str, tuple[str, ...]]:
+def _ways(reader: sqlite3.Connection) -> dict[str, tuple[int, tuple[str, ...]]]:
     ports: dict[str, int] = {}
     found: dict[str, dict[str, None]] = {}
     for node_id, port, came_from in reader.execute("SELECT node_id, port, came_from FROM peer_reach"):
@@ -101,10 +100,7 @@ def _ways(reader: sqlite3.Connection) -> dict[str, tuple[str, ...]]:
         found[node_id] = dict.fromkeys([came_from] if came_from else [])
     for node_id, address in reader.execute("SELECT node_id, address FROM peer_address ORDER BY address"):
         found.setdefault(node_id, {})[address] = None
-    return {
-        node_id: tuple(str(Address(host, ports.get(node_id) or DEFAULT_PORT)) for host in hosts)
-        for node_id, hosts in found.items()
-    }
+    return {node_id: (ports.get(node_id, 0), tuple(hosts)) for node_id, hosts in found.items()}
 
 
 @contextmanager
