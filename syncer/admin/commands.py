@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from syncer.admin import drift, explain, substitute, triggers
 from syncer.admin import history as admin_history
+from syncer.admin.drill import drill as admin_drill
 from syncer.admin.events import show_events
 from syncer.admin.freeze import freeze, thaw
 from syncer.admin.hold import hold_begin, hold_end, resume, suspend
@@ -74,6 +75,7 @@ class Commands:
             "outbox": self._outbox,
             "outbox_change": self._outbox_change,
             "procedure": self._procedure,
+            "drill": self._drill,
             "promote": self._promote,
         }
 
@@ -246,6 +248,10 @@ class Commands:
 
     async def _procedure(self, arguments: dict[str, Any]) -> Answer:
         yield "result", await procedure(self._node, arguments)
+
+    async def _drill(self, arguments: dict[str, Any]) -> Answer:
+        async for event in admin_drill(self._node, arguments):
+            yield event
 
     async def _promote(self, arguments: dict[str, Any]) -> Answer:
         async for event in promote(self._node, arguments):
