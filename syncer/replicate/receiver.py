@@ -210,6 +210,12 @@ class Receiver:
                 why = f"another node was promoted, with term {term.counter}"
                 self._end(lane, why, Reason.STALE_TERM, term)
 
+    def end_of(self, node_id: str, why: str) -> None:
+        """End every session of one node: it is not let in any more."""
+        for lane in self._lanes.values():
+            if lane.holder is not None and lane.heard.node_id == node_id:
+                self._end(lane, why, Reason.RETIRED)
+
     def _end(self, lane: Lane, why: str, reason: Reason = Reason.SUPERSEDED, term: Term | None = None) -> None:
         assert lane.holder is not None, "somebody holds the lane"
         why = f"the connection for domain {lane.destination.domain} was ended: {why}"
