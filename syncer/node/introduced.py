@@ -81,7 +81,8 @@ def introduced_target(fed: Fed, here: Mapping[str, Here]) -> FailoverSettings:
         joined = RuleSet.joined(rules)
     except RulesError as error:
         joined = EMPTY
-        refusals = dict.fromkeys(rules, f"the rules for {fed.name} do not fit together ({error}): write a [[failover]] table " f"{fed.name}")  # fmt: skip  # one sentence
+        why = f"the rules for {fed.name} do not fit together ({error}): write a [[failover]] table {fed.name}"
+        refusals = dict.fromkeys(rules, why)
     first, *further = fed.addresses or (str(Address(fed.name, DEFAULT_PORT)),)
     return FailoverSettings(
         name=fed.name,

@@ -19,8 +19,10 @@ from syncer.replicate.link import last_word
 from syncer.replicate.reconnect import reconnecting
 from syncer.state.cursors import read_target
 from syncer.state.introductions import (
+    Door,
     Kept,
     Retired,
+    digest_of,
     doors,
     forget_introduction,
     introduced_by,
@@ -151,6 +153,7 @@ class Introducing:
 
     def _audiences(self) -> list[Audience]:
         store = self._node.store
+        door = self._door()
         said = introductions(store, issuer=store.node_id)
         retired = retired_nodes(store)
         gone = [Kept(item.issuer, item.node_id, 1, item.body, item.signature) for item in retired]
@@ -159,8 +162,10 @@ class Introducing:
             others = [kept for kept in said if kept.subject != peer.node_id]
             # What is said of a node itself it shows where it is not known.
             wanted = [*(said if others else ()), *(kept for kept in gone if kept.issuer == store.node_id)]
-            missing = _missing(wanted, told(store, peer.node_id))
-            if missing:
+            heard = told(store, peer.node_id)
+            missing = _missing(wanted, heard)
+            # Each has the key before somebody must come through the door: who is away then could not be given it.
+            if missing or _digest(door) not in heard:
                 audiences.append(Audience(peer.node_id, peer.name, peer.certificate_pem, missing))
         for item, kept in zip(retired, gone, strict=True):
             if item.issuer == store.node_id and _missing([kept], told(store, item.node_id)):
@@ -179,8 +184,11 @@ class Introducing:
         verdicts = list(zip(audience.statements, answered.refusals, strict=False))
         refused = [why for _, why in verdicts if why]
         taken = [kept.digest for kept, why in verdicts if not why]
+        if answered.has_door:
+            taken.append(_digest(await asyncio.to_thread(self._door)))
         await asyncio.to_thread(was_told, node.store, audience.node_id, taken)
-        if refused or len(taken) < len(audience.statements):
+        needs_door = audience.retired is None and not answered.has_door
+        if refused or needs_door or len(verdicts) < len(audience.statements):
             why = (
                 f"{audience.name} does not believe what it is told of other nodes: {'; '.join(refused) or 'no answer'}"
             )
@@ -222,7 +230,8 @@ class Introducing:
                 return True
         return False
 
-    def _door(self) -> Any:  # noqa: ANN401 - a Door
+    def _door(self) -> Door:
+        """Return this node's own; blocking."""
         store = self._node.store
         own = [door for door in doors(store) if door.issuer == store.node_id]
         if not own:
@@ -252,6 +261,11 @@ class Introducing:
             raise PeerRejectedError(f"another node than {audience.name} answered for it", Reason.NOT_PAIRED)
         self._ways.answered(audience.node_id)
         return answered
+
+
+def _digest(door: Door) -> bytes:
+    """Return by what it is known who has the key of a door."""
+    return digest_of(b"door " + door.key_pem)
 
 
 def _missing(wanted: list[Kept], known: set[bytes]) -> tuple[Kept, ...]:

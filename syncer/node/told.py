@@ -40,11 +40,13 @@ class Told:
             # First: who follows another one believes nothing of what this one says.
             await node.modes.heard(peer.node_id, peer.name, told.term, Mode.PRODUCTION)
         refusals = [await self._take(signed, peer.name) for signed in told.statements]
+        has_door = False
         # A key to handshakes here is taken of nobody but whom this node follows.
         if told.door_key and follows(node.store, peer.node_id, node.mode):
             door = await asyncio.to_thread(checked_door, peer.node_id, told.door_certificate, told.door_key)
             await asyncio.to_thread(keep_door, node.store, door)
-        return Answered(node.store.node_id, node.modes.rank().term, tuple(refusals))
+            has_door = True
+        return Answered(node.store.node_id, node.modes.rank().term, tuple(refusals), has_door)
 
     async def shown(self, told: Message) -> Answered:
         """Take statements from somebody who is not known: only what they say, and who has signed it, counts."""

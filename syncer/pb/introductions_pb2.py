@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from syncer.pb import sync_pb2 as syncer_dot_pb_dot_sync__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dsyncer/pb/introductions.proto\x12\tsyncer.v1\x1a\x14syncer/pb/sync.proto\",\n\tStatement\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"(\n\x04\x44oor\x12\x13\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0c\x12\x0b\n\x03key\x18\x02 \x01(\x0c\"\x86\x01\n\nStatements\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12(\n\nstatements\x18\x02 \x03(\x0b\x32\x14.syncer.v1.Statement\x12\x1d\n\x04\x64oor\x18\x03 \x01(\x0b\x32\x0f.syncer.v1.Door\x12\x1d\n\x04term\x18\x04 \x01(\x0b\x32\x0f.syncer.v1.Term\"L\n\x08Verdicts\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x1d\n\x04term\x18\x02 \x01(\x0b\x32\x0f.syncer.v1.Term\x12\x10\n\x08refusals\x18\x03 \x03(\t2|\n\rIntroductions\x12\x37\n\tIntroduce\x12\x15.syncer.v1.Statements\x1a\x13.syncer.v1.Verdicts\x12\x32\n\x04Show\x12\x15.syncer.v1.Statements\x1a\x13.syncer.v1.Verdictsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dsyncer/pb/introductions.proto\x12\tsyncer.v1\x1a\x14syncer/pb/sync.proto\",\n\tStatement\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"(\n\x04\x44oor\x12\x13\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0c\x12\x0b\n\x03key\x18\x02 \x01(\x0c\"\x86\x01\n\nStatements\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12(\n\nstatements\x18\x02 \x03(\x0b\x32\x14.syncer.v1.Statement\x12\x1d\n\x04\x64oor\x18\x03 \x01(\x0b\x32\x0f.syncer.v1.Door\x12\x1d\n\x04term\x18\x04 \x01(\x0b\x32\x0f.syncer.v1.Term\"^\n\x08Verdicts\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x1d\n\x04term\x18\x02 \x01(\x0b\x32\x0f.syncer.v1.Term\x12\x10\n\x08refusals\x18\x03 \x03(\t\x12\x10\n\x08has_door\x18\x04 \x01(\x08\x32|\n\rIntroductions\x12\x37\n\tIntroduce\x12\x15.syncer.v1.Statements\x1a\x13.syncer.v1.Verdicts\x12\x32\n\x04Show\x12\x15.syncer.v1.Statements\x1a\x13.syncer.v1.Verdictsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,7 +39,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STATEMENTS']._serialized_start=155
   _globals['_STATEMENTS']._serialized_end=289
   _globals['_VERDICTS']._serialized_start=291
-  _globals['_VERDICTS']._serialized_end=367
-  _globals['_INTRODUCTIONS']._serialized_start=369
-  _globals['_INTRODUCTIONS']._serialized_end=493
+  _globals['_VERDICTS']._serialized_end=385
+  _globals['_INTRODUCTIONS']._serialized_start=387
+  _globals['_INTRODUCTIONS']._serialized_end=511
 # @@protoc_insertion_point(module_scope)

@@ -117,8 +117,11 @@ class Verdicts(_message.Message):
     NODE_ID_FIELD_NUMBER: _builtins.int
     TERM_FIELD_NUMBER: _builtins.int
     REFUSALS_FIELD_NUMBER: _builtins.int
+    HAS_DOOR_FIELD_NUMBER: _builtins.int
     node_id: _builtins.str
     """of the node that answers"""
+    has_door: _builtins.bool
+    """the door was taken, or was known"""
     @_builtins.property
     def term(self) -> _sync_pb2.Term:
         """the highest one that it has seen; absent in Show"""
@@ -133,10 +136,11 @@ class Verdicts(_message.Message):
         node_id: _builtins.str = ...,
         term: _sync_pb2.Term | None = ...,
         refusals: _abc.Iterable[_builtins.str] | None = ...,
+        has_door: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["term", b"term"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["node_id", b"node_id", "refusals", b"refusals", "term", b"term"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["has_door", b"has_door", "node_id", b"node_id", "refusals", b"refusals", "term", b"term"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

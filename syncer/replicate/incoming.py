@@ -119,10 +119,12 @@ class Incoming:
         self._destination.require_root(on_demand=begin.on_demand)
         self._destination.brake.begin()
         known = standing is not None and standing.source_node == self._hello.node_id
-        # Another directory in the root's place is as foreign as at the first time.
         is_same_tree = is_inherited(self._destination.store, self._hello.domain, standing, self._hello.node_id)
-        self._inherited = is_same_tree and self._destination.place.is_same()
-        self._first = not known or not self._destination.place.is_same() or bool(self._destination.place.shape_change())
+        place = self._destination.place
+        # Another directory in the root's place is as foreign as at the first time.
+        is_other_place = not place.is_same() or bool(place.shape_change())
+        self._inherited = is_same_tree and not is_other_place
+        self._first = not known or is_other_place
         if not begin.full:
             start = None if standing is None or self._first or not standing.resumable else standing.cursor
             if start is None or start != begin.start:

@@ -37,6 +37,8 @@ class Answered(NamedTuple):
     term: Term | None
     refusals: tuple[str, ...]
     """One a statement; "": it was taken, or was known."""
+    has_door: bool = False
+    """The door was taken, or was known."""
 
 
 def encode_told(statements: Sequence[Signed], door: Door | None = None, term: Term | None = None) -> bytes:
@@ -72,7 +74,7 @@ def decode_told(data: bytes) -> Told:
 
 def encode_answered(answered: Answered) -> bytes:
     """Serialize the answer."""
-    out = pb.Verdicts(node_id=answered.node_id)
+    out = pb.Verdicts(node_id=answered.node_id, has_door=answered.has_door)
     out.refusals.extend(text[:SENTENCE_MAX].encode("utf-8", "replace").decode() for text in answered.refusals)
     if answered.term is not None:
         out.term.CopyFrom(sync_pb2.Term(counter=answered.term.counter, node_id=answered.term.node_id))
@@ -86,7 +88,8 @@ def decode_answered(data: bytes) -> Answered:
     except DecodeError as error:
         raise PeerProtocolError("the peer answered bytes that are no verdicts; update syncer on both nodes") from error
     refusals = tuple(text[:SENTENCE_MAX] for text in found.refusals[:STATEMENTS_MAX])
-    return Answered(found.node_id, _term(found.term) if found.HasField("term") else None, refusals)
+    term = _term(found.term) if found.HasField("term") else None
+    return Answered(found.node_id, term, refusals, found.has_door)
 
 
 def _term(found: sync_pb2.Term) -> Term:

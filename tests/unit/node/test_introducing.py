@@ -1,0 +1,137 @@
+"""Production introduces its nodes to each other; who is promoted then feeds all of them, without pairing again."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from syncer.model import Term
+from syncer.node.agent import Node
+from syncer.state.introductions import doors, introduced_by, introductions
+from syncer.state.peers import peer_by_node_id
+from syncer.state.store import StateStore
+from syncer.state.term import next_term
+from syncer.status import node_status
+from tests.ports import free_port
+from tests.unit.node.running import F, P, Place, X, contents, run, until
+
+
+class Three:
+    """Production and two failover nodes, which know nothing of each other; no failover node names a target."""
+
+    def __init__(self, folder: Path) -> None:
+        self.a = Place(folder, "a", P, free_port())
+        self.b = Place(folder, "b", F, free_port())
+        self.c = Place(folder, "c", F, free_port())
+        for place in (self.b, self.c):
+            self.a.trust(place)
+            place.trust(self.a)
+        self.a.write(self.b, self.c)
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Three:
+    return Three(tmp_path)
+
+
+async def promoted(node: Node) -> Term:
+    term = next_term(node.store)
+    await node.become(P, term, "a test promotes it")
+    return term
+
+
+def knows(node: Node, place: Place) -> bool:
+    return peer_by_node_id(node.store, place.node_id) is not None
+
+
+def target_of(node: Node, name: str) -> Any:
+    [found] = [target for target in node_status(node)["targets"] if target["name"] == name]
+    return found
+
+
+def is_equal(one: Place, *others: Place) -> bool:
+    return all(contents(one.root) == contents(other.root) for other in others)
+
+
+def test_nodes_are_introduced_and_a_forced_promotion_feeds_all_of_them(three: Three) -> None:
+    async def work() -> None:
+        (three.a.root / "file").write_text("x")
+        async with three.b.running() as b, three.c.running() as c:
+            async with three.a.running() as a:
+                await until(lambda: is_equal(three.a, three.b, three.c), "all have the change")
+                await until(lambda: knows(b, three.c) and knows(c, three.b), "they were introduced")
+                await until(lambda: three.c.raised(c, "peer.introduced"), "its event is durable")
+                [(_, told)] = three.c.raised(c, "peer.introduced")
+                assert (told["peer"], told["peer_id"], told["by"]) == ("b", three.b.node_id, "a")
+                [shown] = [peer for peer in node_status(c)["peers"] if peer["name"] == "b"]
+                assert (shown["introduced_by"], shown["fingerprint"]) == ("a", three.b.peer.fingerprint)
+                assert [peer["introduced_by"] for peer in node_status(a)["peers"]] == [None, None]
+                # Nothing is said twice.
+                before = len(introductions(c.store))
+                a.introducing.look()
+                await asyncio.sleep(0.05)
+                assert len(introductions(c.store)) == before
+            await promoted(b)
+            (three.b.root / "more").write_text("y")
+            await until(lambda: is_equal(three.b, three.c), "the new production feeds the other one")
+            await until(lambda: target_of(b, "c")["state"] == "streaming", "it streams")
+            async with three.a.running() as a:
+                await until(lambda: a.mode is X, "the old production is fenced")
+                await a.become(F, a.modes.rank().term, "rejoins")
+                await until(lambda: contents(three.a.root).get("more") == b"y", "and fed")
+
+    run(work())
+
+
+def test_a_node_that_was_away_believes_what_it_is_shown_at_first_contact(three: Three) -> None:
+    async def work() -> None:
+        (three.a.root / "file").write_text("x")
+        async with three.b.running() as b:
+            async with three.a.running():
+                async with three.c.running() as c:
+                    await until(lambda: is_equal(three.a, three.b, three.c), "all have the change")
+                    await until(lambda: doors(c.store), "it has the key, as everybody from its pairing on")
+                # As if b had come later.
+                with StateStore.open(three.c.state) as store, store.transaction() as writer:
+                    writer.execute("DELETE FROM peer WHERE node_id = ?", (three.b.node_id,))
+                    for table in ("introduced", "introduction"):
+                        writer.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
+                await until(lambda: knows(b, three.c), "b knows c")
+            await promoted(b)
+            (three.b.root / "more").write_text("y")
+            async with three.c.running() as c:
+                assert not knows(c, three.b)
+                await until(lambda: is_equal(three.b, three.c), "c lets b in, and is fed by it")
+                assert introduced_by(c.store) == {three.b.node_id: three.a.node_id}
+                assert c.modes.rank().term == b.modes.rank().term
+                assert three.c.raised(c, "introduction.refused") == []
+
+    run(work())
+
+
+@pytest.mark.parametrize("foreign", [False, True])
+def test_what_the_old_production_left_is_no_foreign_tree_but_an_edit_there_is_asked_about(
+    three: Three, foreign: bool
+) -> None:
+    async def work() -> None:
+        (three.a.root / "file").write_text("x")
+        (three.a.root / "gone").write_text("x")
+        async with three.b.running() as b, three.c.running() as c:
+            async with three.a.running():
+                await until(lambda: is_equal(three.a, three.b, three.c), "all have the change")
+                await until(lambda: knows(b, three.c) and knows(c, three.b), "they were introduced")
+            if foreign:
+                (three.c.root / "own").write_text("of c alone")
+            (three.b.root / "file").write_text("changed")
+            (three.b.root / "gone").unlink()
+            await promoted(b)
+            if foreign:
+                await until(lambda: "approve" in target_of(b, "c")["reason"], "it waits for a person")
+                assert (three.c.root / "own").read_text() == "of c alone"
+            else:
+                await until(lambda: is_equal(three.b, three.c), "nobody was asked")
+
+    run(work())
