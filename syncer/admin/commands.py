@@ -16,6 +16,7 @@ from syncer.admin.leftovers import leftovers
 from syncer.admin.pairing import invite, join, target_forget
 from syncer.admin.procedures import procedure
 from syncer.admin.rendered_diff import with_renderings
+from syncer.admin.retire import retire
 from syncer.admin.services import service
 from syncer.admin.snapshot import synchronize
 from syncer.admin.verify import run_verification
@@ -73,6 +74,7 @@ class Commands:
             "outbox": self._outbox,
             "outbox_change": self._outbox_change,
             "procedure": self._procedure,
+            "retire": self._retire,
         }
 
     async def run(self, command: str, arguments: dict[str, Any]) -> Answer:
@@ -244,6 +246,10 @@ class Commands:
 
     async def _procedure(self, arguments: dict[str, Any]) -> Answer:
         yield "result", await procedure(self._node, arguments)
+
+    async def _retire(self, arguments: dict[str, Any]) -> Answer:
+        self._production("retire")
+        yield "result", await retire(self._node, str(arguments["name"]), dry_run=bool(arguments.get("dry_run")))
 
     def _production(self, command: str) -> ProductionSide:
         production = self._node.production

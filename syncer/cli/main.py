@@ -45,6 +45,7 @@ COMMANDS = {
     "trigger": Deferred("syncer.cli.trigger", "Show the triggers, or have one do its actions as a test."),
     "outbox": Deferred("syncer.cli.outbox", "Show which actions of triggers wait or were given up."),
     "procedure": Deferred("syncer.cli.procedure", "Show the procedures of this node; abort one, or have it go on."),
+    "retire": Deferred("syncer.cli.retire", "Have the identity of a node that is lost refused everywhere."),
     "target": Deferred("syncer.cli.target", "Forget a target that is gone."),
 }
 

@@ -81,7 +81,7 @@ _CURES: Mapping[str, str | _Choice] = {
     "pairing.refused": "where it was you, run `syncer invite` on {node} for a new token; else look at who reaches its "
     "port from {address}",
     "introduction.refused": "look on {node} and {peer} with `syncer status` which of them follows which production "
-    "node; where {peer} is to be known here, pair both (`syncer invite`, `syncer join`)",
+    "node; where the one that it spoke of is to be known here, pair both, beginning with `syncer invite`",
     "retired": "set the machine of {node} up anew: move its state folder away, `syncer init`, and pair it",
     "hold.failed": "look at what the command left, with `syncer diff --domain {domain}` on {node}; then run "
     "`syncer resume --domain {domain}` there",

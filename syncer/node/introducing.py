@@ -35,10 +35,10 @@ from syncer.state.introductions import (
 )
 from syncer.state.peers import peer_by_node_id, peers
 from syncer.substitution.rules import RuleSet
-from syncer.trust import introduction_wire as wire
 from syncer.trust.doors import new_door, through
 from syncer.trust.introductions import ADDRESSES_MAX, Introduction, Signed, encoded, read, sign
 from syncer.trust.tls import open_channel
+from syncer.trust.wire import introductions as wire
 
 if TYPE_CHECKING:
     from syncer.node.agent import Node

@@ -14,10 +14,10 @@ from syncer.state.peers import Peer
 from syncer.trust.believing import Taken, follows, take
 from syncer.trust.certificates import fingerprint_of
 from syncer.trust.doors import checked_door
-from syncer.trust.introduction_wire import Answered
-from syncer.trust.introduction_wire import Told as Message
 from syncer.trust.introductions import Retirement, Signed
 from syncer.trust.server import RefusalLog
+from syncer.trust.wire.introductions import Answered
+from syncer.trust.wire.introductions import Told as Message
 
 if TYPE_CHECKING:
     from syncer.node.agent import Node

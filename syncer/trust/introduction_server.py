@@ -13,10 +13,10 @@ from syncer.errors import PeerProtocolError, Reason, RefusedError, SyncerError
 from syncer.state.introductions import doors
 from syncer.state.peers import Peer
 from syncer.state.store import StateStore
-from syncer.trust import introduction_wire as wire
 from syncer.trust.certificates import public_key_of
 from syncer.trust.server import RefusalLog, refuse
 from syncer.trust.tls import caller_of
+from syncer.trust.wire import introductions as wire
 
 Context = grpc.aio.ServicerContext[Any, Any]
 

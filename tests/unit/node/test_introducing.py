@@ -98,7 +98,7 @@ def test_a_node_that_was_away_believes_what_it_is_shown_at_first_contact(three: 
                 with StateStore.open(three.c.state) as store, store.transaction() as writer:
                     writer.execute("DELETE FROM peer WHERE node_id = ?", (three.b.node_id,))
                     for table in ("introduced", "introduction"):
-                        writer.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
+                        writer.execute(f"DELETE FROM {table}")
                 await until(lambda: knows(b, three.c), "b knows c")
             await promoted(b)
             (three.b.root / "more").write_text("y")
