@@ -135,3 +135,79 @@ def test_what_the_old_production_left_is_no_foreign_tree_but_an_edit_there_is_as
                 await until(lambda: is_equal(three.b, three.c), "nobody was asked")
 
     run(work())
+
+
+def with_rules(place: Place, rules: dict[str, tuple[tuple[str, str], ...]]) -> None:
+    """Write substitution rules into the tables of these targets."""
+    text = place.config.read_text()
+    for name, pairs in rules.items():
+        head, found, rest = text.partition(f'[[failover]]\nname = "{name}"\n')
+        table, _, rest = rest.partition("[[failover]]")
+        made = "".join(f'[[failover.substitute]]\nfrom = "{old}"\nto = "{new}"\n' for old, new in pairs)
+        text = head + found + table + made + (f"[[failover]]{rest}" if rest else "")
+    place.config.write_text(text)
+
+
+SOURCE = "listen 192.0.2.1; peer 198.51.100.7\n"
+
+
+@pytest.mark.parametrize(
+    ("to_b", "to_c", "text"),
+    [
+        ((), (), SOURCE),
+        ((("192.0.2.1", "192.0.2.2"),), (("192.0.2.1", "192.0.2.3"),), SOURCE),
+        ((("192.0.2.1", "192.0.2.2"),), (("192.0.2.1", "192.0.2.2"),), SOURCE + "already 192.0.2.2\n"),
+        ((), (("192.0.2.1", "192.0.2.3"),), SOURCE),
+        ((("192.0.2.1", "192.0.2.2"),), (), SOURCE),
+    ],
+)
+def test_the_rules_are_composed_and_what_nobody_edited_stays_as_it_is(
+    three: Three, to_b: tuple[tuple[str, str], ...], to_c: tuple[tuple[str, str], ...], text: str
+) -> None:
+    with_rules(three.a, {"b": to_b, "c": to_c})
+
+    async def work() -> None:
+        (three.a.root / "file").write_text(text)
+        async with three.b.running() as b, three.c.running() as c:
+            async with three.a.running() as a:
+                await until(lambda: target_of(a, "b")["state"] == target_of(a, "c")["state"] == "streaming", "all have")
+                await until(lambda: knows(b, three.c) and knows(c, three.b), "they were introduced")
+            before = (three.c.root / "file").read_bytes()
+            inode = (three.c.root / "file").stat().st_ino
+            await promoted(b)
+            own = to_b[0][1] if to_b else "192.0.2.1"
+            (three.b.root / "more").write_text(f"now {own}\n")
+            wanted = f"now {to_c[0][1] if to_c else '192.0.2.1'}\n".encode()
+            await until(lambda: contents(three.c.root).get("more") == wanted, "rendered as it was for c")
+            assert (three.c.root / "file").read_bytes() == before
+            assert (three.c.root / "file").stat().st_ino == inode
+            assert target_of(b, "c")["domains"][0]["echoes"] == 0
+
+    run(work())
+
+
+@pytest.mark.parametrize(
+    ("to_c", "text", "words"),
+    [
+        ((("198.51.100.7", "198.51.100.8"),), SOURCE, "only one of both is rendered by a rule for"),
+        ((("192.0.2.1", "192.0.2.3"),), SOURCE + "already 192.0.2.2\n", "hold addresses of both"),
+    ],
+)
+def test_what_cannot_be_proved_is_shown_and_asks_for_a_table(
+    three: Three, to_c: tuple[tuple[str, str], ...], text: str, words: str
+) -> None:
+    with_rules(three.a, {"b": (("192.0.2.1", "192.0.2.2"),), "c": to_c})
+
+    async def work() -> None:
+        (three.a.root / "file").write_text(text)
+        async with three.b.running() as b, three.c.running() as c:
+            async with three.a.running() as a:
+                await until(lambda: target_of(a, "b")["state"] == target_of(a, "c")["state"] == "streaming", "all have")
+                await until(lambda: knows(b, three.c) and knows(c, three.b), "they were introduced")
+            before = contents(three.c.root)
+            await promoted(b)
+            await until(lambda: words in target_of(b, "c")["reason"], "the reason is shown")
+            assert "[[failover]] table c" in target_of(b, "c")["reason"]
+            assert contents(three.c.root) == before
+
+    run(work())
