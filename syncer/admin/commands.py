@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from syncer.admin import drift, explain, substitute, triggers
 from syncer.admin import history as admin_history
+from syncer.admin.drill import drill as admin_drill
 from syncer.admin.events import show_events
 from syncer.admin.freeze import freeze, thaw
 from syncer.admin.hold import hold_begin, hold_end, resume, suspend
 from syncer.admin.leftovers import leftovers
 from syncer.admin.pairing import invite, join, target_forget
 from syncer.admin.procedures import procedure
+from syncer.admin.promote import promote
 from syncer.admin.rendered_diff import with_renderings
 from syncer.admin.retire import retire
 from syncer.admin.services import service
@@ -75,6 +77,8 @@ class Commands:
             "outbox_change": self._outbox_change,
             "procedure": self._procedure,
             "retire": self._retire,
+            "drill": self._drill,
+            "promote": self._promote,
         }
 
     async def run(self, command: str, arguments: dict[str, Any]) -> Answer:
@@ -250,6 +254,14 @@ class Commands:
     async def _retire(self, arguments: dict[str, Any]) -> Answer:
         self._production("retire")
         yield "result", await retire(self._node, str(arguments["name"]), dry_run=bool(arguments.get("dry_run")))
+
+    async def _drill(self, arguments: dict[str, Any]) -> Answer:
+        async for event in admin_drill(self._node, arguments):
+            yield event
+
+    async def _promote(self, arguments: dict[str, Any]) -> Answer:
+        async for event in promote(self._node, arguments):
+            yield event
 
     def _production(self, command: str) -> ProductionSide:
         production = self._node.production

@@ -44,8 +44,10 @@ COMMANDS = {
     "thaw": Deferred("syncer.cli.thaw", "End a freeze."),
     "trigger": Deferred("syncer.cli.trigger", "Show the triggers, or have one do its actions as a test."),
     "outbox": Deferred("syncer.cli.outbox", "Show which actions of triggers wait or were given up."),
+    "promote": Deferred("syncer.cli.promote", "On failover: take over, planned or by force."),
     "procedure": Deferred("syncer.cli.procedure", "Show the procedures of this node; abort one, or have it go on."),
     "retire": Deferred("syncer.cli.retire", "Have the identity of a node that is lost refused everywhere."),
+    "state": Deferred("syncer.cli.state", "Back up this node's own state, or restore it."),
     "target": Deferred("syncer.cli.target", "Forget a target that is gone."),
 }
 

@@ -19,6 +19,7 @@ import grpc.aio
 from syncer.admin.commands import Commands
 from syncer.admin.server import serve_admin
 from syncer.config import Settings
+from syncer.drill.place import remove_drill
 from syncer.errors import RefusedError, StateError, SyncerError
 from syncer.events.journal import EventJournal
 from syncer.events.matching import problems_told
@@ -119,6 +120,7 @@ class Node:
 
     def prepare(self, *, automatic: bool) -> None:
         """Build what the node's mode asks for."""
+        remove_drill(self.settings.node.state)
         begin_mode(self.store, self.settings.node.mode)
         # Before anybody hears of this node.
         self.start = begin_start(self.store)

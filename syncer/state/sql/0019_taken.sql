@@ -1,1 +1,2 @@
 -- taken by another branch
+SELECT 1;
