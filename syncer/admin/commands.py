@@ -19,6 +19,7 @@ from syncer.admin.pairing import invite, join, target_forget
 from syncer.admin.procedures import procedure
 from syncer.admin.promote import promote
 from syncer.admin.rendered_diff import with_renderings
+from syncer.admin.retire import retire
 from syncer.admin.reverse import home_plan, rejoin, reverse
 from syncer.admin.services import service
 from syncer.admin.snapshot import synchronize
@@ -79,6 +80,7 @@ class Commands:
             "outbox": self._outbox,
             "outbox_change": self._outbox_change,
             "procedure": self._procedure,
+            "retire": self._retire,
             "drill": self._drill,
             "promote": self._promote,
             "home_plan": self._home_plan,
@@ -262,6 +264,10 @@ class Commands:
 
     async def _procedure(self, arguments: dict[str, Any]) -> Answer:
         yield "result", await procedure(self._node, arguments)
+
+    async def _retire(self, arguments: dict[str, Any]) -> Answer:
+        self._production("retire")
+        yield "result", await retire(self._node, str(arguments["name"]), dry_run=bool(arguments.get("dry_run")))
 
     async def _drill(self, arguments: dict[str, Any]) -> Answer:
         async for event in admin_drill(self._node, arguments):

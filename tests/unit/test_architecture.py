@@ -286,6 +286,30 @@ def test_no_star_imports_and_postponed_annotations_everywhere() -> None:
         assert "__future__.annotations" in names or len(tree_of(file).body) <= 1, f"{file}: from __future__ …"
 
 
+def imported_with(module: str) -> set[str]:
+    """Return the modules of syncer that the import of this one needs at once."""
+    found: set[str] = set()
+    for node in tree_of(MODULES[module]).body:
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            found.update({f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)})
+    names = {name.removeprefix("syncer.") for name in found if name.startswith("syncer.")}
+    parts = [name.split(".")[:length] for name in names for length in range(1, name.count(".") + 2)]
+    own = [".".join(module.split(".")[:length]) for length in range(1, module.count(".") + 2)]
+    # The packages around it are being imported already when it is.
+    return {".".join(part) for part in parts} & MODULES.keys() - set(own)
+
+
+def test_every_module_can_be_imported_first() -> None:
+    left = {module: imported_with(module) for module in MODULES}
+    while free := [module for module, needs in left.items() if not needs]:
+        for module in free:
+            del left[module]
+        left = {module: needs - set(free) for module, needs in left.items()}
+    assert not left, f"these import each other in a circle, or import one that does: {sorted(left)}"
+
+
 def test_the_rules_themselves_can_fail() -> None:
     assert wrong_direction("capture", "replicate")
     assert wrong_direction("capture", "index")
