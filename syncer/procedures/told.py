@@ -8,7 +8,6 @@ from typing import Any
 from syncer.model import EventValue, RecordEvent
 from syncer.procedures.steps import Procedure, StepSpec, StepState
 
-
 REPORT_MAX = 8192
 """Characters of a report that an event carries; `syncer procedure ID` shows all of it."""
 
