@@ -211,3 +211,39 @@ def test_what_cannot_be_proved_is_shown_and_asks_for_a_table(
             assert contents(three.c.root) == before
 
     run(work())
+
+
+def test_who_is_introduced_by_the_second_production_is_fed_by_the_third(three: Three, tmp_path: Path) -> None:
+    """B takes over from A, a new node D is paired with B, and C takes over from B: it has never met D by itself."""
+    new = Place(tmp_path, "d", F, free_port())
+
+    async def work() -> None:
+        (three.a.root / "file").write_text("x")
+        async with three.c.running() as c:
+            async with three.b.running() as b:
+                async with three.a.running():
+                    await until(lambda: is_equal(three.a, three.b, three.c), "all have the change")
+                    await until(lambda: knows(b, three.c) and knows(c, three.b), "they were introduced")
+                await promoted(b)
+                await until(lambda: c.modes.rank().term == b.modes.rank().term, "c follows b")
+            # A person writes a table for the new one, and pairs both.
+            three.b.write(new)
+            new.trust(three.b)
+            three.b.trust(new)
+            async with new.running() as d:
+                async with three.b.running() as b:
+                    await until(lambda: is_equal(three.b, three.c, new), "the new one is filled")
+                    await until(lambda: knows(c, new) and knows(d, three.c), "they were introduced")
+                    assert introduced_by(d.store) == {
+                        three.a.node_id: three.b.node_id,
+                        three.c.node_id: three.b.node_id,
+                    }
+                await promoted(c)
+                (three.c.root / "of-c").write_text("y")
+                await until(lambda: is_equal(three.c, new), "the third production feeds it")
+                async with three.b.running() as b, three.a.running() as a:
+                    await until(lambda: (a.mode, b.mode) == (X, X), "both are fenced")
+                    await b.become(F, b.modes.rank().term, "rejoins")
+                    await until(lambda: is_equal(three.c, three.b), "and is fed")
+
+    run(work())
