@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,7 +56,8 @@ class Restoring:
     def carry_out(self) -> Path | None:
         """Exchange the states; returns where the one before lies now, None where there was none. Raises StateError."""
         with StateStore.open(self._folder) as store:
-            settle_restored(store, self.plan.known, self._word, self.plan.why)
+            made_at = datetime.fromisoformat(self.plan.manifest.made_at).timestamp()
+            settle_restored(store, self.plan.known, self._word, self.plan.why, made_at)
         # One file, without a log beside it that could be left behind.
         copy_database(self._folder / FILE_NAME, self._folder / "whole")
         try:

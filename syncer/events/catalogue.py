@@ -24,6 +24,7 @@ from syncer.events.definition import (
     Variable,
 )
 from syncer.events.freeze_events import FREEZE_EVENTS
+from syncer.events.home_events import HOME_EVENTS
 from syncer.events.network_events import NETWORK_EVENTS
 from syncer.model import EventValue
 
@@ -332,6 +333,7 @@ CATALOGUE: Mapping[str, Definition] = {
         {"node": NODE, "count": Variable(int, "how many are missing")},
     ),
     **FREEZE_EVENTS,
+    **HOME_EVENTS,
     **NETWORK_EVENTS,
 }
 

@@ -32,21 +32,26 @@ def known_of(store: StateStore, configured: Mode) -> Known:
     return Known(mode, term, read_held(store), starts)
 
 
-def settle_restored(store: StateStore, known: Known | None, word: Mode | None, why: str) -> Mode:
+def settle_restored(store: StateStore, known: Known | None, word: Mode | None, why: str, made_at: float) -> Mode:
     """Make an older node.db safe to start from, in one commit; returns the mode that it starts in.
 
     `known` is what the newest state says, None where it was lost. Then the node starts fenced: it may have been
     demoted since, or have been promoted, and who was must not be written over by whoever comes. `word` is the mode
-    that a person vouches for instead. Raises StateError.
+    that a person vouches for instead; the backup was made at `made_at` (Unix seconds). Raises StateError.
     """
+    # One backup may be restored again and again: what each restore skips grows with the time since. A clock that goes
+    # wrong makes it smaller, and then a peer takes the node for a copy of itself, and says so.
+    elapsed = max(0.0, time.time() - made_at)
     # Read before anything is put ahead.
     own, held = read_term(store), read_held(store)
     mode = known.mode if known is not None else word or Mode.FENCED
     term = max(own, known.term) if known is not None else own
-    taken = max(held, known.held).counter if known is not None else max(own, held).counter + TERMS_AHEAD
+    taken = (
+        max(held, known.held).counter if known is not None else max(own, held).counter + TERMS_AHEAD + int(elapsed / 60)
+    )
     with store.transaction() as writer:
         before = store.mode() or mode
-        after_restore(store)
+        after_restore(store, int(elapsed * 1000))
         writer.execute("UPDATE node SET starts = max(starts, ?)", (known.starts if known is not None else 0,))
         writer.execute(
             "UPDATE node SET mode = ?, term_counter = ?, term_node_id = ?, held_counter = ?",

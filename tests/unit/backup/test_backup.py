@@ -91,7 +91,7 @@ def test_a_backup_replaces_nothing(node: Node, file: Path) -> None:
     assert file.read_text() == "another"
 
 
-def test_a_node_that_was_demoted_since_stays_demoted(node: Node, file: Path) -> None:
+def test_guarantee_18_a_node_that_was_demoted_since_stays_demoted(node: Node, file: Path) -> None:
     """Mode and term are those of the newest state, whatever the backup says."""
     node.backup(file)
     for mode in (F, X):
@@ -104,8 +104,7 @@ def test_a_node_that_was_demoted_since_stays_demoted(node: Node, file: Path) -> 
             assert next_term(store).counter > 5
 
 
-def test_without_a_newer_state_the_node_starts_fenced_and_says_why(node: Node, file: Path) -> None:
-    """GUARANTEES: a restored older state makes no node production."""
+def test_guarantee_18_without_a_newer_state_the_node_starts_fenced_and_says_why(node: Node, file: Path) -> None:
     node.backup(file)
     with node.open() as store:
         take_mode(store, F, Term(5, "zz-other"), "another node was promoted")
@@ -119,6 +118,18 @@ def test_without_a_newer_state_the_node_starts_fenced_and_says_why(node: Node, f
         assert not change.is_told
         # No term that it may have taken since the backup is taken again.
         assert next_term(store) == Term(1 + TERMS_AHEAD + 1, node.node_id)
+
+
+def test_a_backup_that_is_restored_again_counts_on(node: Node, file: Path) -> None:
+    """Else peers took the second one for a copy of the first."""
+    node.backup(file)
+    numbers = []
+    for _ in range(3):
+        (node.state / FILE_NAME).unlink()
+        node.restore(file)
+        with node.open() as store:
+            numbers.append(begin_start(store).number)
+    assert numbers == sorted(set(numbers))
 
 
 def test_a_restored_failover_without_a_newer_state_accepts_nothing_either(tmp_path: Path, file: Path) -> None:

@@ -34,7 +34,7 @@ async def called(place: Place, holder: KeyHolder, method: str, data: bytes) -> b
         return answer
 
 
-def test_guarantee_17_a_door_opens_for_statements_alone_and_only_for_those_that_are_signed(three: Three) -> None:
+def test_guarantee_19_a_door_opens_for_statements_alone_and_only_for_those_that_are_signed(three: Three) -> None:
     async def work() -> None:
         async with three.a.running(), three.b.running() as b, three.c.running() as c:
             await until(lambda: knows(b, three.c) and knows(c, three.b), "they were introduced")
@@ -69,7 +69,7 @@ def test_guarantee_17_a_door_opens_for_statements_alone_and_only_for_those_that_
     run(work())
 
 
-def test_guarantee_17_no_handshake_succeeds_with_any_other_key(three: Three, tmp_path: Path) -> None:
+def test_guarantee_19_no_handshake_succeeds_with_any_other_key(three: Three, tmp_path: Path) -> None:
     async def work() -> None:
         async with three.a.running(), three.c.running() as c:
             await until(lambda: doors(c.store), "it has the key")
@@ -86,7 +86,7 @@ def test_guarantee_17_no_handshake_succeeds_with_any_other_key(three: Three, tmp
 
 
 @pytest.mark.parametrize("statements", [0, 1])
-def test_guarantee_17_a_failover_gives_no_door_and_introduces_nobody(
+def test_guarantee_19_a_failover_gives_no_door_and_introduces_nobody(
     three: Three, tmp_path: Path, statements: int
 ) -> None:
     """One that is known to the other by production's word, and does what production does."""

@@ -59,8 +59,7 @@ def fill(two: Two) -> None:
         path.write_text(text)
 
 
-def test_a_drill_proves_that_what_nobody_edited_comes_home_byte_for_byte(two: Two) -> None:
-    """GUARANTEES: a drill of a promotion changes nothing."""
+def test_guarantee_17_a_drill_proves_the_way_home_and_changes_nothing(two: Two) -> None:
 
     async def work() -> None:
         configured(two, f'start = ["/bin/true"]\ncheck = ["/bin/sh", "-c", "grep -q 10.0.2.10 {two.b.root}/a.conf"]')
