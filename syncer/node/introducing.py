@@ -87,6 +87,9 @@ class Introducing:
 
     async def run(self) -> None:
         """Tell whatever is to be told; ends only by cancellation."""
+        # CRASH: the node may have ended between the commit that retired another one and what follows from it.
+        for retired in await asyncio.to_thread(retired_nodes, self._node.store):
+            await self._node.procedures.give_up(retired.node_id, f"{retired.name} was retired")
         while True:
             await self._news.wait()
             self._news.clear()
