@@ -10,6 +10,7 @@ import pytest
 
 from syncer.model import Term
 from syncer.node.agent import Node
+from syncer.procedures.steps import Outcome
 from syncer.state.introductions import doors, introduced_by, introductions
 from syncer.state.peers import peer_by_node_id
 from syncer.state.store import StateStore
@@ -247,3 +248,37 @@ def test_who_is_introduced_by_the_second_production_is_fed_by_the_third(three: T
                     await until(lambda: is_equal(three.c, three.b), "and is fed")
 
     run(work())
+
+
+def test_planned_promotions_go_round_three_nodes_without_pairing_again(three: Three) -> None:
+    async def work() -> None:
+        (three.a.root / "file").write_text("x")
+        async with three.a.running() as a, three.b.running() as b, three.c.running() as c:
+            await until(lambda: is_equal(three.a, three.b, three.c), "all have the change")
+            await until(lambda: knows(b, three.c) and knows(c, three.b), "they were introduced")
+            places = {"a": (three.a, a), "b": (three.b, b), "c": (three.c, c)}
+            serving = "a"
+            for number, taking in enumerate("bcab"):
+                place, node = places[taking]
+                peer = peer_by_node_id(node.store, places[serving][0].node_id)
+                assert peer is not None
+                procedure = await node.procedures.begin("promote", peer, {})
+                await until(lambda: is_over(node, procedure.id), f"{taking} takes over from {serving}")  # noqa: B023 - at once
+                ended = node.procedures.journal.read(procedure.id)
+                assert ended is not None
+                assert ended.journal.outcome is Outcome.FINISHED, ended.journal
+                serving = taking
+                (place.root / f"by-{number}").write_text(taking)
+                await until(lambda: is_equal(three.a, three.b, three.c), f"{taking} feeds both others")
+                assert {name: found.mode for name, (_, found) in places.items()} == {
+                    name: P if name == taking else F for name in places
+                }
+                for target in node_status(node)["targets"]:
+                    assert [domain["echoes"] for domain in target["domains"]] == [0]
+
+    run(work())
+
+
+def is_over(node: Node, procedure: str) -> bool:
+    found = node.procedures.journal.read(procedure)
+    return found is not None and found.journal.outcome is not Outcome.OPEN
