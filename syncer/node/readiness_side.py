@@ -22,6 +22,7 @@ from syncer.replicate.lane import Heard
 from syncer.services.commands import DomainCommands
 from syncer.state.cursors import read_standing, read_target
 from syncer.state.freezes import read_claims
+from syncer.state.introductions import read_retired
 from syncer.state.peers import Peer, peer_by_node_id
 from syncer.trust.reach import reach
 
@@ -57,6 +58,9 @@ async def facts_of(node: Node, purpose: Purpose, *, search: float, check: bool, 
     name = node.settings.node.name
     if mode is not Mode.FAILOVER or node.failover is None:
         return Facts(name, mode, term.counter, None, "", ())
+    retired = await asyncio.to_thread(read_retired, node.store, node.store.node_id)
+    if retired is not None:
+        return Facts(name, mode, term.counter, None, "", (), retired=retired.sentence)
     production = await _production(node, purpose)
     exposure = await asyncio.to_thread(node.alarms.exposure)
     domains = tuple([await _domain(node, domain, check=check) for domain in node.settings.domains])

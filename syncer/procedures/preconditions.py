@@ -86,12 +86,14 @@ class Facts(NamedTuple):
     """Addresses of production that stand here, in how many files; None: nobody looked."""
     is_searched: bool = True
     """All was looked through for them; False: time was over before."""
+    retired: str = ""
+    """Why this node is to be production never again; "" where it was not retired."""
 
 
 def assess(facts: Facts, purpose: Purpose) -> list[Finding]:
     """Return what the facts mean for one promotion, in the order in which it is shown."""
     found = [_mode(facts)]
-    if facts.mode is not Mode.FAILOVER:
+    if facts.mode is not Mode.FAILOVER or facts.retired:
         return found
     found += [_production(facts, purpose), _exposure(facts, purpose)]
     for domain in facts.domains:
@@ -102,6 +104,8 @@ def assess(facts: Facts, purpose: Purpose) -> list[Finding]:
 
 
 def _mode(facts: Facts) -> Finding:
+    if facts.retired:
+        return Finding("mode", REFUSAL, facts.retired, "promote a node that is paired")
     if facts.mode is Mode.FAILOVER:
         return Finding("mode", OK, f"{facts.node} is failover, and the highest term that it has seen is {facts.term}")
     if facts.mode is Mode.PRODUCTION:
