@@ -12,6 +12,7 @@ from syncer.admin import history as admin_history
 from syncer.admin.drill import drill as admin_drill
 from syncer.admin.events import show_events
 from syncer.admin.freeze import freeze, thaw
+from syncer.admin.history_save import history_release, history_save
 from syncer.admin.hold import hold_begin, hold_end, resume, suspend
 from syncer.admin.leftovers import leftovers
 from syncer.admin.pairing import invite, join, target_forget
@@ -19,6 +20,7 @@ from syncer.admin.procedures import procedure
 from syncer.admin.promote import promote
 from syncer.admin.rendered_diff import with_renderings
 from syncer.admin.retire import retire
+from syncer.admin.reverse import home_plan, rejoin, reverse
 from syncer.admin.services import service
 from syncer.admin.snapshot import synchronize
 from syncer.admin.verify import run_verification
@@ -62,6 +64,8 @@ class Commands:
             "invite": self._invite,
             "join": self._join,
             "history": self._history,
+            "history_save": self._history_save,
+            "history_release": self._history_release,
             "rollback": self._rollback,
             "service": self._service,
             "events": self._events,
@@ -79,6 +83,9 @@ class Commands:
             "retire": self._retire,
             "drill": self._drill,
             "promote": self._promote,
+            "home_plan": self._home_plan,
+            "rejoin": self._rejoin,
+            "reverse": self._reverse,
         }
 
     async def run(self, command: str, arguments: dict[str, Any]) -> Answer:
@@ -233,6 +240,13 @@ class Commands:
     async def _history(self, arguments: dict[str, Any]) -> Answer:
         yield "result", await asyncio.to_thread(admin_history.history, self._node, arguments)
 
+    async def _history_save(self, arguments: dict[str, Any]) -> Answer:
+        async for event in history_save(self._node, arguments):
+            yield event
+
+    async def _history_release(self, arguments: dict[str, Any]) -> Answer:
+        yield "result", await history_release(self._node, arguments)
+
     async def _rollback(self, arguments: dict[str, Any]) -> Answer:
         yield "result", await admin_history.rollback(self._node, arguments)
 
@@ -257,6 +271,18 @@ class Commands:
 
     async def _drill(self, arguments: dict[str, Any]) -> Answer:
         async for event in admin_drill(self._node, arguments):
+            yield event
+
+    async def _home_plan(self, arguments: dict[str, Any]) -> Answer:
+        async for event in home_plan(self._node, arguments):
+            yield event
+
+    async def _rejoin(self, arguments: dict[str, Any]) -> Answer:
+        async for event in rejoin(self._node, arguments):
+            yield event
+
+    async def _reverse(self, arguments: dict[str, Any]) -> Answer:
+        async for event in reverse(self._node, arguments):
             yield event
 
     async def _promote(self, arguments: dict[str, Any]) -> Answer:

@@ -17,6 +17,7 @@ from syncer.procedures.home_sides import others
 from syncer.procedures.home_wishes import wishes_of
 from syncer.procedures.messages import Refusal, Speaker, Why
 from syncer.procedures.plan_file import lines_of
+from syncer.procedures.reverse import REVERSE
 from syncer.procedures.unsent import sent_up_to
 from syncer.procedures.wire.home import lines_at_once, others_at_once
 from syncer.state.peers import Peer
@@ -24,8 +25,6 @@ from syncer.state.peers import Peer
 if TYPE_CHECKING:
     from syncer.node.agent import Node
 
-REVERSE = "reverse"
-"""The only kind of procedure that a peer can have this node lead."""
 BEAT = 1.0
 
 T = TypeVar("T")
@@ -36,8 +35,8 @@ class HomeAnswers:
 
     def __init__(self, node: Node, comparing: Comparing) -> None:
         """Answer for `node`."""
+        self.comparing = comparing
         self._node = node
-        self._comparing = comparing
 
     async def others(
         self, peer: Peer, speaker: Speaker, request: h.OthersRequest
@@ -83,11 +82,12 @@ class HomeAnswers:
             progress = m.Progress(text, done, total)
 
         try:
-            wanted = wishes_of(wishes.wishes)
-            working = asyncio.ensure_future(self._comparing.compare(peer, wanted, tell))
+            # To be looked at: what waits for a person is shown as that.
+            wanted = wishes_of(wishes.wishes)._replace(decided=False)
+            working = asyncio.ensure_future(self.comparing.compare(peer, wanted, tell))
             async for _ in _beats(working):
                 yield progress
-            plan = self._comparing.plan_of(peer, wanted, working.result())
+            plan = self.comparing.plan_of(peer, wanted, working.result())
         except RefusedError as error:
             yield Refusal(Why.IMPOSSIBLE, str(error))
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from syncer.node.home_answers import REVERSE, HomeAnswers
+from syncer.node.home_answers import HomeAnswers
 from syncer.node.homecoming_serving import Serving
 from syncer.node.homecoming_side import Returning
 from syncer.node.switch_side import SwitchSide
@@ -12,7 +12,7 @@ from syncer.procedures import reverse
 from syncer.procedures.homecoming import homecoming
 from syncer.procedures.homecoming_steps import homecoming_steps
 from syncer.procedures.parts import kind_of
-from syncer.procedures.reverse import report_of
+from syncer.procedures.reverse import REVERSE, report_of
 from syncer.procedures.steps import Role
 from syncer.procedures.switch_steps import forced_part, planned_part
 

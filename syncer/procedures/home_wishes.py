@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from syncer.errors import PlanError
 from syncer.model import path_flaw, shown
 from syncer.procedures.comparison import Compared
-from syncer.procedures.home_plan import FINGERPRINT_SIZE, Policy, Take
+from syncer.procedures.home_plan import FINGERPRINT_SIZE, Plan, Policy, Take
 
 
 class HomeWishes(NamedTuple):
@@ -104,4 +104,37 @@ def _mapping(found: object, what: str) -> Mapping[str, Any]:
         return {}
     if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
         raise PlanError(f"{what} is no object")
+    return found
+
+
+def prefer_of(said: Sequence[str], domains: Collection[str], here: str, there: str) -> dict[str, dict[str, str]]:
+    """Return the choices that a person typed as [DOMAIN:]PATH=here|there|NODE, by domain. Raises PlanError.
+
+    `here` and `there` are the names of the nodes. Without a domain, the only one is meant.
+    """
+    takes = {Take.HERE.value: Take.HERE.value, Take.THERE.value: Take.THERE.value}
+    takes |= {here: Take.HERE.value, there: Take.THERE.value}
+    found: dict[str, dict[str, str]] = {}
+    for text in said:
+        path, _, side = text.rpartition("=")
+        if not path or side not in takes:
+            raise PlanError(f"--prefer {text!a}: write [DOMAIN:]PATH=here, =there, ={here} or ={there}")
+        domain, colon, rest = path.partition(":")
+        if colon and rest and domain in domains:
+            path = rest
+        elif len(domains) == 1:
+            [domain] = domains
+        else:
+            raise PlanError(f"--prefer {text!a}: say of which domain, as in {sorted(domains)[0]}:{path}={side}")
+        found.setdefault(domain, {})[path] = takes[side]
+    return found
+
+
+def deviations(given: Plan, fresh: Plan) -> dict[str, dict[str, str]]:
+    """Return what people have decided in a plan otherwise than it is decided by itself, by domain and path."""
+    found: dict[str, dict[str, str]] = {}
+    for ours, now in zip(given.domains, fresh.domains, strict=True):
+        for item, default in zip(ours.items, now.items, strict=True):
+            if item.take is not None and item.take is not default.take:
+                found.setdefault(ours.domain, {})[shown(item.difference.path)] = item.take.value
     return found

@@ -19,6 +19,9 @@ from syncer.procedures.kinds import Plain, Run, Step
 from syncer.procedures.parts import Part
 from syncer.procedures.steps import Procedure, Role, StepSpec
 
+REVERSE = "reverse"
+"""Name of the kind; the only one that a peer can have this node lead."""
+
 DISABLE, CHECK, BEFORE_FAILBACK, TOLD = "disable", "check", "before_failback", "told"
 
 FRONT_TITLES = {

@@ -28,7 +28,7 @@ class SwitchNode(Protocol):
     async def running(self) -> list[str]:
         """Return the domains whose services run."""
 
-    async def run_hook(self, hook: str, procedure: Procedure, kind: str, term: Term) -> None:
+    async def run_hook(self, hook: str, procedure: Procedure, kind: str, term: Term) -> object:
         """Run a hook to its end. Raises HookError where one that comes before fails; what comes after is told."""
 
     async def freeze(self, procedure: Procedure) -> list[str]:
@@ -55,8 +55,14 @@ class SwitchNode(Protocol):
     async def drift(self) -> Mapping[str, int]:
         """Return how many paths of each domain were edited here."""
 
-    async def reserve_term(self) -> Term:
+    async def reserve_term(self, procedure: Procedure) -> Term:
         """Choose the term of a promotion; no later call returns it."""
+
+    async def confirm_handover(self, procedure: Procedure) -> None:
+        """Make sure that what was handed over was not taken back while this node was away.
+
+        Raises RefusedError where it was, UnreachableError where nobody can tell.
+        """
 
     async def hand_over(self, procedure: Procedure, term: Term) -> None:
         """Be production no more, under the peer's term. Raises RefusedError where this node is not production."""

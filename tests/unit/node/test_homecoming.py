@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from syncer.node.agent import Node
-from syncer.node.kinds import REJOIN, REVERSE
+from syncer.node.kinds import REJOIN
 from syncer.procedures.journal import Known
+from syncer.procedures.reverse import REVERSE
 from syncer.procedures.steps import Outcome
 from syncer.state.peers import Peer, peers
 from syncer.state.term import next_term

@@ -106,14 +106,17 @@ def test_a_planned_promotion_hands_the_role_over_and_nothing_is_lost(two: Two) -
             assert contents(two.b.root) == contents(two.a.root)
             assert (two.b.folder / "service").exists()
             assert not (two.a.folder / "service").exists()
-            assert log_of(two.a) == ["before_demote", "freeze"]
+            assert log_of(two.a) == ["before_demote", "freeze", "stop", "after_demote"]
             assert log_of(two.b) == ["before_promote", "start", "after_promote"]
             # Nothing to be alarmed about: it gave the role away itself.
             assert two.a.raised(a, "fenced", "split_brain") == []
             assert [told["term"] for _, told in two.b.raised(b, "promoted")] == [2]
-            assert read_handover(a.store) is not None
+            assert read_handover(a.store) is None
+            # The stream goes the other way at once.
+            (two.b.root / "homeward").write_text("x")
+            await until(lambda: contents(two.a.root) == contents(two.b.root), "a change goes to the old production")
         async with two.a.running() as a:
-            assert a.mode is X
+            assert a.mode is F
             assert two.a.raised(a, "fenced") == []
 
     run(work())
