@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 LARGEST_REQUEST = 256 * 1024
@@ -197,6 +198,9 @@ def _main() -> NoReturn:
     gc.collect()
     gc.freeze()
     sys.argv = ["syncer", *_serve(control)]
+    if gate := os.environ.get("SYNCER_TEST_GATE"):
+        # Here and not before the fork: only the agents of tests that stop them are to be others.
+        importlib.import_module("tests.e2e.gate").install(Path(gate))
     sys.exit(main())
 
 
