@@ -61,9 +61,8 @@ class GatedNode(Node):
 class TwoWayPair(Pair):
     """`production` and `failover` are the places that the nodes begin in; who serves now is asked."""
 
-    def __init__(self, folder: Path, *, hooks: str = "", **options: Any) -> None:
+    def __init__(self, folder: Path, **options: Any) -> None:
         super().__init__(folder, **options)
-        self.hooks = hooks
         self.failover: GatedNode = GatedNode(folder / "failover", TARGET, "failover", free_port())
         self.production: GatedNode = GatedNode(folder / "production", "prod-a", "production", free_port())
         self.there = Proxy(free_port(), self.failover.port)
@@ -81,11 +80,15 @@ class TwoWayPair(Pair):
         return self.production, self.failover
 
     def tables_of(self, node: Node) -> str:
-        """Return the domain's table, and the other node as a target: what leads home has the inverse rules by itself."""
+        """Return the domain's table, and the other node as a target: home lead the inverse rules, by themselves."""
         name, address = (TARGET, self.address) if node is self.production else ("prod-a", f"127.0.0.1:{self.back.port}")
         rules = self.rules if node is self.production else ""
         target = f'\n[[failover]]\nname = "{name}"\naddress = "{address}"\n{self._target}{RETRY}{rules}'
-        return f'[domains.{DOMAIN}]\npath = "{node.root}"\n{self._domain}{target}\n{self.hooks}'
+        return f'[domains.{DOMAIN}]\npath = "{node.root}"\n{self.domain_of(node)}{target}'
+
+    def domain_of(self, node: Node) -> str:
+        """Return further lines of the domain's table on one node."""
+        return self._domain
 
     def cut(self) -> None:
         """Cut both directions."""
@@ -151,7 +154,7 @@ def tree_of(root: Path) -> Tree:
     found: Tree = {}
     for path in [root, *sorted(root.rglob("*"))]:
         name = str(path.relative_to(root))
-        if name.split("/")[0] == STAGING.decode():
+        if name.split("/", maxsplit=1)[0] == STAGING.decode():
             continue
         with contextlib.suppress(FileNotFoundError):
             status = path.lstat()

@@ -151,7 +151,7 @@ def numbers_in(root: Path) -> Numbers:
     found: Numbers = {}
     for file in root.rglob("*"):
         path = str(file.relative_to(root))
-        if path.split("/")[0] == STAGING.decode() or not file.is_file():
+        if path.split("/", maxsplit=1)[0] == STAGING.decode() or not file.is_file():
             continue
         match = NUMBER.match(file.read_bytes()[:64])
         if match is not None:

@@ -1,4 +1,4 @@
-"""Promote, edit, reverse, again and again, with kills and cuts amid them: nothing acknowledged is lost, nothing loops."""
+"""Promote, edit, reverse, again and again, amid kills and cuts: nothing acknowledged is lost, and nothing loops."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from syncer.errors import SyncerError
 from tests.e2e.harness import joined, wait_until
 from tests.e2e.two_way import RULES, GatedNode, Tree, TwoWayPair, rendered, tree_of
-from tests.scenarios.cycle_model import Editor, Ledger, Numbers, numbers_in, numbers_kept
+from tests.scenarios.cycle_model import Editor, Ledger, numbers_in, numbers_kept
 
 SEED = int(os.environ.get("CYCLE_SEED", "1"))
 CYCLES = int(os.environ.get("CYCLES", "100"))
@@ -132,7 +132,6 @@ class Cycles:
 
     def _switch(self, old: GatedNode, new: GatedNode, ask: GatedNode, kind: str, *command: str) -> None:
         """Have production move from `old` to `new` by a command on `ask`, however often it is interrupted."""
-        unsent_before = numbers_kept(old.folder)
         with self._editing(old, CALM):
             pass
         with self._editing(old, self._chance.choice((0, STORM))):
@@ -146,19 +145,18 @@ class Cycles:
             else:
                 raise AssertionError(f"{kind} did not come to its end: {ask.procedures()[:1]}\n{self.pair.words()}")
         self._count(kind)
-        self._hand_over(old, new, unsent_before)
+        self._hand_over(old, new)
 
-    def _hand_over(self, old: GatedNode, new: GatedNode, kept_before: set[int]) -> None:
+    def _hand_over(self, old: GatedNode, new: GatedNode) -> None:
         """Check what became of every edit of the node that was production."""
         wait_until(lambda: old.status()["mode"] == "failover", COMMAND_SECONDS, f"{old.name} was failover")
         self.pair.wait_level()
         standing = numbers_in(new.root)
         lost = self.ledger.lost_of_acknowledged(standing)
         assert not lost, f"acknowledged by {new.name}, and lost: {lost}"
-        unsent: Numbers = {}
         for node in self.pair.nodes:
             unsent = self.ledger.unsent_of(node.name, standing)
-            gone = set(unsent.values()) - numbers_kept(node.folder) if node is old else set()
+            gone = set(unsent.values()) - numbers_kept(node.folder)
             assert not gone, f"of {node.name}, neither on {new.name} nor in a history: {gone}"
         self.ledger.begin_anew(standing)
 
