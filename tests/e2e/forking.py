@@ -68,13 +68,13 @@ class ForkedProcess:
 class ForkServer:
     """The process that forks, for one process of tests; it ends with that one."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        """Start it; it imports all of syncer first, before it takes requests."""
+    def __init__(self, environment: Mapping[str, str], prefix: Sequence[str] = ()) -> None:
+        """Start it, by a command that begins with `prefix`; it imports all of syncer before it takes requests."""
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * LARGEST_REQUEST)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.e2e.forking", str(theirs.fileno())],
+                [*prefix, sys.executable, "-m", "tests.e2e.forking", str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 env=environment,
                 pass_fds=[theirs.fileno()],

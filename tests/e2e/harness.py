@@ -19,7 +19,7 @@ from syncer.admin.client import agent_answers, call
 from syncer.config import load
 from syncer.demo.comparison import differences
 from syncer.demo.node import COMMAND_SECONDS, NodeProcess, Running, environment
-from tests.e2e.forking import ForkServer
+from tests.e2e.forking import ForkedProcess, ForkServer
 from tests.e2e.proxy import Proxy
 from tests.ports import free_port
 from tests.waiting import wait_until
@@ -43,15 +43,29 @@ class Node(NodeProcess):
     def _run(self, arguments: tuple[str, ...], stdin: str) -> subprocess.CompletedProcess[str]:
         if not self.forks:
             return super()._run(arguments, stdin)
-        return fork_server().run(self._arguments(arguments), environment(), stdin, COMMAND_SECONDS)
+        return self.server().run(self._arguments(arguments), environment(), stdin, COMMAND_SECONDS)
 
     def _spawn(self, arguments: tuple[str, ...], log: IO[bytes], environ: Mapping[str, str]) -> Running:
         # What is in the environment may concern the loader, and that has done its work in a fork.
         if not self.forks or environ:
             return super()._spawn(arguments, log, environ)
+        return self._forked(arguments, log, self.environ, session=True)
+
+    def _forked(
+        self, arguments: tuple[str, ...], log: IO[bytes], environ: Mapping[str, str], *, session: bool
+    ) -> ForkedProcess:
         with open(os.devnull, "rb") as nothing:
             files = (nothing.fileno(), log.fileno(), log.fileno())
-            return fork_server().start(self._arguments(arguments), environment(), files, session=True)
+            return self.server().start(self._arguments(arguments), environment() | environ, files, session=session)
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """What its forked agents find in their environment besides."""
+        return {}
+
+    def server(self) -> ForkServer:
+        """Return what its processes are forked from."""
+        return fork_server()
 
     def _arguments(self, arguments: tuple[str, ...]) -> list[str]:
         return ["--config", str(self.config), *arguments]

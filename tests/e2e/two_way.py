@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from syncer.demo.comparison import STAGING
-from syncer.demo.node import Running, environment
 from tests.e2e.forking import ForkedProcess
 from tests.e2e.gate import Gate
-from tests.e2e.harness import DOMAIN, RETRY, TARGET, Node, Pair, fork_server
+from tests.e2e.harness import DOMAIN, RETRY, TARGET, Node, Pair
 from tests.e2e.proxy import Proxy
 from tests.ports import free_port
 from tests.waiting import wait_until
@@ -40,9 +39,8 @@ class GatedNode(Node):
 
     def begun(self, *arguments: str) -> ForkedProcess:
         """Begin a command, and do not wait for its end; what it says is in `commands.log`."""
-        with (self.folder / "commands.log").open("ab") as log, Path("/dev/null").open("rb") as nothing:
-            files = (nothing.fileno(), log.fileno(), log.fileno())
-            return fork_server().start(self._arguments(arguments), environment(), files, session=False)
+        with (self.folder / "commands.log").open("ab") as log:
+            return self._forked(arguments, log, {}, session=False)
 
     def procedures(self) -> list[dict[str, Any]]:
         """Return its latest procedures, the newest first."""
@@ -50,12 +48,10 @@ class GatedNode(Node):
         assert isinstance(found, list)
         return found
 
-    def _spawn(self, arguments: tuple[str, ...], log: IO[bytes], environ: Mapping[str, str]) -> Running:
-        assert not environ, "a forked agent has its gate alone"
-        with Path("/dev/null").open("rb") as nothing:
-            files = (nothing.fileno(), log.fileno(), log.fileno())
-            given = environment() | self.gate.environ
-            return fork_server().start(self._arguments(arguments), given, files, session=True)
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """Its gate."""
+        return self.gate.environ
 
 
 class TwoWayPair(Pair):
