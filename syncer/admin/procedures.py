@@ -33,7 +33,7 @@ async def procedure(node: Node, arguments: dict[str, Any]) -> dict[str, Any]:
         await node.procedures.go_on(chosen)
     elif action != "show":
         raise ConfigurationError(f"a procedure can be shown, aborted or resumed, not {action!a}")
-    return await asyncio.to_thread(_one, node, chosen)
+    return await asyncio.to_thread(document_of, node, chosen)
 
 
 def _listed(node: Node) -> dict[str, Any]:
@@ -42,7 +42,8 @@ def _listed(node: Node) -> dict[str, Any]:
     return {"procedures": found, "exit_code": _gravest([item for item in found if item["outcome"] == "open"])}
 
 
-def _one(node: Node, chosen: str) -> dict[str, Any]:
+def document_of(node: Node, chosen: str) -> dict[str, Any]:
+    """Return one procedure, by its whole id, with what was kept of it; blocking."""
     known = node.procedures.journal.read(chosen)
     assert known is not None, "an open procedure is not forgotten"
     found = shown(node.procedures, known, time.time())

@@ -69,7 +69,8 @@ class FailoverSide:
         self.refusals = Refusals(record)
         self._trouble: dict[str, str] = {}
         self._tended: dict[str, float] = {}
-        self._runner = CommandRunner()
+        self.runner = CommandRunner()
+        """Runs every command of this node's configuration."""
         self._settings = settings
         self._store = store
         # These three are replaced as a whole, never changed: other threads read them.
@@ -165,7 +166,7 @@ class FailoverSide:
 
     def end_commands(self) -> None:
         """End the commands that run, so that nothing waits for them."""
-        self._runner.cancel()
+        self.runner.cancel()
 
     async def run(self) -> None:
         """Tend the histories until cancelled, in slices between which transactions pass."""
@@ -238,7 +239,7 @@ class FailoverSide:
             monitor.join()
 
     def _services(self, domain: DomainSettings) -> DomainServices:
-        return DomainServices(self._settings.node.name, domain, self._runner, self._record, self._store)
+        return DomainServices(self._settings.node.name, domain, self.runner, self._record, self._store)
 
     def _destination(self, settings: Settings, domain: DomainSettings, services: DomainServices) -> Destination:
         return Destination(

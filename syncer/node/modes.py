@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from syncer.errors import Reason, RefusedError, SyncerError
@@ -16,6 +16,8 @@ from syncer.model import Mode, Term
 from syncer.node.supervised import Supervised
 from syncer.node.way_home import without_way_home
 from syncer.replicate.fencing import Rank, answer, are_split, in_short, judge
+from syncer.state.handover import read_handover, stay_fenced
+from syncer.state.store import StateStore
 from syncer.state.term import ModeChange, mode_change_told, observe_term, read_held, read_mode_change, take_mode
 
 if TYPE_CHECKING:
@@ -32,6 +34,11 @@ WAYS = frozenset(
     }
 )
 """From which mode to which a node may go."""
+BACK = frozenset({(Mode.FENCED, Mode.PRODUCTION)})
+"""For the undo of a handover alone."""
+
+Take = Callable[[StateStore, Mode, Term, str, str], bool]
+"""Makes mode and term durable in one commit; see state.term.take_mode."""
 
 EVENTS = {Mode.PRODUCTION: "promoted", Mode.FAILOVER: "demoted", Mode.FENCED: "fenced"}
 
@@ -59,15 +66,32 @@ class Modes:
         """Return what this node is now, and its term, of one moment; for any thread."""
         return Rank(*self._node.mode_and_term())
 
-    async def become(self, mode: Mode, term: Term, why: str, *, peer: str = "") -> None:
+    async def become(
+        self,
+        mode: Mode,
+        term: Term,
+        why: str,
+        *,
+        peer: str = "",
+        take: Take = take_mode,
+        ways: Collection[tuple[Mode, Mode]] = WAYS,
+    ) -> None:
         """Change the mode, durably; returns once the parts have followed, or what was decided since.
 
-        Whoever gives up waiting does not stop it. Raises RefusedError where the node may not go there, StateError
-        where it cannot be recorded: then nothing was changed.
+        `take` records it, `ways` are those that may be gone. Whoever gives up waiting does not stop it. Raises
+        RefusedError where the node may not go there, StateError where it cannot be recorded: then nothing was changed.
         """
         if self._ended:
             raise SyncerError(self._ended)
-        await asyncio.shield(self._begin(self._become(mode, term, why, peer)))
+        await asyncio.shield(self._begin(self._become(mode, term, why, peer, take, ways)))
+
+    async def stay_fenced(self, why: str) -> None:
+        """Be fenced for good from now on where this node has handed its mode over: told, and its services stopped."""
+        await asyncio.to_thread(stay_fenced, self._node.store, why)
+        change = await asyncio.to_thread(read_mode_change, self._node.store)
+        assert change is not None, "it was recorded just now"
+        mode, term = self.rank()
+        self._taken(mode, term, change)
 
     def saw_term(self, peer: str, term: Term) -> None:
         """Do at once what follows from a peer's term for a node that sends: stop; the rest follows. Blocks nobody."""
@@ -113,21 +137,29 @@ class Modes:
     def begin(self) -> None:
         """Take it that the node's parts are built and begun for the mode in node.db."""
         self._form = self.rank().mode
-        if self._form is Mode.FENCED:
+        if self._form is Mode.FENCED and read_handover(self._node.store) is None:
             self._stop_services()
         change = read_mode_change(self._node.store)
         if change is not None and not change.is_told:
             # The agent ended before the event was durable.
             self._begin(self._tell(*self.rank(), change))
 
-    async def _become(self, mode: Mode, term: Term, why: str, peer: str) -> None:
+    async def _become(
+        self,
+        mode: Mode,
+        term: Term,
+        why: str,
+        peer: str,
+        take: Take = take_mode,
+        ways: Collection[tuple[Mode, Mode]] = WAYS,
+    ) -> None:
         async with self._deciding:
             before = self.rank().mode
             if before is not mode:
-                require_way(self._node.settings.node.name, before, mode)
+                require_way(self._node.settings.node.name, before, mode, ways)
             if before is not mode is Mode.PRODUCTION:
                 await self._require_settled()
-            if await asyncio.to_thread(take_mode, self._node.store, mode, term, why, peer) and before is not mode:
+            if await asyncio.to_thread(take, self._node.store, mode, term, why, peer) and before is not mode:
                 change = await asyncio.to_thread(read_mode_change, self._node.store)
                 assert change is not None, "it was recorded with the mode"
                 self._taken(mode, term, change)
@@ -148,9 +180,11 @@ class Modes:
         if mode is Mode.PRODUCTION and node.failover is not None:
             # Whoever still sends here hears why it must not.
             node.failover.receiver.end_below(term)
-        if mode is Mode.FENCED:
-            self._stop_services()
-        self._begin(self._tell(mode, term, change))
+        # What a node hands over itself is a step of a procedure: nothing to be alarmed about, and told by that.
+        if not change.is_told:
+            if mode is Mode.FENCED:
+                self._stop_services()
+            self._begin(self._tell(mode, term, change))
         self._tell_changed()
 
     async def _fence(self, term: Term, why: str, peer: str) -> None:
@@ -306,9 +340,9 @@ class Modes:
             self._node.fail(error)
 
 
-def require_way(name: str, before: Mode, after: Mode) -> None:
+def require_way(name: str, before: Mode, after: Mode, ways: Collection[tuple[Mode, Mode]] = WAYS) -> None:
     """Raise RefusedError (WRONG_MODE) where a node may not go from one mode to the other."""
-    if (before, after) in WAYS:
+    if (before, after) in ways:
         return
     cure = {
         Mode.FENCED: f"run `syncer rejoin` on {name} first",

@@ -187,7 +187,11 @@ class Lead:
         try:
             if spec is AGREE:
                 return await self._agree()
-            return self._answered(await self._order(spec, m.Action.DO), is_done=None)
+            answer = await self._order(spec, m.Action.DO)
+            if isinstance(answer, m.Refusal) and answer.why is Why.STALE_TERM:
+                # Its refusal has told the term: a handover, whose answer was lost in a crash, says it first by that.
+                answer = await self._order(spec, m.Action.DO)
+            return self._answered(answer, is_done=None)
         except (PeerRejectedError, PeerProtocolError) as error:
             return m.Failed(str(error), again=False, begun=spec is not AGREE)
         except SyncerError:

@@ -77,6 +77,7 @@ def take_mode(store: StateStore, mode: Mode, term: Term, why: str = "", peer: st
             (mode.value, term.counter, term.node_id, held),
         )
         if before is not None and before != mode.value:
+            writer.execute("DELETE FROM handover")
             if mode is Mode.PRODUCTION:
                 # What was applied stays known as the last common state, but nothing may be built upon it.
                 writer.execute("UPDATE standing SET resumable = 0")
@@ -112,8 +113,13 @@ def read_held(store: StateStore) -> Term:
 
 
 def next_term(store: StateStore) -> Term:
-    """Return the term of a promotion of this node: above every one that it has seen, and never a configured one."""
-    return Term(max(read_term(store).counter, read_held(store).counter, 1) + 1, store.node_id)
+    """Return the term of a promotion of this node: above every one that it has seen or chosen, never a configured one.
+
+    See handover.reserve_term, which chooses it for good.
+    """
+    with store.read() as reader:
+        counters = reader.execute("SELECT term_counter, held_counter, reserved_counter FROM node").fetchone()
+    return Term(max(*counters, 1) + 1, store.node_id)
 
 
 def read_mode_change(store: StateStore) -> ModeChange | None:

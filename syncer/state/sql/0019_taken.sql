@@ -1,0 +1,2 @@
+-- taken by another branch
+SELECT 1;
