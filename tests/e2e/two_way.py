@@ -48,6 +48,10 @@ class GatedNode(Node):
         assert isinstance(found, list)
         return found
 
+    def frozen(self) -> list[Any]:
+        """Return what keeps its domains frozen."""
+        return [domain["frozen"] for domain in self.status()["domains"] if domain.get("frozen")]
+
     @property
     def environ(self) -> Mapping[str, str]:
         """Its gate."""

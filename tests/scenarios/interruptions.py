@@ -78,7 +78,7 @@ class Case:
         return Seen(
             tuple(status["mode"] for status in statuses),
             tuple(tree_of(node.root) for node in self.nodes),
-            tuple(status["frozen"] for status in statuses),
+            tuple(node.frozen() for node in self.nodes),
             tuple((node.folder / "running").exists() for node in self.nodes),
         )
 
@@ -113,7 +113,9 @@ class Case:
             wait_until(lambda: node.gate.is_held or running.poll() is not None, SECONDS, f"{step.name} was reached")
             assert node.gate.is_held, f"{step.name} was never reached: {self.last()}"
             self._do(way, node, by_second=by_second)
+            node.gate.open()
         with contextlib.suppress(subprocess.TimeoutExpired):
+            # Where its agent lives it ends with the procedure.
             running.wait(SECONDS if way in ("timeout", "abort") else 0.5)
         running.kill()
         self.mend()
@@ -172,7 +174,7 @@ class Case:
         for node, mode in zip((old, new), MODES_AFTER[self.kind], strict=True):
             if mode:
                 assert node.status()["mode"] == mode, (node.name, node.status()["mode"])
-                assert node.status()["frozen"] == []
+                assert node.frozen() == []
                 assert (node.folder / "running").exists() == (mode == "production"), f"services of {node.name}"
         if not self.is_alone:
             self.pair.wait_level()

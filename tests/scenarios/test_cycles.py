@@ -238,7 +238,7 @@ class Cycles:
         terms = [event["term"] for node in self.pair.nodes for event in node.raised("promoted")]
         assert len(terms) == len(set(terms)), f"a term was used twice: {sorted(terms)}"
         for node in self.pair.nodes:
-            assert node.status()["frozen"] == [], node.name
+            assert node.frozen() == [], node.name
             assert node.raised("split_brain") == []
 
     def _count(self, what: str, number: int = 1) -> None:
