@@ -15,6 +15,7 @@ from syncer.admin.hold import hold_begin, hold_end, resume, suspend
 from syncer.admin.leftovers import leftovers
 from syncer.admin.pairing import invite, join, target_forget
 from syncer.admin.procedures import procedure
+from syncer.admin.promote import promote
 from syncer.admin.rendered_diff import with_renderings
 from syncer.admin.services import service
 from syncer.admin.snapshot import synchronize
@@ -73,6 +74,7 @@ class Commands:
             "outbox": self._outbox,
             "outbox_change": self._outbox_change,
             "procedure": self._procedure,
+            "promote": self._promote,
         }
 
     async def run(self, command: str, arguments: dict[str, Any]) -> Answer:
@@ -244,6 +246,10 @@ class Commands:
 
     async def _procedure(self, arguments: dict[str, Any]) -> Answer:
         yield "result", await procedure(self._node, arguments)
+
+    async def _promote(self, arguments: dict[str, Any]) -> Answer:
+        async for event in promote(self._node, arguments):
+            yield event
 
     def _production(self, command: str) -> ProductionSide:
         production = self._node.production

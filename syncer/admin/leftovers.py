@@ -107,6 +107,12 @@ def _search(
     on_production.search(production.index, sent, needles, report, stopping, tell)
 
 
+async def leftovers_here(node: Node, stopping: threading.Event) -> Report:
+    """Search this node's own disk without telling progress, until `stopping` is set."""
+    [report] = await _on_failover(node, {}, (), stopping, lambda target, domain: lambda done, total, size: None)
+    return report
+
+
 async def _on_failover(
     node: Node, arguments: dict[str, Any], asked: tuple[str, ...], stopping: threading.Event, tell: _Tell
 ) -> list[Report]:

@@ -70,7 +70,7 @@ class FailoverSide:
         self._trouble: dict[str, str] = {}
         self._tended: dict[str, float] = {}
         self.runner = CommandRunner()
-        """Runs every command of this node's configuration."""
+        """Runs the domains' commands, until the agent stops."""
         self._settings = settings
         self._store = store
         # These three are replaced as a whole, never changed: other threads read them.

@@ -73,13 +73,14 @@ class Modes:
         why: str,
         *,
         peer: str = "",
-        take: Take = take_mode,
+        take: Take | None = None,
         ways: Collection[tuple[Mode, Mode]] = WAYS,
     ) -> None:
         """Change the mode, durably; returns once the parts have followed, or what was decided since.
 
-        `take` records it, `ways` are those that may be gone. Whoever gives up waiting does not stop it. Raises
-        RefusedError where the node may not go there, StateError where it cannot be recorded: then nothing was changed.
+        `take` records it in place of take_mode, `ways` are those that may be gone. Whoever gives up waiting does not
+        stop it. Raises RefusedError where the node may not go there, StateError where it cannot be recorded: then
+        nothing was changed.
         """
         if self._ended:
             raise SyncerError(self._ended)
@@ -150,7 +151,7 @@ class Modes:
         term: Term,
         why: str,
         peer: str,
-        take: Take = take_mode,
+        take: Take | None = None,
         ways: Collection[tuple[Mode, Mode]] = WAYS,
     ) -> None:
         async with self._deciding:
@@ -159,7 +160,8 @@ class Modes:
                 require_way(self._node.settings.node.name, before, mode, ways)
             if before is not mode is Mode.PRODUCTION:
                 await self._require_settled()
-            if await asyncio.to_thread(take, self._node.store, mode, term, why, peer) and before is not mode:
+            record = take or take_mode
+            if await asyncio.to_thread(record, self._node.store, mode, term, why, peer) and before is not mode:
                 change = await asyncio.to_thread(read_mode_change, self._node.store)
                 assert change is not None, "it was recorded with the mode"
                 self._taken(mode, term, change)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from syncer.capture.keep_local import KeepLocal
-from syncer.config import DomainSettings, FailoverSettings
+from syncer.config import DomainSettings, FailoverSettings, Settings
 from syncer.node.way_home import home_rules, kept_rules
 from syncer.replicate.home_owners import HomeOwners
 from syncer.replicate.home_tree import HomeRendering
@@ -15,8 +15,9 @@ from syncer.replicate.rendering import Rendering
 from syncer.replicate.way_back import WayBack
 from syncer.state.base import Base
 from syncer.state.cursors import read_standing, read_target
+from syncer.state.peers import peer_by_node_id
 from syncer.state.store import StateStore
-from syncer.substitution.rules import RuleSet
+from syncer.substitution.rules import EMPTY, RuleSet
 
 
 class Chosen(NamedTuple):
@@ -27,6 +28,48 @@ class Chosen(NamedTuple):
     """None: as it is."""
     refusal: str = ""
     """Why it cannot go at all; "" where it can."""
+
+
+class Home(NamedTuple):
+    """Where a domain would go home to, and by which rules."""
+
+    name: str
+    """Of the node that it came from."""
+    rules: RuleSet
+    why: str = ""
+    """Why it could not; "" where it could."""
+
+
+def home_outlook(store: StateStore, domain: DomainSettings, rules: RuleSet, shared: Rendering) -> HomeRendering:
+    """Return how a domain goes home by `rules`."""
+    ways = HomeWays(domain.name, rules, shared, Base(store), WayBack(store, domain.name), KeepLocal(domain.keep_local))
+    return HomeRendering(ways, HomeOwners(domain.owners))
+
+
+def home_of(settings: Settings, store: StateStore, domain: DomainSettings) -> Home | None:
+    """Tell how a domain would go home were this node production; None where it never came from another.
+
+    Ties no name to any node, unlike the promotion itself. Blocking; raises SyncerError where its rules were lost.
+    """
+    standing = read_standing(store, domain.name)
+    if standing is None or standing.source_node == store.node_id:
+        return None
+    kept = kept_rules(store, standing.rule_hash)
+    peer = peer_by_node_id(store, standing.source_node)
+    if peer is None:
+        why = f"the node that domain {domain.name} came from is not paired with this one any more: it cannot go home"
+        return Home("", kept.inverse(), why)
+    for target in settings.failover:
+        tied = read_target(store, target.name)
+        if target.name != peer.name and (tied is None or tied.node_id != peer.node_id):
+            continue
+        if domain.name not in target.domains:
+            why = f"the [[failover]] table of {target.name} does not name domain {domain.name}: it would not go home"
+            return Home(peer.name, kept.inverse(), why)
+        rules, why = home_rules(target.rules.for_domain(domain.name), kept)
+        said = f"domain {domain.name} cannot go home to {target.name}, where it came from: {why}" if why else ""
+        return Home(peer.name, rules, said)
+    return Home(peer.name, home_rules(EMPTY, kept)[0])
 
 
 def outlook_on(
@@ -48,10 +91,7 @@ def outlook_on(
     if standing is not None and tied is not None and standing.source_node == tied.node_id:
         home, why = home_rules(rules, kept_rules(store, standing.rule_hash))
         if not why:
-            ways = HomeWays(
-                domain.name, home, shared, Base(store), WayBack(store, domain.name), KeepLocal(domain.keep_local)
-            )
-            return Chosen(home, HomeRendering(ways, HomeOwners(domain.owners)))
+            return Chosen(home, home_outlook(store, domain, home, shared))
         if not has_sent:
             sentence = f"domain {domain.name} cannot go home to {target.name}, where it came from: {why}"
             return Chosen(rules, None, sentence)

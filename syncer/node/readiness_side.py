@@ -2,22 +2,209 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import threading
+import time
+from functools import partial
 from typing import TYPE_CHECKING
 
+from syncer.admin.leftovers import leftovers_here
+from syncer.config import DomainSettings
+from syncer.config.programs import HOOKS, missing_hooks, missing_programs
+from syncer.errors import ApplyError, SyncerError
 from syncer.model import Mode
-from syncer.procedures.readiness import Finding, Level, Purpose
+from syncer.node.outlooks import home_of
+from syncer.node.way_home import addresses_to
+from syncer.procedures.preconditions import DomainFacts, Facts, ProductionFacts, assess
+from syncer.procedures.readiness import Finding, Purpose
+from syncer.replicate.lane import Heard
+from syncer.services.commands import DomainCommands
+from syncer.state.cursors import read_standing, read_target
+from syncer.state.freezes import read_claims
+from syncer.state.peers import Peer, peer_by_node_id
+from syncer.trust.reach import reach
 
 if TYPE_CHECKING:
     from syncer.node.agent import Node
 
+REACH_SECONDS = 3.0
+"""How long a drill waits for an answer of production, for each of its addresses."""
 
-async def readiness(node: Node, purpose: Purpose = Purpose.PLANNED) -> list[Finding]:
-    """Return what was found, in the order in which it is shown. Raises StateError where node.db cannot be read.
+
+async def readiness(
+    node: Node, purpose: Purpose = Purpose.PLANNED, *, thorough: bool = True, besides: str = ""
+) -> list[Finding]:
+    """Return what was found, in the order in which it is shown. Raises SyncerError where the state cannot be read.
 
     Levels are those that count for `purpose`: what only a living production can cure is no refusal where it is dead.
+    `thorough`: the domains' checks are run on what stands, and all of it is searched for production's addresses;
+    without, what was found last counts, and it takes milliseconds. A drill says nothing to production that could
+    fence it. `besides` is the id of the procedure that asks: it hinders itself not.
     """
+    return assess(await facts_of(node, purpose, thorough=thorough, besides=besides), purpose)
+
+
+async def facts_of(node: Node, purpose: Purpose, *, thorough: bool, besides: str = "") -> Facts:
+    """Return what is known of this node; see `readiness`."""
     mode, term = node.mode_and_term()
-    if mode is Mode.FAILOVER:
-        return [Finding("mode", Level.OK, f"{node.settings.node.name} is failover, and has seen term {term.counter}")]
-    cure = "run it on the failover node" if mode is Mode.PRODUCTION else "run `syncer rejoin` first"
-    return [Finding("mode", Level.REFUSAL, f"{node.settings.node.name} is {mode.value}", cure)]
+    name = node.settings.node.name
+    if mode is not Mode.FAILOVER or node.failover is None:
+        return Facts(name, mode, term.counter, None, "", ())
+    production = await _production(node, purpose)
+    exposure = await asyncio.to_thread(node.alarms.exposure)
+    domains = tuple([await _domain(node, domain, thorough=thorough) for domain in node.settings.domains])
+    found = await leftovers_here(node, threading.Event()) if thorough else None
+    return Facts(
+        name,
+        mode,
+        term.counter,
+        production,
+        exposure,
+        domains,
+        free_bytes=await asyncio.to_thread(free_bytes, node),
+        missing_hooks=dict(missing_hooks(node.settings.hooks)),
+        hooks=tuple(hook for hook in HOOKS if getattr(node.settings.hooks, hook)),
+        open_procedures=tuple(await asyncio.to_thread(_open_procedures, node, besides)),
+        frozen=tuple(dict.fromkeys(claim.domain for claim in read_claims(node.store))),
+        leftovers=None if found is None else (len(found.addresses), len(found.files)),
+    )
+
+
+def production_of(node: Node) -> Peer | None:
+    """Return the paired node that this one received from, last; None where there is none. Blocking; StateError."""
+    heard: dict[str, Heard] = node.failover.receiver.heard() if node.failover is not None else {}
+    sources = []
+    for domain in node.settings.domains:
+        standing = read_standing(node.store, domain.name)
+        if standing is not None and standing.source_node != node.store.node_id:
+            sources.append((heard[domain.name].at if domain.name in heard else 0.0, standing.source_node))
+    for _, source in sorted(sources, reverse=True):
+        peer = peer_by_node_id(node.store, source)
+        if peer is not None:
+            return peer
+    return None
+
+
+def free_bytes(node: Node) -> int | None:
+    """Return the room beside node.db, in bytes; None where nobody can tell."""
+    try:
+        found = os.statvfs(node.settings.node.state)
+    except OSError:
+        return None
+    return found.f_bavail * found.f_frsize
+
+
+async def _production(node: Node, purpose: Purpose) -> ProductionFacts | None:
+    peer = await asyncio.to_thread(production_of, node)
+    if peer is None:
+        return None
+    assert node.failover is not None, "whoever received has that side"
+    spoken = [item for item in node.failover.receiver.heard().values() if item.node_id == peer.node_id]
+    latest = max(spoken, key=lambda item: item.at, default=None)
+    since = time.monotonic() - latest.at if latest is not None else None
+    known = ProductionFacts(
+        peer.name,
+        answers=False,
+        said="",
+        seconds_since_heard=since,
+        clock_skew_seconds=latest.clock_skew_seconds if latest is not None else None,
+    )
+    if purpose is Purpose.DRILL:
+        said = await _unreached(node, peer)
+        return known._replace(answers=not said, said=said)
+    try:
+        speaker = await node.procedures.knock(peer)
+    except SyncerError as error:
+        return known._replace(said=str(error))
+    return known._replace(answers=True, mode=speaker.mode, term=speaker.term.counter)
+
+
+async def _unreached(node: Node, peer: Peer) -> str:
+    """Return why production does not answer, "" where it does; a term said to it could fence it, so none is."""
+    addresses = await asyncio.to_thread(_addresses, node, peer.node_id)
+    said = "this node does not know its address"
+    for address in addresses:
+        host, _, port = address.rpartition(":")
+        found = await asyncio.to_thread(reach, host.strip("[]"), int(port), node.identity, REACH_SECONDS)
+        if not found.error and found.fingerprint == peer.fingerprint:
+            return ""
+        said = f"{address}: {found.error or 'another node answers there'}"
+    return said
+
+
+async def _domain(node: Node, domain: DomainSettings, *, thorough: bool) -> DomainFacts:
+    assert node.failover is not None, "the caller has looked"
+    found = await asyncio.to_thread(_standing_domain, node, domain)
+    if thorough and found.checks and "check" not in found.missing:
+        # RACE: on the domain's worker: no transaction changes what is being looked at.
+        failure = await node.failover.receiver.on_worker(domain.name, partial(check_standing, node, domain))
+        return found._replace(check_ran=True, check_failure=failure)
+    return found
+
+
+def check_standing(node: Node, domain: DomainSettings) -> str:
+    """Run a domain's check on what stands, on its worker; returns how it failed, "" where it did not. Records nothing.
+
+    Raises ApplyError where the agent stops meanwhile.
+    """
+    assert node.failover is not None, "the caller has looked"
+    standing = read_standing(node.store, domain.name)
+    commands = DomainCommands(domain, node.failover.runner)
+    _, term = node.mode_and_term()
+    try:
+        return commands.run("check", standing.generation if standing else 0, term.counter).sentence("the check")
+    except ApplyError:
+        raise
+    except SyncerError as error:
+        return str(error)
+
+
+def _standing_domain(node: Node, domain: DomainSettings) -> DomainFacts:
+    assert node.failover is not None, "the caller has looked"
+    destination, services = node.failover.destinations[domain.name], node.failover.services[domain.name]
+    heard = node.failover.receiver.heard().get(domain.name)
+    life = services.life
+    failure = services.check_failure
+    return DomainFacts(
+        domain.name,
+        is_received=destination.standing() is not None,
+        trouble=destination.trouble(),
+        unsettled=destination.half_applied or destination.checked.trouble,
+        changes_behind=heard.changes_behind if heard is not None and heard.node_id else None,
+        drift=destination.drift_count,
+        problems=len(destination.problems()),
+        checks=bool(domain.check),
+        check_failure=f"{failure.command}: {failure.exit}" if failure is not None else "",
+        starts=bool(domain.start),
+        tells=bool(domain.status),
+        missing=dict(missing_programs(domain)),
+        services=life.state.value if life is not None else "",
+        services_trouble=life.detail if life is not None else "",
+        home_trouble=_home_trouble(node, domain),
+    )
+
+
+def _home_trouble(node: Node, domain: DomainSettings) -> str:
+    try:
+        home = home_of(node.settings, node.store, domain)
+        return home.why if home is not None else ""
+    except SyncerError as error:
+        return str(error)
+
+
+def _open_procedures(node: Node, besides: str) -> list[str]:
+    return [
+        f"{known.procedure.kind} with {known.procedure.peer_name} ({known.procedure.id[:8]})"
+        for known in node.procedures.journal.unsettled()
+        if known.procedure.id != besides
+    ]
+
+
+def _addresses(node: Node, node_id: str) -> list[str]:
+    found = []
+    for target in node.settings.failover:
+        record = read_target(node.store, target.name)
+        if record is not None and record.node_id == node_id:
+            found += [target.address, *target.further]
+    return list(dict.fromkeys([*found, *addresses_to(node.store, node_id)]))

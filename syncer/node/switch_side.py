@@ -61,9 +61,10 @@ class SwitchSide:
             raise UnreachableError(f"the node {peer} is not paired with this one any more: pair it again")
         return (await self._node.procedures.knock(found)).mode
 
-    async def refusals(self, *, forced: bool) -> Sequence[str]:
-        """Say what forbids a promotion of this node."""
-        found = refusals(await readiness(self._node, Purpose.FORCED if forced else Purpose.PLANNED))
+    async def refusals(self, procedure: Procedure, *, forced: bool) -> Sequence[str]:
+        """Say what forbids a promotion of this node; what was looked at thoroughly before it began is not again."""
+        purpose = Purpose.FORCED if forced else Purpose.PLANNED
+        found = refusals(await readiness(self._node, purpose, thorough=False, besides=procedure.id))
         return [f"{finding.sentence}: {finding.cure}" if finding.cure else finding.sentence for finding in found]
 
     def domains(self) -> list[str]:

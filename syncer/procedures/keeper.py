@@ -19,7 +19,7 @@ from syncer.procedures.kinds import Kinds
 from syncer.procedures.lead import Lead
 from syncer.procedures.messages import Refusal, Why
 from syncer.procedures.second import Second
-from syncer.procedures.steps import Facts, Outcome, Procedure, Role
+from syncer.procedures.steps import Facts, Outcome, Procedure, Role, StepState, is_past_return
 from syncer.procedures.told import ProcedureEvents
 from syncer.procedures.voice import Dial, Limits, Voice
 from syncer.procedures.wire import PARAMETERS_MAX, encode_document
@@ -29,6 +29,9 @@ from syncer.state.store import StateStore
 log = logging.getLogger(__name__)
 
 OPERATOR = "an operator aborted it"
+GIVEN_UP = "given up by an operator past its point of no return, and nothing was undone"
+LOOK_EVERY = 0.02
+"""Seconds between two looks at whether a procedure is over."""
 _STOPPED = "procedures run in the agent: start it with `syncer agent`"
 
 
@@ -105,10 +108,14 @@ class Procedures:
     async def abort(self, procedure: str, *, why: str = OPERATOR, force: bool = False) -> None:
         """Have a procedure undone; returns once that is decided, not done.
 
-        `force`: without the other node, which undoes its part when it hears of it. Raises RefusedError past the point
-        of no return, UnreachableError where another node leads it and does not answer.
+        `force`: without the other node, which undoes its part when it hears of it; past the point of no return nothing
+        is undone, and it is given up here where it stands. Raises RefusedError past that point without `force`,
+        UnreachableError where another node leads it and does not answer.
         """
         known = await self.find(procedure)
+        if force and is_past_return(known.procedure, known.journal):
+            await self._give_up(known, why)
+            return
         if known.procedure.role is Role.LEAD:
             await settled(partial(self.journal.ask_abort, procedure, why, forced=force))
             if (lead := self._leads.get(procedure)) is not None:
@@ -126,6 +133,14 @@ class Procedures:
             await caller.close()
         if refusal is not None:
             raise PeerRejectedError(f"{known.procedure.peer_name} refused: {refusal.message}", Reason.UNSPECIFIED)
+
+    async def over(self, procedure: str) -> None:
+        """Return once a procedure that is being undone is over here. RefusedError where that needs a person."""
+        while (known := await self.find(procedure)).journal.outcome is Outcome.OPEN:
+            for record in known.journal.steps:
+                if record.reason and not record.again and record.state is StepState.UNDOING:
+                    raise RefusedError(f"{known.procedure.kind} cannot be undone here: {record.reason}")
+            await asyncio.sleep(LOOK_EVERY)
 
     async def go_on(self, procedure: str) -> bool:
         """Have what waits for a person tried again; tells whether anything did."""
@@ -212,6 +227,18 @@ class Procedures:
             return await caller.knock()
         finally:
             await caller.close()
+
+    async def _give_up(self, known: Known, why: str) -> None:
+        """End a procedure where it stands, by an operator's word: the other node may be gone for good."""
+        reason = f"{GIVEN_UP}: {why}"
+        if known.procedure.role is Role.LEAD:
+            # Nobody is told: what is past the point of no return there, only an operator of that node can give up.
+            await settled(partial(self.journal.close, known.procedure.id, Outcome.ABORTED, {}, told=True, why=reason))
+            if (lead := self._leads.get(known.procedure.id)) is not None:
+                lead.interrupt()
+            self._events.aborted(known.procedure, reason)
+        else:
+            await self._serving().give_up(known, reason)
 
     def _serving(self) -> Second:
         if self._tasks is None or self._second is None:

@@ -121,6 +121,12 @@ class Second:
                 raise RefusedError(f"{known.procedure.kind} cannot be undone here: {failed}")
             await self._close(known, m.End(procedure, Outcome.ABORTED, FORCED, {}, {}))
 
+    async def give_up(self, known: Known, why: str) -> None:
+        """Close here what can only be finished, as it stands, by an operator's word."""
+        async with self._turns[known.procedure.peer]:
+            await self._interrupt(known.procedure.id)
+            await self._close(known, m.End(known.procedure.id, Outcome.ABORTED, why, {}, {}))
+
     async def standing(self, peer: Peer, procedure: str) -> m.StandingOf | Refusal:
         """Say where a procedure stands here."""
         known = await asyncio.to_thread(self._journal.read, procedure)

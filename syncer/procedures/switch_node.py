@@ -19,7 +19,7 @@ class SwitchNode(Protocol):
     async def peer_mode(self, peer: str) -> Mode:
         """Ask the other node what it is. UnreachableError where it does not answer."""
 
-    async def refusals(self, *, forced: bool) -> Sequence[str]:
+    async def refusals(self, procedure: Procedure, *, forced: bool) -> Sequence[str]:
         """Say what forbids a promotion of this node; nothing where all is well."""
 
     def domains(self) -> list[str]:

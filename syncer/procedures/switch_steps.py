@@ -28,11 +28,9 @@ class Ready(Plain):
         mode, _ = self._node.mode_and_term()
         if mode is not Mode.FAILOVER:
             raise RefusedError(f"this node is {mode.value}, and only a failover node is promoted")
-        if not self._forced:
-            theirs = await self._node.peer_mode(run.procedure.peer)
-            if theirs is not Mode.PRODUCTION:
-                raise RefusedError(f"{run.procedure.peer_name} is {theirs.value}, and has no role to hand over")
-        refusals = await self._node.refusals(forced=self._forced)
+        if not self._forced and (theirs := await self._node.peer_mode(run.procedure.peer)) is not Mode.PRODUCTION:
+            raise RefusedError(f"{run.procedure.peer_name} is {theirs.value}, and has no role to hand over")
+        refusals = await self._node.refusals(run.procedure, forced=self._forced)
         if refusals:
             raise RefusedError("; ".join(refusals))
 

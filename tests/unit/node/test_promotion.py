@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
+from syncer.errors import StepFailedError
 from syncer.model import Term
 from syncer.node.agent import Node
 from syncer.node.kinds import PROMOTE, PROMOTE_FORCED
 from syncer.procedures.journal import Known
-from syncer.procedures.steps import Outcome
+from syncer.procedures.kinds import Run, Step
+from syncer.procedures.steps import Outcome, Role
+from syncer.procedures.switching import PLANNED
 from syncer.replicate.fencing import Rank
 from syncer.state.handover import read_handover
 from syncer.state.peers import Peer, peers
 from syncer.status import node_status
-from tests.unit.node.running import P, Place, Two, X, contents, run, two, until
+from tests.unit.node.running import F, P, Place, Two, X, contents, run, two, until
 
 __all__ = ["two"]
 
@@ -109,6 +115,92 @@ def test_a_planned_promotion_hands_the_role_over_and_nothing_is_lost(two: Two) -
         async with two.a.running() as a:
             assert a.mode is X
             assert two.a.raised(a, "fenced") == []
+
+    run(work())
+
+
+class Spoilt:
+    """A real step that fails behind its action, or is held there."""
+
+    def __init__(self, step: Step, error: StepFailedError | None = None) -> None:
+        self.done = asyncio.Event()
+        self._step, self._error = step, error
+
+    async def require(self, run: Run) -> None:
+        await self._step.require(run)
+
+    async def do(self, run: Run) -> Any:
+        result = await self._step.do(run)
+        self.done.set()
+        if self._error is not None:
+            raise self._error
+        await asyncio.Event().wait()
+        return result
+
+    async def verify(self, run: Run) -> None:
+        await self._step.verify(run)
+
+    async def undo(self, run: Run) -> None:
+        await self._step.undo(run)
+
+
+def spoil(
+    lead: Node, second: Node, name: str, error: StepFailedError | None = None
+) -> tuple[Spoilt, Callable[[], None]]:
+    """Spoil a step on the node that it is on; returns it, and what repairs it."""
+    spec = next(spec for spec in PLANNED if spec.name == name)
+    kind = (second if spec.on is Role.SECOND else lead).kinds.find(PROMOTE)
+    assert kind is not None
+    actions: Any = kind.actions
+    real = actions[name]
+    actions[name] = spoilt = Spoilt(real, error)
+    return spoilt, lambda: actions.update({name: real})
+
+
+async def is_as_before(two: Two, a: Node, b: Node) -> None:
+    """Make sure that nothing of a promotion is left: modes, freezes, services, and the stream."""
+    assert (a.mode, b.mode) == (P, F)
+    assert read_handover(a.store) is None
+    assert a.freezes is not None
+    assert (a.freezes.domains.claims, a.freezes.domains.items) == ((), ())
+    assert (two.a.folder / "service").exists()
+    assert not (two.b.folder / "service").exists()
+    (two.a.root / "afterwards").write_text("x")
+    await until(lambda: contents(two.b.root) == contents(two.a.root), "changes flow as before")
+    assert two.a.raised(a, "fenced", "split_brain") == two.b.raised(b, "fenced", "split_brain") == []
+
+
+@pytest.mark.parametrize("name", [spec.name for spec in PLANNED])
+@pytest.mark.parametrize("how", ["fails", "is aborted"])
+def test_a_promotion_is_undone_from_every_step_and_succeeds_afterwards(two: Two, name: str, how: str) -> None:
+    with_services(two.a, two.b)
+    with_services(two.b, two.a)
+    (two.a.folder / "service").touch()
+
+    async def work() -> None:
+        rest = at_rest(two)
+        async with two.a.running() as a, two.b.running() as b:
+            await until(rest, "the changes arrived")
+            error = StepFailedError("it is spoilt", again=False) if how == "fails" else None
+            spoilt, repair = spoil(b, a, name, error)
+            procedure = await begin(b)
+            if error is None:
+                await spoilt.done.wait()
+                await b.procedures.abort(procedure)
+            undone = await ended(b, a, procedure)
+            assert undone.journal.outcome is Outcome.ABORTED
+            await is_as_before(two, a, b)
+            has_handed_over = [spec.name for spec in PLANNED].index(name) >= 6
+            # A term of its own, above the one that it had handed over to.
+            counter = 3 if has_handed_over else 1
+            assert a.modes.rank().term == Term(counter, two.a.node_id)
+            repair()
+            done = await ended(b, a, await begin(b))
+            assert done.journal.outcome is Outcome.FINISHED, done.journal.abort
+            assert (a.mode, b.mode) == (X, P)
+            # No term is taken twice, not even one that was only chosen.
+            chosen = [spec.name for spec in PLANNED].index(name) >= 5
+            assert b.modes.rank().term.counter == (4 if has_handed_over else 3 if chosen else 2)
 
     run(work())
 
