@@ -102,14 +102,15 @@ def heads_of(result: Mapping[str, Any]) -> dict[str, Head]:
 def unequal(heads: Mapping[str, Head], cursors: Mapping[str, Cursor | None], drift: Mapping[str, int]) -> list[str]:
     """Say, for each domain, why what stands here is not what production has sent up to `heads`.
 
-    A cursor may be beyond its head: what changed after it was sent as well.
+    A cursor may be beyond its head, since what changed after it was sent as well, and of an earlier run: whether that
+    one can be built upon, production has decided as it drained.
     """
     flaws = []
     for domain, head in heads.items():
         cursor = cursors.get(domain)
         if domain not in cursors:
             flaws.append(f"{domain} is not configured here: add [domains.{domain}]")
-        elif cursor is None or cursor[:2] != head[:2] or cursor.seq < head.seq:
+        elif cursor is None or cursor.index_id != head.index_id or cursor.seq < head.seq:
             flaws.append(f"{domain} does not stand here as production has sent it: `syncer snapshot` there")
         elif drift.get(domain, 0):
             count = drift[domain]
