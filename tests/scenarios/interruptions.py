@@ -51,7 +51,7 @@ class ServedPair(TwoWayPair):
         running = node.folder / "running"
         return (
             f'settle = "5ms"\nstart = ["touch", "{running}"]\nstop = ["rm", "-f", "{running}"]\n'
-            f'status = ["test", "-e", "{running}"]\n'
+            f'status = ["sh", "-c", "test -e {running} || exit 3"]\n'
         )
 
 

@@ -64,7 +64,7 @@ def test_guarantee_16_every_step_interrupted_in_every_way_is_resumed_or_undone(
     for number, step in enumerate(steps):
         for way in ways_of(kind, step):
             try:
-                found = interrupted(tmp_path / f"{number}-{way}", kind, steps, step, way)
+                found = interrupted(tmp_path / f"{number}-{way.replace(' ', '-')}", kind, steps, step, way)
             except Exception as error:  # noqa: BLE001 - the table is to be whole, whatever happens to one of its cells
                 found = "failed"
                 failures.append(f"{kind}, {step.name}, {way}: {error!s:.2000}")

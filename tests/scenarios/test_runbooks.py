@@ -29,7 +29,7 @@ class OperatorsPair(TwoWayPair):
         tables = super().tables_of(node).replace("[domains.tree]", "[domains.nginx]")
         running = node.folder / "nginx-runs"
         commands = (
-            f'start = ["touch", "{running}"]\nstop = ["rm", "-f", "{running}"]\nstatus = ["test", "-e", "{running}"]\n'
+            f'start = ["touch", "{running}"]\nstop = ["rm", "-f", "{running}"]\nstatus = ["sh", "-c", "test -e {running} || exit 3"]\n'
         )
         return tables.replace("\n[[failover]]", f"{commands}\n[[failover]]", 1)
 
