@@ -29,6 +29,22 @@ def summarize(entries: Iterable[Entry]) -> bytes:
     return hasher.digest()
 
 
+class Passing:
+    """Digests entries as they pass: also those that `summarize` leaves out, and whether each of them has changed."""
+
+    def __init__(self) -> None:
+        self._hasher = blake3()
+
+    def take(self, entry: Entry, *, changed: bool) -> None:
+        """Take in the next one."""
+        note = entry.note.encode("utf-8", "surrogatepass")
+        self._hasher.update(b"%d %d\n" % (changed, len(note)) + note + _packed(entry))
+
+    def digest(self) -> bytes:
+        """Return the digest (32 bytes) of what has passed."""
+        return self._hasher.digest()
+
+
 def _packed(entry: Entry) -> bytes:
     """Return an entry as bytes that no other entry has: each variable field is preceded by its length."""
     path, kind, mode, uid, gid, owner, group, mtime_ns, size, digest, link_target, _, attributes, link, origin = entry

@@ -11,12 +11,14 @@ from syncer.admin import drift, explain, substitute, triggers
 from syncer.admin import history as admin_history
 from syncer.admin.events import show_events
 from syncer.admin.freeze import freeze, thaw
+from syncer.admin.history_save import history_release, history_save
 from syncer.admin.hold import hold_begin, hold_end, resume, suspend
 from syncer.admin.leftovers import leftovers
 from syncer.admin.pairing import invite, join, target_forget
 from syncer.admin.procedures import procedure
 from syncer.admin.promote import promote
 from syncer.admin.rendered_diff import with_renderings
+from syncer.admin.reverse import home_plan, rejoin, reverse
 from syncer.admin.services import service
 from syncer.admin.snapshot import synchronize
 from syncer.admin.verify import run_verification
@@ -60,6 +62,8 @@ class Commands:
             "invite": self._invite,
             "join": self._join,
             "history": self._history,
+            "history_save": self._history_save,
+            "history_release": self._history_release,
             "rollback": self._rollback,
             "service": self._service,
             "events": self._events,
@@ -75,6 +79,9 @@ class Commands:
             "outbox_change": self._outbox_change,
             "procedure": self._procedure,
             "promote": self._promote,
+            "home_plan": self._home_plan,
+            "rejoin": self._rejoin,
+            "reverse": self._reverse,
         }
 
     async def run(self, command: str, arguments: dict[str, Any]) -> Answer:
@@ -229,6 +236,13 @@ class Commands:
     async def _history(self, arguments: dict[str, Any]) -> Answer:
         yield "result", await asyncio.to_thread(admin_history.history, self._node, arguments)
 
+    async def _history_save(self, arguments: dict[str, Any]) -> Answer:
+        async for event in history_save(self._node, arguments):
+            yield event
+
+    async def _history_release(self, arguments: dict[str, Any]) -> Answer:
+        yield "result", await history_release(self._node, arguments)
+
     async def _rollback(self, arguments: dict[str, Any]) -> Answer:
         yield "result", await admin_history.rollback(self._node, arguments)
 
@@ -246,6 +260,18 @@ class Commands:
 
     async def _procedure(self, arguments: dict[str, Any]) -> Answer:
         yield "result", await procedure(self._node, arguments)
+
+    async def _home_plan(self, arguments: dict[str, Any]) -> Answer:
+        async for event in home_plan(self._node, arguments):
+            yield event
+
+    async def _rejoin(self, arguments: dict[str, Any]) -> Answer:
+        async for event in rejoin(self._node, arguments):
+            yield event
+
+    async def _reverse(self, arguments: dict[str, Any]) -> Answer:
+        async for event in reverse(self._node, arguments):
+            yield event
 
     async def _promote(self, arguments: dict[str, Any]) -> Answer:
         async for event in promote(self._node, arguments):

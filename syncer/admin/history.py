@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from syncer.replicate import rollback as way_back
 from syncer.replicate.destination import Destination
 from syncer.state.generations import Displaced, Generation, read_displaced
 from syncer.state.kept import kept_bytes, read_unkept
+from syncer.state.protected import Protection
 
 if TYPE_CHECKING:
     from syncer.node.agent import Node
@@ -86,8 +88,22 @@ def _event(
     return {"domain": destination.domain, "generation": generation, "to": target, "by": by}
 
 
+def destination_of(node: Node, domain: str, command: str) -> Destination:
+    """Return one destination; raises ConfigurationError, RefusedError where the command is for another mode."""
+    return _destinations(node, domain, command)[0]
+
+
+def require_generation(destination: Destination, number: int) -> None:
+    """Raise ConfigurationError where the history has no such generation."""
+    if number not in {item.number for item in destination.history.generations()}:
+        raise ConfigurationError(
+            f"{destination.domain} has no generation {number} in its history: see `syncer history {destination.domain}`"
+        )
+
+
 def _destinations(node: Node, domain: str | None, command: str) -> list[Destination]:
-    if node.mode is Mode.PRODUCTION or node.failover is None:
+    # What it displaced while it was failover, a production node has as well.
+    if node.failover is None or (node.mode is Mode.PRODUCTION and command == "rollback"):
         raise RefusedError(
             f"{node.settings.node.name} is in mode {node.mode.value}, and the history is kept where changes arrive: "
             f"run `syncer {command}` on the failover server; what is wrong here, edit here"
@@ -113,7 +129,7 @@ def _domain(destination: Destination) -> dict[str, Any]:
     possible = reachable([item.number for item in generations if item.complete])
     done = destination.rolled_back.done
     held = kept_bytes(destination.store, destination.domain)
-    pins = kept.pins()
+    pins, protected = kept.pins(), kept.protected()
     return {
         "name": destination.domain,
         "generation": standing.generation if standing else 0,
@@ -125,11 +141,13 @@ def _domain(destination: Destination) -> dict[str, Any]:
         "rolled_back": None
         if done is None
         else {"generation": done.generation, "to": done.target, "at": _moment(done.at), "by": done.person},
-        "generations": [_generation(destination, item, pins) for item in reversed(generations)],
+        "generations": [_generation(destination, item, pins, protected) for item in reversed(generations)],
     }
 
 
-def _generation(destination: Destination, item: Generation, pins: list[tuple[int, str]]) -> dict[str, Any]:
+def _generation(
+    destination: Destination, item: Generation, pins: list[tuple[int, str]], protected: Mapping[int, Protection]
+) -> dict[str, Any]:
     return {
         "number": item.number,
         "at": _moment(item.at),
@@ -143,15 +161,13 @@ def _generation(destination: Destination, item: Generation, pins: list[tuple[int
         "complete": item.complete,
         "taken_in": not item.stage,
         "incomplete": item.incomplete,
+        "protected": protected[item.number].reason if item.number in protected else "",
         "pins": [reason for number, reason in pins if number == item.number],
     }
 
 
 def _paths(destination: Destination, number: int) -> list[dict[str, Any]]:
-    if number not in {item.number for item in destination.history.generations()}:
-        raise ConfigurationError(
-            f"{destination.domain} has no generation {number} in its history: see `syncer history {destination.domain}`"
-        )
+    require_generation(destination, number)
     lacking = read_unkept(destination.store, destination.domain, number)
     rows = read_displaced(destination.store, destination.domain, number)
     return [_path(row, lacking.get(row.path, "")) for row in rows]

@@ -32,6 +32,7 @@ from syncer.state.kept import (
     remove_pins,
     unreferenced,
 )
+from syncer.state.protected import Protection, protect, read_protected, release
 from syncer.state.store import StateStore
 
 TAKEN_AT_ONCE = 64
@@ -103,8 +104,12 @@ class History:
             continue
 
     def prune(self) -> None:
-        """Forget the oldest generations while there are too many or their contents are too large."""
-        complete = [generation for generation in self.generations() if generation.complete]
+        """Forget the oldest generations while there are too many or their contents are too large.
+
+        Those that are protected stay, and count for nothing.
+        """
+        protected = self.protected()
+        complete = [item for item in self.generations() if item.complete and item.number not in protected]
         pinned = [number for number, _ in self.pins()]
         beyond = 0
         while oldest_to_forget([item.number for item in complete[beyond:]], 0, self.limits, pinned) is not None:
@@ -114,6 +119,7 @@ class History:
         # Only what is forgotten tells how much the rest holds.
         while complete:
             held = kept_bytes(self._store, self.domain)
+            held -= sum(kept_bytes(self._store, self.domain, number) for number in protected)
             if oldest_to_forget([item.number for item in complete], held, self.limits, pinned) is None:
                 break
             self._forget([complete.pop(0)])
@@ -164,6 +170,20 @@ class History:
     def pins(self) -> list[tuple[int, str]]:
         """Return pinned generations with the reasons; for any thread."""
         return read_pins(self._store, self.domain)
+
+    def protect(self, generation: int, reason: str) -> None:
+        """Keep what `generation` displaces, or will, whatever the limits say, until a person releases it."""
+        protect(self._store, self.domain, generation, reason)
+
+    def release(self, generation: int) -> bool:
+        """Let the limits apply to a generation again; tells whether it was protected."""
+        found = release(self._store, self.domain, generation)
+        self._pruned = None
+        return found
+
+    def protected(self) -> Mapping[int, Protection]:
+        """Return the protected generations, those among them that nothing has made yet; for any thread."""
+        return read_protected(self._store, self.domain)
 
     def close(self) -> None:
         """Let go of what is being read."""

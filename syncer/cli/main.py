@@ -44,6 +44,8 @@ COMMANDS = {
     "thaw": Deferred("syncer.cli.thaw", "End a freeze."),
     "trigger": Deferred("syncer.cli.trigger", "Show the triggers, or have one do its actions as a test."),
     "outbox": Deferred("syncer.cli.outbox", "Show which actions of triggers wait or were given up."),
+    "rejoin": Deferred("syncer.cli.rejoin", "On an old production: become failover of the node that serves."),
+    "reverse": Deferred("syncer.cli.reverse", "Bring the changes home, and the old production back to its role."),
     "promote": Deferred("syncer.cli.promote", "On failover: take over, planned or by force."),
     "procedure": Deferred("syncer.cli.procedure", "Show the procedures of this node; abort one, or have it go on."),
     "target": Deferred("syncer.cli.target", "Forget a target that is gone."),

@@ -24,6 +24,7 @@ from syncer.events.definition import (
     Variable,
 )
 from syncer.events.freeze_events import FREEZE_EVENTS
+from syncer.events.home_events import HOME_EVENTS
 from syncer.model import EventValue
 
 _STREAM = {"node": NODE, "target": TARGET, "domain": DOMAIN}
@@ -331,6 +332,7 @@ CATALOGUE: Mapping[str, Definition] = {
         {"node": NODE, "count": Variable(int, "how many are missing")},
     ),
     **FREEZE_EVENTS,
+    **HOME_EVENTS,
 }
 
 

@@ -98,7 +98,8 @@ class Node:
         self._automatic = False
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._server: grpc.aio.Server | None = None
-        register_kinds(self)
+        self.home = register_kinds(self)
+        """Answers peers about homecomings."""
 
     @property
     def mode(self) -> Mode:
@@ -145,6 +146,7 @@ class Node:
             saw_term=self.modes.saw_term,
             standing=StandingProblems(problems_told(self.store, self.events)),
             refusal="" if self.mode is Mode.PRODUCTION else refusal,
+            is_open=partial(is_open, self.procedures),
         )
         production.port = self.port
         production.met = self._met_target

@@ -12,7 +12,7 @@ from syncer.errors import PeerRejectedError, Reason
 from syncer.index.store import IndexStore
 from syncer.model import RootShape
 from syncer.node.circles import circle_of
-from syncer.node.outlooks import outlook_on
+from syncer.node.outlooks import Chosen, outlook_on
 from syncer.node.seeking import Doubts, Seeking
 from syncer.replicate.failing import Failing
 from syncer.replicate.link import Link
@@ -84,6 +84,18 @@ class Building:
 
         source = DiskSource(Path(domain.path), self._cache)
         return Sender(stream, self._production, self._index, source, dial, progress, brake, chosen.outlook, failing)
+
+    def undecided(self, target: FailoverSettings, domain: DomainSettings) -> tuple[Chosen, DiskSource]:
+        """Return how a domain goes to a target before anything was decided of it, and its contents; for a comparison.
+
+        Blocking; raises StateError.
+        """
+        before = {progress.domain for progress in read_progress(self._store, target.name)}
+        shared = self._renderings.setdefault(domain.name, Rendering(self._index.renderings, self._cache))
+        rules = target.rules.for_domain(domain.name)
+        has_sent = domain.name in before
+        chosen = outlook_on(self._store, target, domain, rules, shared, has_sent=has_sent, decided=False)
+        return chosen, DiskSource(Path(domain.path), self._cache)
 
     def answered(self, target: str) -> None:
         """Believe the address again at which a target has answered."""

@@ -10,6 +10,7 @@ import grpc.aio
 
 from syncer.errors import StateError
 from syncer.node.way_home import came_from
+from syncer.procedures.home_server import home_handlers
 from syncer.procedures.server import procedure_handlers
 from syncer.state.peer_addresses import record_came_from
 from syncer.state.peers import Peer
@@ -45,6 +46,7 @@ async def listen(node: Node) -> tuple[grpc.aio.Server, str, int]:
         (
             node.failover.handlers(sender),
             procedure_handlers(node.procedures, node.voice, known_peer),
+            home_handlers(node.home, node.voice, known_peer),
             pairing_handlers(
                 node.store,
                 node.identity,

@@ -80,11 +80,13 @@ def outlook_on(
     shared: Rendering,
     *,
     has_sent: bool,
+    decided: bool = True,
 ) -> Chosen:
     """Choose for a target whose table has `rules` for the domain; `has_sent`: it has received from this node before.
 
     What came from that target goes home, by rules that lead back. A node that has sent before has rules of its own,
-    and may change them: then it renders by these. Blocking; raises StateError.
+    and may change them: then it renders by these. `decided`: what was decided for its homecoming counts. Blocking;
+    raises StateError.
     """
     standing = read_standing(store, domain.name)
     tied = read_target(store, target.name)

@@ -23,6 +23,7 @@ from syncer.leftovers.watch import LeftoverWatch
 from syncer.model import NEVER, Head, RecordEvent, Start, Term
 from syncer.node.building import Building
 from syncer.node.captures import Captures
+from syncer.node.home_decisions import HomeDecisions, obey, ways_of
 from syncer.node.pauses import Pauses
 from syncer.node.protected import protected_paths
 from syncer.node.reload_plan import Plan
@@ -36,7 +37,7 @@ from syncer.replicate.messages import Ack
 from syncer.replicate.pauses import Pause
 from syncer.replicate.sender import Sender
 from syncer.replicate.stream import Stream, StreamView
-from syncer.state.cursors import TargetProgress, record_progress
+from syncer.state.cursors import TargetProgress, read_target, record_progress
 from syncer.state.store import StateStore
 from syncer.state.term import read_term
 from syncer.trust.identity import Identity
@@ -77,11 +78,12 @@ class ProductionSide:
         start: Start = NEVER,
         saw_term: Callable[[str, Term], None] = nobody_is_fenced,
         refusal: str = "",
+        is_open: Callable[[str], bool] = lambda procedure: False,
     ) -> None:
         """Build capturers and senders; with `automatic` False nothing is sent but what is asked for.
 
         `start` is which start of the node it is; `saw_term` is told a target's name with each term that it says. A
-        `refusal` says why nothing is sent at all: then there are no senders.
+        `refusal` says why nothing is sent at all: then there are no senders. `is_open` tells whether a procedure is.
         """
         self.refusal = refusal
         """Why nothing is sent any more; "" where it is."""
@@ -120,7 +122,9 @@ class ProductionSide:
         self._in_force = asyncio.Event()
         self._in_force.set()
         shapes = self.captures.shapes.get
-        self._building = Building(self, store, identity, self.index, self._cache, shapes, lambda: self._settings)
+        self.decisions = HomeDecisions(store, is_open)
+        """What was decided for nodes that come home."""
+        self.building = Building(self, store, identity, self.index, self._cache, shapes, lambda: self._settings)
         self.senders: Mapping[tuple[str, str], Sender] = self._senders(settings, {})
         """By target and domain; replaced as a whole, never changed: other threads read it."""
 
@@ -149,7 +153,7 @@ class ProductionSide:
             return
         self.refusal = why
         for sender in self.senders.values():
-            sender.ending = why
+            sender.end(why)
         self._running.stop()
 
     async def sending_ended(self) -> None:
@@ -191,7 +195,7 @@ class ProductionSide:
         try:
             before = self.senders
             for key in plan.streams.ended:
-                before[key].ending = "the stream was restarted with a new configuration: run it again"
+                before[key].end("the stream was restarted with a new configuration: run it again")
             await self._running.end(plan.streams.ended)
             await self.captures.reload(plan)
             self._settings = plan.settings
@@ -262,6 +266,19 @@ class ProductionSide:
         """Return why nothing is to be sent by a person's word."""
         return self.pauses.pause(target, domain)
 
+    def held_back(self, target: str, domain: str) -> str:
+        """Return why only what is asked for is sent, by a procedure's word."""
+        return self.decisions.held_back(target, domain)
+
+    def obey(self, node_id: str) -> None:
+        """Have the streams to a node that comes home obey what was decided of late; blocking."""
+        self.decisions.refresh()
+        for (target, _), sender in self.senders.items():
+            record = read_target(self._store, target)
+            ways = ways_of(sender.rendering)
+            if record is not None and record.node_id == node_id and ways is not None:
+                obey(self._store, ways, node_id)
+
     def holds_begun(self, domain: str) -> int:
         """Return how many holds of the domain have begun."""
         return self.pauses.holds_begun(domain)
@@ -292,7 +309,7 @@ class ProductionSide:
 
     def reached(self, stream: Stream) -> None:
         """Have the other streams of a target try again now: it has answered."""
-        self._building.answered(stream.target)
+        self.building.answered(stream.target)
         self.met(stream.target)
         for (target, domain), sender in self.senders.items():
             if target == stream.target and domain != stream.domain and not sender.view().progress.connected:
@@ -325,7 +342,7 @@ class ProductionSide:
         domains = {domain.name: domain for domain in settings.domains}
         return {
             (target.name, name): kept.get((target.name, name))
-            or self._building.sender(target, domains[name], automatic=self._automatic)
+            or self.building.sender(target, domains[name], automatic=self._automatic)
             for target in settings.failover
             for name in target.domains
         }

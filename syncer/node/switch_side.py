@@ -84,12 +84,12 @@ class SwitchSide:
                 found.append(domain)
         return found
 
-    async def run_hook(self, hook: str, procedure: Procedure, kind: str, term: Term) -> None:
-        """Run a hook to its end, behind the one that runs."""
+    async def run_hook(self, hook: str, procedure: Procedure, kind: str, term: Term) -> Outcome | None:
+        """Run a hook to its end, behind the one that runs; None where none is configured."""
         node = self._node
         hooks = Hooks(node.settings.hooks, self._failover().runner, node.events.raise_event)
         if not hooks.has(hook):
-            return
+            return None
         about = About(node.settings.node.name, procedure.peer_name, term.counter, kind, procedure.id)
         before = self._hook
 
@@ -101,7 +101,7 @@ class SwitchSide:
         # RACE: a command cannot be taken back. What undoes the step that gave it up waits until it has ended.
         self._hook = asyncio.create_task(run())
         self._hook.add_done_callback(_heard)
-        await asyncio.shield(self._hook)
+        return await asyncio.shield(self._hook)
 
     async def freeze(self, procedure: Procedure) -> list[str]:
         """Freeze every domain; returns those whose services a thaw starts again."""

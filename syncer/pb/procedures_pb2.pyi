@@ -521,3 +521,251 @@ class StateAnswer(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StateAnswer: _TypeAlias = StateAnswer  # noqa: Y015
+
+@_typing.final
+class OthersRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPEAKER_FIELD_NUMBER: _builtins.int
+    DOMAIN_FIELD_NUMBER: _builtins.int
+    LAST_FIELD_NUMBER: _builtins.int
+    domain: _builtins.str
+    @_builtins.property
+    def speaker(self) -> Global___Speaker: ...
+    @_builtins.property
+    def last(self) -> _sync_pb2.Cursor:
+        """up to where the asker has received this domain from you; absent: never"""
+
+    def __init__(
+        self,
+        *,
+        speaker: Global___Speaker | None = ...,
+        domain: _builtins.str = ...,
+        last: _sync_pb2.Cursor | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["last", b"last", "speaker", b"speaker"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "last", b"last", "speaker", b"speaker"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OthersRequest: _TypeAlias = OthersRequest  # noqa: Y015
+
+@_typing.final
+class OthersEvent(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPEAKER_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    HEAD_FIELD_NUMBER: _builtins.int
+    OTHERS_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    end: _builtins.bool
+    """no more follow"""
+    @_builtins.property
+    def speaker(self) -> Global___Speaker: ...
+    @_builtins.property
+    def refused(self) -> Global___Refused:
+        """the only event where it is set"""
+
+    @_builtins.property
+    def head(self) -> Global___OthersHead:
+        """only in the first event"""
+
+    @_builtins.property
+    def others(self) -> _containers.RepeatedCompositeFieldContainer[Global___Other]:
+        """in order of path (parent, name), at most about 1 MiB"""
+
+    def __init__(
+        self,
+        *,
+        speaker: Global___Speaker | None = ...,
+        refused: Global___Refused | None = ...,
+        head: Global___OthersHead | None = ...,
+        others: _abc.Iterable[Global___Other] | None = ...,
+        end: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "refused", b"refused", "speaker", b"speaker"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "head", b"head", "others", b"others", "refused", b"refused", "speaker", b"speaker"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OthersEvent: _TypeAlias = OthersEvent  # noqa: Y015
+
+@_typing.final
+class OthersHead(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEAD_FIELD_NUMBER: _builtins.int
+    BY_CONTENT_FIELD_NUMBER: _builtins.int
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    by_content: _builtins.bool
+    """the index cannot tell what is above `last`: everything counts as changed"""
+    entries: _builtins.int
+    """how many there are, at most"""
+    @_builtins.property
+    def head(self) -> _sync_pb2.Cursor:
+        """the state of the index that is told"""
+
+    def __init__(
+        self,
+        *,
+        head: _sync_pb2.Cursor | None = ...,
+        by_content: _builtins.bool = ...,
+        entries: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by_content", b"by_content", "entries", b"entries", "head", b"head"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OthersHead: _TypeAlias = OthersHead  # noqa: Y015
+
+@_typing.final
+class Other(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    changed: _builtins.bool
+    """above `last`"""
+    @_builtins.property
+    def entry(self) -> _sync_pb2.Change:
+        """never a deletion: what is not named is not there"""
+
+    def __init__(
+        self,
+        *,
+        entry: _sync_pb2.Change | None = ...,
+        changed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "entry", b"entry"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Other: _TypeAlias = Other  # noqa: Y015
+
+@_typing.final
+class CompareRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPEAKER_FIELD_NUMBER: _builtins.int
+    WISHES_JSON_FIELD_NUMBER: _builtins.int
+    wishes_json: _builtins.str
+    """policy and choices, up to 64 KiB"""
+    @_builtins.property
+    def speaker(self) -> Global___Speaker: ...
+    def __init__(
+        self,
+        *,
+        speaker: Global___Speaker | None = ...,
+        wishes_json: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["speaker", b"speaker"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["speaker", b"speaker", "wishes_json", b"wishes_json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareRequest: _TypeAlias = CompareRequest  # noqa: Y015
+
+@_typing.final
+class CompareEvent(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPEAKER_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    end: _builtins.bool
+    """no more follow"""
+    @_builtins.property
+    def speaker(self) -> Global___Speaker: ...
+    @_builtins.property
+    def refused(self) -> Global___Refused:
+        """the only event where it is set"""
+
+    @_builtins.property
+    def progress(self) -> Global___Progress:
+        """at least once a second"""
+
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """of the plan as a file, at most about 1 MiB"""
+
+    def __init__(
+        self,
+        *,
+        speaker: Global___Speaker | None = ...,
+        refused: Global___Refused | None = ...,
+        progress: Global___Progress | None = ...,
+        lines: _abc.Iterable[_builtins.str] | None = ...,
+        end: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["progress", b"progress", "refused", b"refused", "speaker", b"speaker"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "lines", b"lines", "progress", b"progress", "refused", b"refused", "speaker", b"speaker"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareEvent: _TypeAlias = CompareEvent  # noqa: Y015
+
+@_typing.final
+class BeginRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPEAKER_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    PARAMETERS_JSON_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """only `reverse`"""
+    parameters_json: _builtins.str
+    @_builtins.property
+    def speaker(self) -> Global___Speaker: ...
+    def __init__(
+        self,
+        *,
+        speaker: Global___Speaker | None = ...,
+        kind: _builtins.str = ...,
+        parameters_json: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["speaker", b"speaker"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "parameters_json", b"parameters_json", "speaker", b"speaker"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BeginRequest: _TypeAlias = BeginRequest  # noqa: Y015
+
+@_typing.final
+class BeginAnswer(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPEAKER_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    PROCEDURE_FIELD_NUMBER: _builtins.int
+    procedure: _builtins.str
+    """its id"""
+    @_builtins.property
+    def speaker(self) -> Global___Speaker: ...
+    @_builtins.property
+    def refused(self) -> Global___Refused: ...
+    def __init__(
+        self,
+        *,
+        speaker: Global___Speaker | None = ...,
+        refused: Global___Refused | None = ...,
+        procedure: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["refused", b"refused", "speaker", b"speaker"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["procedure", b"procedure", "refused", b"refused", "speaker", b"speaker"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BeginAnswer: _TypeAlias = BeginAnswer  # noqa: Y015

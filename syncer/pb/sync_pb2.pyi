@@ -763,6 +763,7 @@ class Begin(_message.Message):
     ON_DEMAND_FIELD_NUMBER: _builtins.int
     DELETIONS_APPROVED_FIELD_NUMBER: _builtins.int
     RESUME_FIELD_NUMBER: _builtins.int
+    OFFER_FIELD_NUMBER: _builtins.int
     kind: Global___TransactionKind.ValueType
     summary: _builtins.bytes
     """full: blake3 over all entries in order, see index/summary"""
@@ -781,6 +782,8 @@ class Begin(_message.Message):
     """a person on production approved the deletions of this transaction"""
     resume: _builtins.bool
     """a person resumed a domain that was rolled back on the receiver"""
+    offer: _builtins.bool
+    """with dry_run: what would have to be approved can be, under the id that Plan names"""
     @_builtins.property
     def to(self) -> Global___Cursor:
         """where the receiver stands afterwards"""
@@ -799,10 +802,11 @@ class Begin(_message.Message):
         on_demand: _builtins.bool = ...,
         deletions_approved: _builtins.bool = ...,
         resume: _builtins.bool = ...,
+        offer: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["from", b"from", "to", b"to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval", "comparison", b"comparison", "deletions_approved", b"deletions_approved", "dry_run", b"dry_run", "entries", b"entries", "from", b"from", "kind", b"kind", "on_demand", b"on_demand", "resume", b"resume", "summary", b"summary", "to", b"to", "torn", b"torn"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval", "comparison", b"comparison", "deletions_approved", b"deletions_approved", "dry_run", b"dry_run", "entries", b"entries", "from", b"from", "kind", b"kind", "offer", b"offer", "on_demand", b"on_demand", "resume", b"resume", "summary", b"summary", "to", b"to", "torn", b"torn"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+from typing import Any, TypeVar
 
 import grpc
 import grpc.aio
@@ -14,6 +15,8 @@ from syncer.procedures import messages as m
 from syncer.procedures import wire
 from syncer.procedures.voice import Dial, Limits, Voice
 from syncer.replicate.link import last_word
+
+Event = TypeVar("Event")
 
 _GONE = (grpc.aio.AioRpcError, asyncio.InvalidStateError, grpc.aio.UsageError)
 
@@ -66,27 +69,34 @@ class PeerCaller:
     ) -> m.Ending | m.Refusal:
         """Order a step, and return how it ended; silence is a lost connection."""
         request = wire.encode_order(await self._voice.speak(), order)
-        method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes]
-        method = (await self._open()).unary_stream(f"/{wire.SERVICE}/Order")
-        call: Any = method(request)
+        async with contextlib.aclosing(self.events("Order", request, wire.decode_order_event, order.step)) as events:
+            async for event in events:
+                if not isinstance(event, m.Progress):
+                    return event
+                told(event)
+        raise UnreachableError(f"{self._name} ended the call without a result")
+
+    async def events(
+        self, method: str, request: bytes, decode: Callable[[bytes], tuple[m.Speaker, Event]], what: str
+    ) -> AsyncGenerator[Event, None]:
+        """Yield what the peer says in answer to a call until it ends; silence about `what` is a lost connection."""
+        called: grpc.aio.UnaryStreamMultiCallable[bytes, bytes]
+        called = (await self._open()).unary_stream(f"/{wire.SERVICE}/{method}")
+        call: Any = called(request)
         try:
             while True:
                 async with asyncio.timeout(self._limits.silence):
                     data = await call.read()
                 if data is grpc.aio.EOF:
                     raise await self._ended(call)
-                speaker, event = wire.decode_order_event(data)
+                speaker, event = decode(data)
                 await self._heard(speaker)
-                if not isinstance(event, m.Progress):
-                    return event
-                told(event)
+                yield event
         except _GONE as error:
             raise await self._ended(call) from error
         except TimeoutError as error:
             await self.close()
-            raise UnreachableError(
-                f"{self._name} said nothing of {order.step} for {self._limits.silence:g} s"
-            ) from error
+            raise UnreachableError(f"{self._name} said nothing of {what} for {self._limits.silence:g} s") from error
         finally:
             call.cancel()
 
@@ -96,10 +106,18 @@ class PeerCaller:
         if channel is not None:
             await channel.close(None)
 
-    async def _asked(self, method: str, data: bytes) -> m.Refusal | None:
-        speaker, refusal = wire.decode_answer(await self._unary(method, data))
+    async def answer(self, method: str, request: bytes, decode: Callable[[bytes], tuple[m.Speaker, Event]]) -> Event:
+        """Return what the peer answers to a call that takes no work."""
+        speaker, answer = decode(await self._unary(method, request))
         await self._heard(speaker)
-        return refusal
+        return answer
+
+    async def speak(self) -> m.Speaker:
+        """Return who this node is, as each call begins."""
+        return await self._voice.speak()
+
+    async def _asked(self, method: str, data: bytes) -> m.Refusal | None:
+        return await self.answer(method, data, wire.decode_answer)
 
     async def _unary(self, name: str, data: bytes) -> bytes:
         # Bytes both ways: wire.py reads and writes the messages.

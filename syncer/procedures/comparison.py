@@ -6,7 +6,7 @@ of the node that the domain comes home to. Equal parts need no memory: only diff
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
@@ -95,12 +95,14 @@ def compare(
     here: Iterable[Entry],
     there: Iterable[Other],
     is_undecided: Callable[[Entry], bool] = lambda entry: False,
+    own: Collection[bytes] = frozenset(),
 ) -> Compared:
     """Compare what stands here, as it would go home, and what the other node has with the last common state.
 
-    An UNKNOWN entry says nothing of its path, unless it `is_undecided`: then it was edited here.
+    An UNKNOWN entry says nothing of its path, unless it `is_undecided`: then it was edited here. `own` are paths that
+    were never in common, since it was decided before that this node keeps what it has there.
     """
-    found = _Comparing(is_undecided)
+    found = _Comparing(is_undecided, own)
     for path, old, ours, theirs in _merged(base, here, there):
         found.take(path, old, ours, theirs)
     found.settle()
@@ -133,8 +135,9 @@ def _merged(base: Iterable[Entry], here: Iterable[Entry], there: Iterable[Other]
 
 
 class _Comparing:
-    def __init__(self, is_undecided: Callable[[Entry], bool]) -> None:
+    def __init__(self, is_undecided: Callable[[Entry], bool], own: Collection[bytes]) -> None:
         self.compared = Compared()
+        self._own = own
         self._is_undecided = is_undecided
         # Directories that a side took away, or made another thing of: what the other did below cannot stand with it.
         self._gone_here: set[bytes] = set()
@@ -156,9 +159,11 @@ class _Comparing:
             undecided = self._is_undecided(own)
             here = Side(What.EDITED, Kind.FILE, 0) if undecided else None
             own = None if undecided else old
+        if old is None and own is None and other is not None and path in self._own:
+            here = Side(What.DELETED, None, 0)
         there = None
         if other is not None and not other.changed:
-            if old is None and own is None and other.entry.kind is not Kind.UNKNOWN:
+            if old is None and here is None and other.entry.kind is not Kind.UNKNOWN:
                 self._add(Difference(path, State.NEVER_SENT, None, _side(What.CREATED, theirs)))
                 return
         elif theirs is None or theirs.kind is not Kind.UNKNOWN:

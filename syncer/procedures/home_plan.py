@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple
 
@@ -98,6 +98,7 @@ def decide(
             "look at the plan again, and name paths that stand in it"
         )
     items = [Item(found, prefer.get(found.path) or _default(found, policy)) for found in compared.differences]
+    items = _with_places(items, prefer)
     _require_directories(domain, items)
     return DomainPlan(domain, moment, by_content, compared.same, tuple(items))
 
@@ -132,6 +133,37 @@ def _default(found: Difference, policy: Policy) -> Take | None:
     if policy is Policy.SERVING or found.state in (State.HERE, State.ALIKE):
         return Take.HERE
     return Take.THERE if found.state is State.THERE else None
+
+
+def _with_places(items: list[Item], prefer: Mapping[bytes, Take]) -> list[Item]:
+    """Let what was never sent stay with the directories that it lies in; where one is another thing now, it goes.
+
+    No person needs to decide that: nothing here stands against such a path.
+    """
+    gone = {item.difference.path for item in items if _is_no_directory(item)}
+    never = [item.difference.path for item in items if item.difference.state is State.NEVER_SENT]
+    never = [path for path in never if path not in prefer]
+    if not gone or not never:
+        return items
+    places = {item.difference.path: number for number, item in enumerate(items)}
+    found = list(items)
+    for path in never:
+        above = [place for place in _all_above(path) if place in gone]
+        stay = all(
+            place not in prefer and (side := items[places[place]].difference.here) is not None and side.kind is None
+            for place in above
+        )
+        for place in above if stay else ():
+            found[places[place]] = items[places[place]]._replace(take=Take.THERE)
+        if not stay:
+            found[places[path]] = items[places[path]]._replace(take=Take.HERE)
+    return found
+
+
+def _all_above(path: bytes) -> Iterator[bytes]:
+    while path:
+        path = parent_of(path)
+        yield path
 
 
 def _require_directories(domain: str, items: Sequence[Item]) -> None:

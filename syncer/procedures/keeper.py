@@ -228,6 +228,10 @@ class Procedures:
         finally:
             await caller.close()
 
+    def caller(self, peer: Peer) -> PeerCaller:
+        """Return the calls to a paired node; whoever asks closes them."""
+        return self._caller(peer.node_id, peer.name)
+
     async def _give_up(self, known: Known, why: str) -> None:
         """End a procedure where it stands, by an operator's word: the other node may be gone for good."""
         reason = f"{GIVEN_UP}: {why}"

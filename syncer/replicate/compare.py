@@ -6,7 +6,7 @@ merge needs no memory for what is equal: only differences are kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from syncer.errors import PeerProtocolError
@@ -15,6 +15,9 @@ from syncer.replicate.groupings import Groupings
 from syncer.replicate.messages import PlanItem
 
 Order = tuple[bytes, bytes]
+
+STAYS = "stays as the other node has it"
+"""The note of an UNKNOWN entry at which a person wants the receiver to keep what it has: that is no edit of it."""
 
 
 class Difference(NamedTuple):
@@ -110,6 +113,17 @@ def overlay(rows: Iterable[Known], edits: dict[bytes, Known | None]) -> Iterator
         edit = next(pending, None)
 
 
+def staying(before: Collection[bytes], changes: Iterable[Change]) -> set[bytes]:
+    """Return the paths at which what stands is to stay, after these changes."""
+    found = set(before)
+    for change in changes:
+        if change.entry is not None and change.entry.kind is Kind.UNKNOWN and change.entry.note == STAYS:
+            found.add(change.path)
+        else:
+            found.discard(change.path)
+    return found
+
+
 class Comparison:
     """Merges production's entries, as they arrive, with failover's, and keeps what differs."""
 
@@ -131,6 +145,8 @@ class Comparison:
         self.unscoped: list[bytes] = []
         """Known to the base and not synchronized any more: the base forgets them."""
         self.entries = 0
+        self.stays: set[bytes] = set()
+        """Paths at which production wants what stands here to stay."""
         self._current = current
         self._in_scope = in_scope
         self._next = next(current, None)
@@ -164,6 +180,8 @@ class Comparison:
             self._next = next(self._current, None)
         if entry.kind is Kind.UNKNOWN:
             self._unknown.add(entry.path)
+            if entry.note == STAYS:
+                self.stays.add(entry.path)
         elif standing is None or not self._is_same(entry, standing):
             self._groupings.differs(entry)
             self.differences.append(

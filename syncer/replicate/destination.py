@@ -19,6 +19,7 @@ from syncer.replicate.destination_state import DestinationState
 from syncer.replicate.messages import Ack, Begin, Hello
 from syncer.state.base import BaseRow
 from syncer.state.cursors import Standing, write_standing
+from syncer.state.protected import settle_protected
 from syncer.state.term import read_term
 
 log = logging.getLogger(__name__)
@@ -190,6 +191,8 @@ class Destination(DestinationState):
             # CRASH: everything on disk is flushed before this commit, and the ack leaves after it.
             self._base.commit(self.domain, applied.upserts, applied.deletions, standing, problems)
             self._journal.end(standing.generation, applied)
+            if full:
+                settle_protected(writer, self.domain, standing.generation)
             self.brake.commit()
             self.place.settle_shape(always=settle_shape)
             if opening is not None and opening.resumed:

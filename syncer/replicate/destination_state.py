@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from syncer.apply.applier import Applier
@@ -32,6 +32,7 @@ from syncer.state.base import Base
 from syncer.state.brake import BrakeStore
 from syncer.state.cursors import Standing, read_standing
 from syncer.state.drift import count_drift, read_received_patterns, record_received_patterns
+from syncer.state.stays import read_stays, record_stays
 from syncer.state.store import StateStore
 from syncer.summary import summarize
 
@@ -93,7 +94,11 @@ class DestinationState(ABC):
         self._applier = Applier(domain, root, store.node_id, self._tree, self._disk, self._owners, self._journal)
         self.received_patterns = read_received_patterns(store, domain) or patterns
         self.kept = KeptFiles(domain, root, keep_local, store)
-        self.edits = Edits(root, self.scope, self._tree, self.kept.keep, Owners(renamed=owners))
+        self.stays = read_stays(store, domain)
+        """Paths at which production wants what stands here to stay: no edits. Replaced as a whole, for any thread."""
+        self.edits = Edits(
+            root, self.scope, self._tree, self.kept.keep, Owners(renamed=owners), stays=lambda: self.stays
+        )
         self.drift_count = count_drift(store, domain)
         """Paths that were edited here since they were applied; for the heartbeats, from any thread."""
         self.verify_rate = verify_rate
@@ -137,6 +142,12 @@ class DestinationState(ABC):
     def known(self, path: bytes) -> Known | None:
         """Return what was last applied at `path`."""
         return self._tree.get(path)
+
+    def note_stays(self, paths: Collection[bytes]) -> None:
+        """Remember at which paths what stands here is to stay."""
+        if paths != self.stays:
+            record_stays(self.store, self.domain, paths)
+            self.stays = frozenset(paths)
 
     def standing(self) -> Standing | None:
         """Return how far this domain has come, and from whom; None before the first synchronization."""

@@ -51,8 +51,18 @@ def _ignore(*_: object) -> None:
 class Edits:
     """Compares the disk with the base, and leaves out what is this node's own."""
 
-    def __init__(self, root: Path, scope: Callable[[], Scope], tree: BaseTree, keep: KeepLocal, owners: Owners) -> None:
+    def __init__(
+        self,
+        root: Path,
+        scope: Callable[[], Scope],
+        tree: BaseTree,
+        keep: KeepLocal,
+        owners: Owners,
+        stays: Callable[[], Collection[bytes]] = frozenset,
+    ) -> None:
         """Compare `root` with `tree`; `scope` says which paths belong to the domain at that moment.
+
+        At the paths that `stays` returns what stands is wanted as it is.
 
         `owners` is used on several threads, so not by a transaction, which must see the same accounts throughout.
         """
@@ -61,6 +71,7 @@ class Edits:
         self._tree = tree
         self._keep = keep
         self._owners = owners
+        self._stays = stays
 
     def scanner(
         self,
@@ -100,7 +111,12 @@ class Edits:
         """Return what was done here to each of these paths, of those that are not as they were applied."""
         self._owners.refresh()
         edits, _ = self.counting(found)
-        named = {path: what_happened(self._tree.get(path), known, self._is_same) for path, known in edits.items()}
+        stays = self._stays()
+        named = {
+            path: what_happened(self._tree.get(path), known, self._is_same)
+            for path, known in edits.items()
+            if path not in stays
+        }
         return {path: what for path, what in named.items() if what}
 
     def _differs(self, finding: Finding) -> bool:

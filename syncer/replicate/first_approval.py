@@ -26,7 +26,7 @@ def first_approval(base: Base, domain: str, differences: Sequence[Difference], b
             return None
     items = [plan_item(difference) for difference in destroyed]
     deletions = sum(1 for item in items if item.action == "delete")
-    approval_id = "" if begin.dry_run else secrets.token_hex(8)
+    approval_id = "" if begin.dry_run and not begin.offer else secrets.token_hex(8)
     if approval_id:
         base.offer_approval(domain, approval_id, paths)
     return Approval(approval_id or "dry-run", deletions, len(items) - deletions, tuple(items[:SAMPLE]))

@@ -12,7 +12,7 @@ from syncer.index.renderings import Rendered
 from syncer.index.snapshot import IndexRow, IndexSnapshot
 from syncer.model import Change, Entry, Kind, Known
 from syncer.origin import Origin, source_digest
-from syncer.replicate.compare import order_of
+from syncer.replicate.compare import STAYS, order_of
 from syncer.replicate.content import ContentSource
 from syncer.replicate.home_owners import HomeOwners
 from syncer.replicate.home_source import HomeSource
@@ -23,7 +23,6 @@ from syncer.summary import summarize
 
 MERGED_FROM = 500
 """Changes from which on the base is read beside them as a whole rather than asked for each."""
-_STAYS = "stays as the other node has it"
 
 
 class Standing(NamedTuple):
@@ -215,7 +214,7 @@ class HomeTree:
                     continue
                 if found.reason:
                     flawed[one.change.path] = found.reason
-                yield one.change._replace(entry=self._left_out(one.change, found.reason or _STAYS))
+                yield one.change._replace(entry=self._left_out(one.change, found.reason or STAYS))
 
     def _way(self, one: Standing) -> Way:
         if one.change.entry is None or one.here is None:

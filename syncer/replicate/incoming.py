@@ -13,7 +13,7 @@ from syncer.apply.journal import Opening
 from syncer.errors import ApplyError, CheckFailedError, PeerProtocolError, Reason, UnavailableRootError
 from syncer.model import Change, Kind, Known
 from syncer.replicate.checks import require
-from syncer.replicate.compare import Comparison, Difference, plan_item
+from syncer.replicate.compare import Comparison, Difference, plan_item, staying
 from syncer.replicate.destination import Destination
 from syncer.replicate.kept import KeptOut
 from syncer.replicate.messages import (
@@ -62,6 +62,8 @@ class Incoming:
         self._kept_here: set[bytes] = set()
         self._adopted: list[BaseRow] = []
         self._vanished: list[bytes] = []
+        self._stays: set[bytes] | None = None
+        """Of a whole comparison; None where none was made."""
         self._attempt: Attempt | None = None
         self._entries_ended = False
 
@@ -179,6 +181,7 @@ class Incoming:
             self._changes = [difference.change for difference in differences]
             self._adopted = [BaseRow(known.entry, known.identity) for known in self._comparison.adopted]
             self._vanished += self._comparison.unscoped
+            self._stays = self._comparison.stays
             self._comparison = None
         else:
             self._changes = self._kept_out.changes(self._changes)
@@ -199,6 +202,8 @@ class Incoming:
     def _start_attempt(self) -> list[FromFailover]:
         # What production itself could not read is not touched here; it shows as production's problem.
         known = [c for c in self._changes if c.entry is None or c.entry.kind is not Kind.UNKNOWN]
+        if self._stays is None and (len(known) != len(self._changes) or self._destination.stays):
+            self._stays = staying(self._destination.stays, self._changes)
         self._attempt = self._destination.attempt(known, self._hello.term)
         self._changes = []
         missing = []
@@ -242,6 +247,8 @@ class Incoming:
     def _commit(self, applied: Applied, opening: Opening) -> FromFailover:
         seconds = time.monotonic() - self._started
         self._kept_out.note(self._kept_here, full=self._begin.full)
+        if self._stays is not None:
+            self._destination.note_stays(self._stays)
         settle_shape = self._first or self._begin.on_demand
         return self._destination.commit(applied, opening, seconds, self.number, settle_shape=settle_shape)
 

@@ -115,6 +115,8 @@ class Begin(NamedTuple):
     """A person on production approved the deletions."""
     resume: bool = False
     """A person resumed a domain that was rolled back on failover."""
+    offer: bool = False
+    """With `dry_run`: exactly what the plan shows may be approved, under the id that it names."""
 
 
 class Content(NamedTuple):

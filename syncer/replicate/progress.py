@@ -73,6 +73,8 @@ class Facts(NamedTuple):
     """Why failures in a row have suspended the stream; "" where they have not."""
     probing: bool = False
     """It may be tried all the same, half-open."""
+    held_back: str = ""
+    """Why only what is asked for is sent, by a procedure's word; "" where the stream goes on by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +158,8 @@ def _unsuspended(progress: Progress, facts: Facts, now: float) -> Decision:
         return Decision(Step.WAIT, Phase.CONNECTING, "the target has not said yet whether its root is there")
     if facts.target_root:
         return Decision(Step.WAIT, Phase.SUSPENDED, facts.target_root)
-    if not facts.automatic:
-        return Decision(Step.WAIT, Phase.STREAMING, "automatic = false: synchronized only by `syncer snapshot`")
+    if facts.held_back or not facts.automatic:
+        return _only_asked(facts)
     waiting = _waiting_for_person_or_time(progress, facts, now)
     if waiting is not None:
         return waiting
@@ -170,6 +172,13 @@ def _unsuspended(progress: Progress, facts: Facts, now: float) -> Decision:
     if progress.cursor.seq == facts.head.seq:
         return Decision(Step.WAIT, Phase.STREAMING)
     return Decision(Step.PARTIAL, Phase.SUSPENDED if waits else Phase.STREAMING, waits)
+
+
+def _only_asked(facts: Facts) -> Decision:
+    """Wait for somebody to ask: by a procedure's word, or the configuration's."""
+    if facts.held_back:
+        return Decision(Step.WAIT, Phase.SUSPENDED, facts.held_back)
+    return Decision(Step.WAIT, Phase.STREAMING, "automatic = false: synchronized only by `syncer snapshot`")
 
 
 def _held(progress: Progress, facts: Facts) -> Decision | None:

@@ -133,8 +133,9 @@ class ReceivingBrake:
             return None
         self._trial = None
         sample = tuple(PlanItem(trace.path, "delete", trace.kind, 0) for trace in lost[:SAMPLE])
-        approval = Approval("dry-run" if begin.dry_run else approval_id(gone), len(lost), 0, sample)
-        if not begin.dry_run:
+        is_offered = begin.offer or not begin.dry_run
+        approval = Approval(approval_id(gone) if is_offered else "dry-run", len(lost), 0, sample)
+        if is_offered:
             self._base.offer_approval(self._domain, approval.id, gone)
         return Question(approval, sentence)
 

@@ -74,6 +74,8 @@ class Sender:
         """
         failing = failing or Failing(stream.target, stream.domain, stream.suspend_policy())
         self.stream = stream
+        self.rendering = rendering
+        """What is made of the index for the target; None: it goes as it is."""
         self._production = production
         self._index = index
         self._dial = dial
@@ -88,6 +90,7 @@ class Sender:
         self._running: asyncio.Task[None] | None = None
         self._target_root: str | None = None
         self._moved = asyncio.Condition()
+        self._announcing: asyncio.Task[None] | None = None
         self.has_ended = False
         """Whether `run` has come to its end; for any thread."""
         self.ending = ""
@@ -187,6 +190,12 @@ class Sender:
             self._state.progress = after_root_change(self._state.progress)
         self._target_root = self._session.vitals.unavailable if self._session else None
         self._wake.set()
+
+    def end(self, why: str) -> None:
+        """Take nothing new any more, since the stream is about to be cancelled; whoever waits is told `why`."""
+        self.ending = why
+        # RACE: a stream that never ran has no end of its own to tell of.
+        self._announcing = asyncio.get_running_loop().create_task(self._announce())
 
     def require_full(self) -> None:
         """Build upon the target's cursor no more: what comes next is a full synchronization."""

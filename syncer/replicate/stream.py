@@ -90,6 +90,9 @@ class Production(Protocol):
     def pause(self, target: str, domain: str) -> Pause:
         """Return why nothing is to be sent by a person's word."""
 
+    def held_back(self, target: str, domain: str) -> str:
+        """Return why only what is asked for is sent, by a procedure's word; "" where the stream goes on by itself."""
+
     def holds_begun(self, domain: str) -> int:
         """Return how many holds of the domain have begun."""
 
@@ -121,6 +124,8 @@ class Request:
     """A person has looked at a domain that was rolled back on the target, and wants production's state there."""
     reread: bool = False
     """Compare with every byte on the target's disk, read again."""
+    offer: bool = False
+    """With `dry_run`: have the target offer exactly what it shows for an approval."""
     done: asyncio.Future[Outcome] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def fail(self, error: Exception) -> None:
@@ -236,4 +241,5 @@ def opening_of(tree: Tree, progress: Progress, request: Request | None, *, full:
         deletions_approved=approved,
         resume=request is not None and request.resume,
         reread=request.reread if request else False,
+        offer=request.offer if request else False,
     )

@@ -133,6 +133,7 @@ class StreamState:
             "" if self.is_looking() else self.pause().reason,
             "" if self.is_looking() else self.failing.reason,
             self.failing.may_attempt(),
+            self._production.held_back(self._stream.target, domain),
         )
 
     def decision(self) -> Decision:

@@ -42,6 +42,7 @@ def fill_part(out: pb.Part, part: m.Part) -> None:
                 on_demand=begin.on_demand,
                 deletions_approved=begin.deletions_approved,
                 resume=begin.resume,
+                offer=begin.offer,
             )
         )
         if begin.start is not None:
@@ -73,6 +74,7 @@ def part_in(part: pb.Part) -> m.Part:
             found.comparison == pb.COMPARISON_BYTES,
             found.deletions_approved,
             found.resume,
+            found.offer,
         )
     changes = tuple(change_in(change) for change in part.changes)
     return m.Part(part.transaction, begin, changes, contents_in(part.inline), part.end)
@@ -109,6 +111,13 @@ def add_change(out: pb.Part, change: Change) -> None:
         link=entry.link,
         origin=entry.origin,
     )
+
+
+def change_out(change: Change) -> pb.Change:
+    """Return one change as protobuf."""
+    out = pb.Part()
+    add_change(out, change)
+    return out.changes[0]
 
 
 def change_in(change: pb.Change) -> Change:

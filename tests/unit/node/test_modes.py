@@ -14,7 +14,7 @@ import pytest
 from syncer.config import load
 from syncer.errors import Reason, RefusedError, StateError, SyncerError
 from syncer.health.notifier import Notifier
-from syncer.model import Mode, Term
+from syncer.model import Head, Mode, Term
 from syncer.node.agent import Node
 from syncer.node.knocking import Knocker
 from syncer.node.modes import WAYS
@@ -276,6 +276,20 @@ def test_whoever_waits_for_an_acknowledgement_hears_that_nothing_is_sent_any_mor
             await until(lambda: production.scanned(DOMAIN), "it was scanned")
             head = production.heads()[DOMAIN]._replace(seq=10**6)
             waiting = asyncio.create_task(production.wait_acknowledged("b", DOMAIN, head))
+            await asyncio.sleep(0)
+            a.modes.saw_term("b", Term(2, two.b.node_id))
+            with pytest.raises(RefusedError, match="term 2"):
+                await waiting
+
+    run(work())
+
+
+def test_whoever_waits_hears_it_too_where_the_streams_have_not_even_begun(two: Two) -> None:
+    async def work() -> None:
+        async with two.a.running() as a:
+            assert a.production is not None
+            waiting = asyncio.create_task(a.production.wait_acknowledged("b", DOMAIN, Head("x", "y", 1)))
+            # The parts of the node are about to run: the streams have not yet.
             await asyncio.sleep(0)
             a.modes.saw_term("b", Term(2, two.b.node_id))
             with pytest.raises(RefusedError, match="term 2"):

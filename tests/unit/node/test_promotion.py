@@ -102,18 +102,18 @@ def test_a_planned_promotion_hands_the_role_over_and_nothing_is_lost(two: Two) -
             done = await ended(b, a, procedure)
             assert done.journal.outcome is Outcome.FINISHED, done.journal.abort
             term = Term(2, two.b.node_id)
-            assert (a.modes.rank(), b.modes.rank()) == (Rank(X, term), Rank(P, term))
+            assert (a.modes.rank(), b.modes.rank()) == (Rank(F, term), Rank(P, term))
             assert contents(two.b.root) == contents(two.a.root)
             assert (two.b.folder / "service").exists()
             assert not (two.a.folder / "service").exists()
-            assert log_of(two.a) == ["before_demote", "freeze"]
+            assert log_of(two.a) == ["before_demote", "freeze", "stop", "after_demote"]
             assert log_of(two.b) == ["before_promote", "start", "after_promote"]
             # Nothing to be alarmed about: it gave the role away itself.
             assert two.a.raised(a, "fenced", "split_brain") == []
             assert [told["term"] for _, told in two.b.raised(b, "promoted")] == [2]
-            assert read_handover(a.store) is not None
+            assert read_handover(a.store) is None
         async with two.a.running() as a:
-            assert a.mode is X
+            assert a.mode is F
             assert two.a.raised(a, "fenced") == []
 
     run(work())
@@ -197,7 +197,7 @@ def test_a_promotion_is_undone_from_every_step_and_succeeds_afterwards(two: Two,
             repair()
             done = await ended(b, a, await begin(b))
             assert done.journal.outcome is Outcome.FINISHED, done.journal.abort
-            assert (a.mode, b.mode) == (X, P)
+            assert (a.mode, b.mode) == (F, P)
             # No term is taken twice, not even one that was only chosen.
             chosen = [spec.name for spec in PLANNED].index(name) >= 5
             assert b.modes.rank().term.counter == (4 if has_handed_over else 3 if chosen else 2)

@@ -79,9 +79,17 @@ async def interrupted(folder: Path, victim: str, at: int, *, abort: bool) -> tup
             if not killed.killed.is_set():
                 await asyncio.gather(lead.procedures.abort(procedure), return_exceptions=True)
             world.gates.clear()
-        await until(lambda: killed.killed.is_set() or (procedure and is_over(lead, second, procedure)))
-        if not killed.killed.is_set():
+        # RACE: what it has committed is seen before it counts the commit, behind which it may be killed.
+        last = {"told"} if victim == "lead" else {outcome.value for outcome in Outcome}
+        await until(
+            lambda: (
+                killed.killed.is_set()
+                or (procedure and is_over(lead, second, procedure) and last.intersection(killed.writes))
+            )
+        )
+        if len(killed.writes) < at:
             return None
+        await killed.killed.wait()
         await killed.restart()
         procedure = procedure or lead.procedure()
         if abort and lead.outcome(procedure) is Outcome.OPEN:

@@ -47,6 +47,9 @@ class FakeProduction:
     def pause(self, _target: str, _domain: str) -> Pause:
         return self.paused
 
+    def held_back(self, *_: str) -> str:
+        return ""
+
     def holds_begun(self, _: str) -> int:
         return self.begun
 

@@ -1,0 +1,133 @@
+"""The node behind its own homecoming: looks, keeps, and becomes failover."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING
+
+from syncer.errors import RefusedError
+from syncer.model import EventValue, Head, Mode
+from syncer.procedures.homecoming_node import Looked
+from syncer.procedures.kinds import Tell
+from syncer.procedures.steps import Procedure
+from syncer.procedures.unsent import count_unsent, slipped_in
+
+if TYPE_CHECKING:
+    from syncer.node.agent import Node
+    from syncer.node.production import ProductionSide
+    from syncer.node.switch_side import SwitchSide
+
+
+LOOK_SECONDS = 600.0
+"""How long a look at all of a domain may take."""
+LOOK_EACH = 0.05
+
+
+class Returning:
+    """A node that comes home; see procedures.homecoming_node."""
+
+    def __init__(self, node: Node, switch: SwitchSide) -> None:
+        """Look at `node` whenever it is asked; `switch` runs its hooks, one behind the other."""
+        self._node = node
+        self._switch = switch
+
+    def mode(self) -> Mode:
+        """Return what it is now."""
+        return self._node.mode
+
+    async def look(self) -> list[Looked]:
+        """Scan once more, and return where each domain stands."""
+        production = self._captures()
+        await production.flush()
+        targets = [target.name for target in self._node.settings.failover]
+        store, index = self._node.store, production.index
+        return [
+            Looked(name, head, await asyncio.to_thread(count_unsent, store, index, targets, name))
+            for name, head in production.heads().items()
+        ]
+
+    async def keep(self, reason: str) -> Mapping[str, int]:
+        """Protect the generation that comes next in each domain."""
+        assert self._node.failover is not None, "a node has its failover side in every mode"
+        return await asyncio.to_thread(self._keep, reason)
+
+    async def moved(self, heads: Mapping[str, Head]) -> Mapping[str, list[bytes]]:
+        """Return what has changed behind what was compared."""
+        production = self._captures()
+        await production.flush()
+        found = {}
+        for domain in production.heads():
+            if domain in heads:
+                found[domain] = await asyncio.to_thread(slipped_in, production.index, domain, heads[domain])
+        return {domain: paths for domain, paths in found.items() if paths}
+
+    async def become_failover(self, why: str) -> None:
+        """Be failover, under the term that it has seen."""
+        await self._node.become(Mode.FAILOVER, self._node.mode_and_term()[1], why)
+
+    async def stop_services(self, by: str) -> list[str]:
+        """Stop the services, those that were started last first."""
+        assert self._node.failover is not None, "a node has its failover side in every mode"
+        failures = []
+        for domain in reversed(self._node.settings.domains):
+            services = self._node.failover.services.get(domain.name)
+            if services is None or not services.has("stop"):
+                continue
+            # RACE: a command cannot be taken back; who waits for it may go away.
+            outcome = await asyncio.shield(asyncio.wrap_future(services.by_hand("stop", by)))
+            if not outcome.is_ok:
+                failures.append(f"{domain.name}: {outcome.sentence('stop')}")
+        return failures
+
+    async def hook(self, hook: str, procedure: Procedure) -> str:
+        """Run a hook to its end; returns how one that comes after has failed."""
+        outcome = await self._switch.run_hook(hook, procedure, procedure.kind, self._node.mode_and_term()[1])
+        return "" if outcome is None or outcome.is_ok else outcome.sentence(hook)
+
+    async def check(self, tell: Tell) -> list[str]:
+        """Run the checks on what stands, each behind the transaction that is being applied."""
+        failover = self._node.failover
+        assert failover is not None, "a node has its failover side in every mode"
+        term = self._node.mode_and_term()[1].counter
+        names = [domain.name for domain in self._node.settings.domains if failover.services[domain.name].has_check]
+        for number, name in enumerate(names):
+            tell(f"the check of {name}", number, len(names))
+            standing = failover.destinations[name].standing()
+            generation = standing.generation if standing is not None else 0
+            check = partial(failover.services[name].check, generation, term, None)
+            await failover.receiver.on_worker(name, check)
+        await self._drift_is_known()
+        return names
+
+    def tell(self, event: str, variables: Mapping[str, EventValue]) -> None:
+        """Raise an event."""
+        self._node.events.raise_event(event, dict(variables))
+
+    async def _drift_is_known(self) -> None:
+        """Return once everything was looked at again: what was an edit before the synchronization is none any more."""
+        assert self._node.failover is not None, "a node has its failover side in every mode"
+        monitors = list(self._node.failover.monitors.values())
+        before = [monitor.state.looks for monitor in monitors]
+        for monitor in monitors:
+            monitor.look_again()
+        async with asyncio.timeout(LOOK_SECONDS):
+            # A monitor is a thread, and tells by a number.
+            while any(one.state.looks == looks for one, looks in zip(monitors, before, strict=True)):  # noqa: ASYNC110
+                await asyncio.sleep(LOOK_EACH)
+
+    def _keep(self, reason: str) -> Mapping[str, int]:
+        found = {}
+        for name, destination in self._node.failover.destinations.items() if self._node.failover else ():
+            standing = destination.standing()
+            found[name] = (standing.generation if standing is not None else 0) + 1
+            destination.history.protect(found[name], reason)
+        return found
+
+    def _captures(self) -> ProductionSide:
+        if self._node.production is None:
+            raise RefusedError(
+                f"{self._node.settings.node.name} captures nothing, as a {self._node.mode.value} node: it is at home"
+            )
+        return self._node.production
