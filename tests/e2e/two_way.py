@@ -22,6 +22,11 @@ from = "{SOURCE.decode()}"
 to = "{RENDERED.decode()}"
 swap = true
 """
+BINARY = bytes(range(8))
+"""How a file begins here in which no address is one."""
+BETWEEN = b"<between both>"
+"""Stands for one address while the other one takes its place."""
+PAIRS = [(SOURCE, RENDERED), tuple(address.decode().encode("utf-16-le") for address in (SOURCE, RENDERED))]
 SETTLED_SECONDS = 90.0
 
 
@@ -174,9 +179,11 @@ def rendered(tree: Tree) -> Tree:
 
 def swapped(content: object) -> object:
     """Return a content with both addresses exchanged."""
-    if not isinstance(content, bytes):
+    if not isinstance(content, bytes) or content.startswith(BINARY):
         return content
-    return content.replace(SOURCE, b"\0").replace(RENDERED, SOURCE).replace(b"\0", RENDERED)
+    for one, other in PAIRS:
+        content = content.replace(one, BETWEEN).replace(other, one).replace(BETWEEN, other)
+    return content
 
 
 def differing(ours: Tree, theirs: Tree) -> list[str]:

@@ -162,8 +162,9 @@ def numbers_in(root: Path) -> Numbers:
 def numbers_kept(folder: Path) -> set[int]:
     """Return which edits a node's history holds: `folder` is where the node lies, with its root."""
     found = set()
-    for kept in folder.rglob("kept"):
-        for file in kept.rglob("*"):
+    # In `kept`, or as it was displaced, until the history takes it in.
+    for file in (folder / ".syncer").rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
             match = NUMBER.match(file.read_bytes()[:64]) if file.is_file() else None
             if match is not None:
                 found.add(int(match[1]))

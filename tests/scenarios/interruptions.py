@@ -118,6 +118,7 @@ class Case:
             # Where its agent lives it ends with the procedure.
             running.wait(SECONDS if way in ("timeout", "abort") else 0.5)
         running.kill()
+        running.wait(SECONDS)
         self.mend()
         self._settle()
         outcome = self.last()["outcome"]

@@ -15,7 +15,7 @@ import pytest
 
 from syncer.errors import SyncerError
 from tests.e2e.harness import joined, wait_until
-from tests.e2e.two_way import RULES, GatedNode, Tree, TwoWayPair, rendered, tree_of
+from tests.e2e.two_way import BINARY, RULES, GatedNode, Tree, TwoWayPair, rendered, tree_of
 from tests.scenarios.cycle_model import Editor, Ledger, numbers_in, numbers_kept
 
 SEED = int(os.environ.get("CYCLE_SEED", "1"))
@@ -183,6 +183,7 @@ class Cycles:
                 running.wait(1.0)
         finally:
             running.kill()
+            running.wait(COMMAND_SECONDS)
 
     def _interrupt(self, lead: GatedNode, second: GatedNode, what: str) -> None:
         match what:
@@ -265,7 +266,7 @@ def fill(root: Path) -> None:
         (root / path).mkdir(parents=True)
     (root / "server.conf").write_bytes(b"listen 192.0.2.1:443; allow 198.51.100.1; # swapped, both ways\r\n")
     (root / "wide").write_bytes("host = 192.0.2.1\r\n".encode("utf-16"))
-    (root / "binary").write_bytes(bytes(range(256)) * 40 + b" 192.0.2.1 \0")
+    (root / "binary").write_bytes(BINARY + bytes(range(256)) * 40 + b" 192.0.2.1 \0")
     (root / "sites" / "large").write_bytes(b"upstream 192.0.2.1:1;\n" * 20_000)
     (root / "users" / "deep" / "script").write_bytes(b"#!/bin/sh\nexec ping 192.0.2.1\n")
     (root / "users" / "deep" / "script").chmod(0o4750)

@@ -28,8 +28,9 @@ class OperatorsPair(TwoWayPair):
         """Return what the pages say of the configuration."""
         tables = super().tables_of(node).replace("[domains.tree]", "[domains.nginx]")
         running = node.folder / "nginx-runs"
+        status = f"test -e {running} || exit 3"
         commands = (
-            f'start = ["touch", "{running}"]\nstop = ["rm", "-f", "{running}"]\nstatus = ["sh", "-c", "test -e {running} || exit 3"]\n'
+            f'start = ["touch", "{running}"]\nstop = ["rm", "-f", "{running}"]\nstatus = ["sh", "-c", "{status}"]\n'
         )
         return tables.replace("\n[[failover]]", f"{commands}\n[[failover]]", 1)
 

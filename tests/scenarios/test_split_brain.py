@@ -130,7 +130,7 @@ def bring_home(pair: SplitPair, winner: Node, loser: Node, folder: Path) -> None
     winner.cli("wait", "--synced", "--timeout", "60s")
     assert pair.differences() == []
     assert (loser.root / "both").read_text() == f"edited on {winner.name}\n"
-    kept = {file.read_text() for file in loser.folder.rglob("kept/**/*") if file.is_file()}
+    kept = {file.read_text() for file in (loser.folder / ".syncer").rglob("*") if file.is_file()}
     assert {f"edited on {loser.name}\n", f"made on {loser.name}\n"} <= kept
 
 
@@ -153,20 +153,18 @@ def test_guarantee_2_of_two_promotions_by_force_one_is_fenced_and_both_sides_edi
     pair: SplitPair, tmp_path: Path
 ) -> None:
     old, new = pair.production, pair.failover
-    # The cut comes in the middle of a planned promotion: production has handed over, and nobody has taken.
-    new.gate.hold("done hand_over")
+    # The cut comes in the middle of a planned promotion: production has handed over, and its word is on the way.
+    old.gate.hold("done hand_over")
     with (new.folder / "promote.log").open("ab") as log:
         following = new._forked(("promote", "--yes"), log, {}, session=False)
-        new.gate.wait_held()
-        unplugged(pair.machines)
-        # Each operator, cut off from the other one, gets his own node to serve.
-        new.kill()
-        following.kill()
-        new.gate.open()
-        new.start()
-        old.cli("procedure", "abort", "--force", "--yes")
-        wait_until(lambda: old.status()["mode"] == "production", SECONDS, "the old production was itself again")
-        new.cli("promote", "--force", "--yes")
+    old.gate.wait_held()
+    unplugged(pair.machines)
+    old.gate.open()
+    # Each operator, cut off from the other one, has his own node serve.
+    old.cli("procedure", "abort", "--force", "--yes")
+    wait_until(lambda: old.status()["mode"] == "production", SECONDS, "the old production was itself again")
+    new.cli("promote", "--force", "--yes")
+    following.wait(SECONDS)
     terms = [node.status()["term"] for node in (old, new)]
     assert terms[0]["counter"] == terms[1]["counter"] > 1
     assert modes(pair) == ("production", "production")
