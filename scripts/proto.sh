@@ -12,7 +12,8 @@ esac
 PATH="$(dirname "$python"):$PATH"
 # The virtual path makes the stubs import each other as syncer.pb.
 "$python" -m grpc_tools.protoc -Isyncer/pb=proto/syncer/v1 --python_out="$out" --mypy_out=quiet:"$out" \
-    syncer/pb/sync.proto syncer/pb/pairing.proto syncer/pb/admin.proto syncer/pb/procedures.proto
+    syncer/pb/sync.proto syncer/pb/pairing.proto syncer/pb/admin.proto syncer/pb/procedures.proto \
+    syncer/pb/introductions.proto
 [ "$out" = . ] && exit 0
 status=0
 for stub in "$out"/syncer/pb/*; do

@@ -33,6 +33,7 @@ class Reason(Enum):
     ROLLED_BACK = 19
     RULES_DISAGREE = 20
     COPIED_IDENTITY = 21
+    RETIRED = 22
 
 
 class CommandFailure(NamedTuple):

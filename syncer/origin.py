@@ -15,6 +15,8 @@ _WITH_REDO = 2
 """An undo record with its length before it, and behind it what rendering anew would need."""
 _LENGTH = struct.Struct(">I")
 _HEAD = struct.Struct(f">B{DIGEST_SIZE}s{DIGEST_SIZE}sQ")
+BARE_SIZE = _HEAD.size
+"""Bytes of an encoded origin that has no record at all: the rules alone lead both ways."""
 
 
 class Origin(NamedTuple):

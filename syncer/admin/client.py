@@ -206,7 +206,7 @@ async def _heard(answer: grpc.aio.UnaryStreamCall[bytes, bytes]) -> Any:  # noqa
 
 async def _from_this_process(settings: Settings, command: str, arguments: dict[str, Any]) -> Events:
     # Late: only a command that finds no agent needs the whole node.
-    from syncer.node import run_without_agent
+    from syncer.node.agent import run_without_agent
 
     async with ended(run_without_agent(settings, command, arguments)) as events:
         async for event in events:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from syncer.admin import drift, explain, substitute, triggers
 from syncer.admin import history as admin_history
+from syncer.admin.drill import drill as admin_drill
 from syncer.admin.events import show_events
 from syncer.admin.freeze import freeze, thaw
 from syncer.admin.history_save import history_release, history_save
@@ -18,6 +19,7 @@ from syncer.admin.pairing import invite, join, target_forget
 from syncer.admin.procedures import procedure
 from syncer.admin.promote import promote
 from syncer.admin.rendered_diff import with_renderings
+from syncer.admin.retire import retire
 from syncer.admin.reverse import home_plan, rejoin, reverse
 from syncer.admin.services import service
 from syncer.admin.snapshot import synchronize
@@ -78,6 +80,8 @@ class Commands:
             "outbox": self._outbox,
             "outbox_change": self._outbox_change,
             "procedure": self._procedure,
+            "retire": self._retire,
+            "drill": self._drill,
             "promote": self._promote,
             "home_plan": self._home_plan,
             "rejoin": self._rejoin,
@@ -271,6 +275,14 @@ class Commands:
 
     async def _reverse(self, arguments: dict[str, Any]) -> Answer:
         async for event in reverse(self._node, arguments):
+            yield event
+
+    async def _retire(self, arguments: dict[str, Any]) -> Answer:
+        self._production("retire")
+        yield "result", await retire(self._node, str(arguments["name"]), dry_run=bool(arguments.get("dry_run")))
+
+    async def _drill(self, arguments: dict[str, Any]) -> Answer:
+        async for event in admin_drill(self._node, arguments):
             yield event
 
     async def _promote(self, arguments: dict[str, Any]) -> Answer:

@@ -40,6 +40,8 @@ class Layer(NamedTuple):
     """Absolute."""
     device: int
     inode: int
+    is_whole: bool = False
+    """It is all that is to be seen, and nothing of the live tree; there is no other layer then."""
 
 
 class Candidate(NamedTuple):

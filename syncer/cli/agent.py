@@ -29,7 +29,7 @@ def command(invocation: Invocation, *, verbose: bool, as_json: bool) -> int:
     settings = invocation.settings()
     log_as_agent(verbose=verbose, as_json=as_json)
     from syncer.cli.exposure import leading
-    from syncer.node import run_agent
+    from syncer.node.agent import run_agent
 
     asyncio.run(run_agent(settings, leading))
     return 0

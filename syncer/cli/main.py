@@ -48,6 +48,8 @@ COMMANDS = {
     "reverse": Deferred("syncer.cli.reverse", "Bring the changes home, and the old production back to its role."),
     "promote": Deferred("syncer.cli.promote", "On failover: take over, planned or by force."),
     "procedure": Deferred("syncer.cli.procedure", "Show the procedures of this node; abort one, or have it go on."),
+    "retire": Deferred("syncer.cli.retire", "Have the identity of a node that is lost refused everywhere."),
+    "state": Deferred("syncer.cli.state", "Back up this node's own state, or restore it."),
     "target": Deferred("syncer.cli.target", "Forget a target that is gone."),
 }
 

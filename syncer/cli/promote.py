@@ -6,12 +6,14 @@ from typing import Any
 
 import click
 
+from syncer.cli.drill import drill
 from syncer.cli.following import followed, say_result
 from syncer.cli.invocation import Invocation, json_option, pass_invocation, yes_option
 from syncer.cli.output import confirm, note, print_json, printable
 from syncer.cli.render_procedures import procedure_lines
 from syncer.cli.render_readiness import readiness_lines
 from syncer.cli.wording import counted
+from syncer.errors import ConfigurationError
 
 
 @click.command("promote")
@@ -19,16 +21,23 @@ from syncer.cli.wording import counted
     "--force", is_flag=True, help="Take over though production does not answer; what it did not send is lost."
 )
 @click.option("--keep-services", is_flag=True, help="Planned: the old production's services are not stopped.")
+@click.option("--drill", "only_drill", is_flag=True, help="Try it on copies, and change nothing; see the report.")
 @yes_option
 @json_option
 @pass_invocation
-def command(invocation: Invocation, *, force: bool, keep_services: bool, yes: bool, as_json: bool) -> int:
+def command(
+    invocation: Invocation, *, force: bool, keep_services: bool, only_drill: bool, yes: bool, as_json: bool
+) -> int:
     """Make this failover node production.
 
     Where production answers it hands over, and nothing is lost: it is frozen, everything arrives, both are compared,
     and its role and term come here. Where it does not, --force takes over without it. Shows first what a promotion
     would meet, and asks. Interrupted, it goes on by itself: `syncer procedure`.
     """
+    if only_drill:
+        if force or keep_services:
+            raise ConfigurationError("--drill changes nothing: leave --force and --keep-services out")
+        return drill(invocation, as_json=as_json)
     plan = invocation.call("promote", {"plan": True, "force": force})
     for line in () if as_json else plan_lines(plan):
         note(printable(line))

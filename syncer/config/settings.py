@@ -119,7 +119,9 @@ class FailoverSettings:
     further: tuple[str, ...] = ()
     """Other addresses at which it may be, as `address`."""
     is_derived: bool = False
-    """It stands in no table: it is the node that what stands here came from."""
+    """It stands in no table: it is a node that what stands here came from, or that was introduced."""
+    refusals: tuple[tuple[str, str], ...] = ()
+    """Domains that cannot be sent to it although it is known, each with the reason and the cure."""
 
 
 @dataclass(frozen=True, slots=True)

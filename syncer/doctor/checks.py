@@ -19,6 +19,7 @@ from syncer.doctor.peers import peers
 from syncer.doctor.roots import roots
 from syncer.doctor.state_files import state_files
 from syncer.doctor.subject import Subject
+from syncer.doctor.switching import switching
 from syncer.doctor.watches import watches
 
 
@@ -39,6 +40,7 @@ CHECKS: tuple[Check, ...] = (
     Check("watches", watches),
     Check("commands", commands),
     Check("hooks", hooks),
+    Check("change of roles", switching),
     Check("accounts", accounts),
     Check("peers", peers),
     Check("files that nobody synchronizes", outside_files),

@@ -24,7 +24,7 @@ _BEGINNING = 4096
 _SERVERS_OWN = (
     *("my.cnf", "my.ini", "mysqld.cnf", "mariadb.cnf", "50-server.cnf", "redis.conf", "valkey.conf", "sentinel.conf"),
     *("postgresql.conf", "postgresql.auto.conf", "pg_hba.conf", "pg_ident.conf", "mongod.conf", "mongos.conf"),
-    *("memcached.conf", "pgbouncer.ini"),
+    *("memcached.conf", "pgbouncer.ini", "listener.ora"),
 )
 """Files of database servers themselves: what they listen on is no address of a client."""
 _NO_TEXT = (".pem", ".crt", ".key", ".gz", ".zip", ".jar", ".png", ".jpg", ".so", ".db", ".sqlite", ".mo", ".pyc")

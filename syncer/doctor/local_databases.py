@@ -66,6 +66,8 @@ _UNIX_URL = re.compile(
 )
 _ASKED = re.compile(r"[?&](?:host|unix_socket|unixSocket|socket)=([^&#]+)")
 _GO = re.compile(r"@(?P<kind>tcp|tcp6|unix)\((?P<rest>[^()\s]{1,256})\)/", re.IGNORECASE)
+_TNS = re.compile(r"\(\s*protocol\s*=\s*(?:tcps?|ipc)\s*\)", re.IGNORECASE)
+"""Only an address of Oracle's is written so."""
 _LOCAL_WORD = r"\(local(?:db)?\)[^\s;\"',)]*"
 _PAIR = re.compile(
     r"(?<![\w.-])(?P<key>server|data ?source|addr|address|network address|host|hostname|servername|unix_socket)"
@@ -235,7 +237,8 @@ def _in_connection_string(text: str) -> tuple[str, str] | None:
         value = match["value"].strip("\"'")
         address = local_in(value)
         # What only SQL Server writes so needs no other word.
-        if address and (has_words_of_connecting(text) or address.startswith(("(local", ".\\"))):
+        is_known = has_words_of_connecting(text) or _TNS.search(text)
+        if address and (is_known or address.startswith(("(local", ".\\"))):
             return address, f"`{match['key'].lower()}` of a connection string"
     return None
 

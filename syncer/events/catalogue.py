@@ -25,6 +25,7 @@ from syncer.events.definition import (
 )
 from syncer.events.freeze_events import FREEZE_EVENTS
 from syncer.events.home_events import HOME_EVENTS
+from syncer.events.network_events import NETWORK_EVENTS
 from syncer.model import EventValue
 
 _STREAM = {"node": NODE, "target": TARGET, "domain": DOMAIN}
@@ -333,6 +334,7 @@ CATALOGUE: Mapping[str, Definition] = {
     ),
     **FREEZE_EVENTS,
     **HOME_EVENTS,
+    **NETWORK_EVENTS,
 }
 
 

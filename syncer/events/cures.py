@@ -80,6 +80,9 @@ _CURES: Mapping[str, str | _Choice] = {
     "split_brain": "keep services of one of both nodes only; `syncer status` on both shows which one is fenced",
     "pairing.refused": "where it was you, run `syncer invite` on {node} for a new token; else look at who reaches its "
     "port from {address}",
+    "introduction.refused": "look on {node} and {peer} with `syncer status` which of them follows which production "
+    "node; where the one that it spoke of is to be known here, pair both, beginning with `syncer invite`",
+    "retired": "set the machine of {node} up anew: move its state folder away, `syncer init`, and pair it",
     "hold.failed": "look at what the command left, with `syncer diff --domain {domain}` on {node}; then run "
     "`syncer resume --domain {domain}` there",
     "hold.long": "look whether process {pid} on {node} still does something; where not, end it and run "
@@ -142,6 +145,10 @@ _HEADLINES: Mapping[str, str] = {
     "split_brain": "split brain",
     "pairing.joined": "node paired",
     "pairing.refused": "pairing refused",
+    "peer.introduced": "node introduced",
+    "introduction.refused": "introduction refused",
+    "peer.retired": "another node was retired",
+    "retired": "this node was retired",
     "hold.failed": "hold failed",
     "hold.long": "domain held for long",
     "frozen": "domain frozen",

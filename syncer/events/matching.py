@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from syncer.events.journal import EventJournal
 from syncer.events.memory import Lasting, Memory, Variables
 from syncer.events.notice import Notice
-from syncer.events.states import begun, ended
+from syncer.events.states import STATES, begun, ended, is_over_with
 from syncer.events.triggers import Happened, Rule, due, speak, start, take
 from syncer.state.store import StateStore
 from syncer.state.triggers import (
@@ -181,7 +181,10 @@ def problems_told(store: StateStore, journal: EventJournal) -> list[Variables]:
         if event == "problem"
         for subject, state in memory.lasting.items()
     }
-    for row in journal.after(cursor, UNSEEN_LOOKED_AT, names=("problem", "problem.cleared")):
+    names = ("problem", "problem.cleared", *STATES["problem"].over_with)
+    for row in journal.after(cursor, UNSEEN_LOOKED_AT, names=names):
+        if is_over_with("problem", row.name):
+            found.clear()
         for _, subject in ended(row.name, row.variables):
             found.pop(subject, None)
         if subject_begun := begun(row.name, row.variables):

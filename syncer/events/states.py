@@ -32,6 +32,8 @@ class State(NamedTuple):
     """What the beginning event's variables must have."""
     is_told_again: bool = False
     """After a start of the agent it is told again where it lasts; its end is not, where no agent saw it."""
+    over_with: tuple[str, ...] = ()
+    """Events of this node after which no such state lasts, whatever it is about: another mode ends them all."""
     measured: str = ""
     """The variable in which the event that ends it says for how many seconds it lasted: more than was known when it
     was told, since it had begun before."""
@@ -39,19 +41,25 @@ class State(NamedTuple):
 
 _ARRIVED = Ending("sync", {"success": True})
 _STREAM = ("target", "domain")
+_SENDS_NO_MORE = "demoted", "fenced"
 
 STATES: Mapping[str, State] = {
-    "sync": State(_STREAM, (_ARRIVED,), {"success": False}),
+    "sync": State(_STREAM, (_ARRIVED,), {"success": False}, over_with=_SENDS_NO_MORE),
     # Whoever is sent to again is not suspended: the agent may have been restarted in between.
-    "target.suspended": State(_STREAM, (Ending("target.resumed"), _ARRIVED)),
-    "target.behind": State(_STREAM, (Ending("target.caught_up"), Ending("sync", {"success": True, "changes": 0}))),
-    "brake.engaged": State(_STREAM, (Ending("target.resumed"), _ARRIVED)),
-    "check.failed": State(_STREAM, (_ARRIVED,)),
-    "problem": State((*_STREAM, "path"), (Ending("problem.cleared"),), is_told_again=True),
-    "watch.degraded": State(("domain",), (Ending("watch.restored"),), is_told_again=True),
+    "target.suspended": State(_STREAM, (Ending("target.resumed"), _ARRIVED), over_with=_SENDS_NO_MORE),
+    "target.behind": State(
+        _STREAM,
+        (Ending("target.caught_up"), Ending("sync", {"success": True, "changes": 0})),
+        over_with=_SENDS_NO_MORE,
+    ),
+    "brake.engaged": State(_STREAM, (Ending("target.resumed"), _ARRIVED), over_with=_SENDS_NO_MORE),
+    "check.failed": State(_STREAM, (_ARRIVED,), over_with=_SENDS_NO_MORE),
+    "problem": State((*_STREAM, "path"), (Ending("problem.cleared"),), is_told_again=True, over_with=("demoted",)),
+    "watch.degraded": State(("domain",), (Ending("watch.restored"),), is_told_again=True, over_with=("demoted",)),
     "frozen": State(("domain",), (Ending("thawed"),)),
     "config.refused": State((), (Ending("config.reloaded"),)),
-    "peer.silent": State((), (Ending("peer.heard"),), measured="seconds"),
+    "peer.silent": State((), (Ending("peer.heard"),), over_with=("promoted",), measured="seconds"),
+    "fenced": State((), (Ending("demoted"), Ending("promoted"))),
     "clock.skewed": State(("peer",), (Ending("clock.agreed"),)),
 }
 
@@ -71,6 +79,11 @@ def ended(event: str, variables: Variables) -> Iterator[tuple[str, str]]:
             yield name, _subject(state, variables)
 
 
+def is_over_with(begun_by: str, event: str) -> bool:
+    """Tell whether an event ends every state that another event has begun."""
+    return event in STATES[begun_by].over_with if begun_by in STATES else False
+
+
 def measured(event: str, variables: Variables, end: Variables) -> tuple[float | None, Variables]:
     """Return how long a state lasted, as the event that ended it says, and the variables of its beginning with that.
 
@@ -86,7 +99,7 @@ def measured(event: str, variables: Variables, end: Variables) -> tuple[float | 
 def endings(event: str) -> str:
     """Return the events that end what `event` begins, in words; "" where it begins nothing that lasts."""
     state = STATES.get(event)
-    return " or ".join(dict.fromkeys(ending.event for ending in state.ends)) if state else ""
+    return " or ".join(dict.fromkeys([*(ending.event for ending in state.ends), *state.over_with])) if state else ""
 
 
 def subject_in_words(subject: str) -> str:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from syncer.events.memory import Held, Lasting, Memory, Variables
 from syncer.events.notice import ALARM, RECOVERY, SUBJECTS_LISTED, Notice
-from syncer.events.states import STATES, begun, ended, measured, subject_in_words
+from syncer.events.states import STATES, begun, ended, is_over_with, measured, subject_in_words
 
 MOST_STATES = 1000
 """States that one trigger follows at once; what comes beyond them counts, but its end is not told."""
@@ -70,6 +70,10 @@ def take(rule: Rule, memory: Memory, event: Happened, now: float) -> bool:
         if name == rule.event and subject in memory.lasting:
             _end(rule, memory, subject, now, event.variables)
             changed = True
+    if is_over_with(rule.event, event.name):
+        changed = changed or bool(memory.lasting)
+        for subject in list(memory.lasting):
+            _end(rule, memory, subject, now, event.variables)
     return changed
 
 

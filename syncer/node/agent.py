@@ -19,6 +19,7 @@ import grpc.aio
 from syncer.admin.commands import Commands
 from syncer.admin.server import serve_admin
 from syncer.config import Settings
+from syncer.drill.place import remove_drill
 from syncer.errors import RefusedError, StateError, SyncerError
 from syncer.events.journal import EventJournal
 from syncer.events.matching import problems_told
@@ -29,6 +30,7 @@ from syncer.model import NEVER, Mode, Term
 from syncer.node.alarms import NodeAlarms
 from syncer.node.failover import FailoverSide
 from syncer.node.frozen_side import freezes_of
+from syncer.node.introducing import Introducing
 from syncer.node.kinds import register_kinds
 from syncer.node.knocking import Knocker
 from syncer.node.listening import listen
@@ -46,6 +48,7 @@ from syncer.procedures.kinds import Kinds
 from syncer.replicate.progress import Phase
 from syncer.replicate.reconnect import first_of
 from syncer.state.cursors import read_target
+from syncer.state.introductions import tell_again
 from syncer.state.lock import StateLock
 from syncer.state.outbox import count_actions
 from syncer.state.peers import Peer
@@ -95,6 +98,8 @@ class Node:
         self.modes = Modes(self)
         self.knocker = Knocker(self.modes, store, partial(knock, self.procedures))
         """Tells the peers of a promotion."""
+        self.introducing = Introducing(self)
+        """Tells them of each other."""
         self._automatic = False
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._server: grpc.aio.Server | None = None
@@ -116,6 +121,7 @@ class Node:
 
     def prepare(self, *, automatic: bool) -> None:
         """Build what the node's mode asks for."""
+        remove_drill(self.settings.node.state)
         begin_mode(self.store, self.settings.node.mode)
         # Before anybody hears of this node.
         self.start = begin_start(self.store)
@@ -188,12 +194,15 @@ class Node:
         forget_peer_start(self.store, peer.node_id)
         self.events.record("pairing.joined", peer=peer.name, peer_id=peer.node_id, fingerprint=peer.fingerprint)
 
+        tell_again(self.store, peer.node_id)
         self.met(peer.node_id)
         self.knocker.look()
+        self.introducing.look()
 
     def met(self, node_id: str) -> None:
         """A paired node was heard: what waits for it is tried again now."""
         self.procedures.news(node_id)
+        self.introducing.heard(node_id)
 
     def _met_target(self, name: str) -> None:
         record = read_target(self.store, name)
@@ -211,6 +220,7 @@ class Node:
         tasks.create_task(self.failover.run())
         self.modes.supervise(tasks)
         tasks.create_task(self.knocker.run())
+        tasks.create_task(self.introducing.run())
 
     async def drain(self) -> None:
         """Let what was captured arrive, for at most DRAIN_SECONDS."""

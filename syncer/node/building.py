@@ -78,8 +78,9 @@ class Building:
         failing = Failing(target.name, domain.name, stream.suspend_policy(), kept)
 
         def dial() -> Call:
-            if chosen.refusal:
-                raise PeerRejectedError(chosen.refusal, Reason.RULES_DISAGREE)
+            refusal = chosen.refusal or dict(target.refusals).get(domain.name, "")
+            if refusal:
+                raise PeerRejectedError(refusal, Reason.RULES_DISAGREE)
             return self._dial(target)
 
         source = DiskSource(Path(domain.path), self._cache)

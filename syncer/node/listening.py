@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import grpc.aio
 
-from syncer.errors import StateError
+from syncer.errors import Reason, StateError
 from syncer.node.way_home import came_from
 from syncer.procedures.home_server import home_handlers
 from syncer.procedures.server import procedure_handlers
+from syncer.state.introductions import Retired
 from syncer.state.peer_addresses import record_came_from
 from syncer.state.peers import Peer
+from syncer.trust.introduction_server import introduction_handlers
 from syncer.trust.server import Guard, pairing_handlers, trusted_certificates
 from syncer.trust.tls import server_credentials, server_options
 
@@ -28,7 +30,12 @@ async def listen(node: Node) -> tuple[grpc.aio.Server, str, int]:
     """
     assert node.failover is not None, "prepare comes first"
     server = grpc.aio.server(options=server_options())
-    guard = Guard(node.store)
+
+    def refused_retired(retired: Retired) -> None:
+        if node.failover is not None:
+            node.failover.refusals.refused(retired.node_id, retired.name, Reason.RETIRED, retired.sentence)
+
+    guard = Guard(node.store, refused_retired)
 
     async def known_peer(context: grpc.aio.ServicerContext[Any, Any]) -> Peer:
         peer = await guard.authorise(context)
@@ -47,6 +54,7 @@ async def listen(node: Node) -> tuple[grpc.aio.Server, str, int]:
             node.failover.handlers(sender),
             procedure_handlers(node.procedures, node.voice, known_peer),
             home_handlers(node.home, node.voice, known_peer),
+            introduction_handlers(node.store, node.introducing.listener, known_peer),
             pairing_handlers(
                 node.store,
                 node.identity,

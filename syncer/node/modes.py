@@ -17,6 +17,7 @@ from syncer.node.supervised import Supervised
 from syncer.node.way_home import without_way_home
 from syncer.replicate.fencing import Rank, answer, are_split, in_short, judge
 from syncer.state.handover import read_handover, stay_fenced
+from syncer.state.introductions import is_retired, read_retired
 from syncer.state.store import StateStore
 from syncer.state.term import ModeChange, mode_change_told, observe_term, read_held, read_mode_change, take_mode
 
@@ -97,6 +98,9 @@ class Modes:
     def saw_term(self, peer: str, term: Term) -> None:
         """Do at once what follows from a peer's term for a node that sends: stop; the rest follows. Blocks nobody."""
         own = self.rank()
+        if is_retired(self._node.store, term.node_id):
+            self._outbid(own, term)
+            return
         verdict = judge(own, term)
         if verdict.split_brain:
             self._tell_split(own.term, term, peer)
@@ -118,6 +122,9 @@ class Modes:
         if peer_node_id == self._node.store.node_id:
             raise RefusedError(f"{peer_name} comes with the id of {self._node.settings.node.name}", Reason.LOOP)
         said = answer(own, held, peer_term)
+        if await asyncio.to_thread(is_retired, self._node.store, peer_term.node_id):
+            self._outbid(own, peer_term)
+            return Rank(own.mode, said)
         verdict = judge(own, peer_term)
         log.debug("%s says that it is %s under term %d", peer_name, peer_mode.value, peer_term.counter)
         self.saw_term(peer_name, peer_term)
@@ -159,6 +166,9 @@ class Modes:
             if before is not mode:
                 require_way(self._node.settings.node.name, before, mode, ways)
             if before is not mode is Mode.PRODUCTION:
+                found = await asyncio.to_thread(read_retired, self._node.store, self._node.store.node_id)
+                if found is not None:
+                    raise RefusedError(found.sentence, Reason.RETIRED)
                 await self._require_settled()
             record = take or take_mode
             if await asyncio.to_thread(record, self._node.store, mode, term, why, peer) and before is not mode:
@@ -188,6 +198,25 @@ class Modes:
                 self._stop_services()
             self._begin(self._tell(mode, term, change))
         self._tell_changed()
+
+    def _outbid(self, own: Rank, term: Term) -> None:
+        """Have the term of a retired node win nowhere: production takes a higher one, and tells it."""
+        if own.mode is Mode.PRODUCTION and term > own.term:
+            higher = Term(term.counter + 1, self._node.store.node_id)
+            log.warning("term %d is that of a retired node: this node takes %d", term.counter, higher.counter)
+            self._begin(self._take_higher(higher))
+
+    async def _take_higher(self, term: Term) -> None:
+        try:
+            if self.rank().mode is Mode.PRODUCTION and term > self.rank().term:
+                await self._become(Mode.PRODUCTION, term, "a retired node had a higher term", "")
+        except SyncerError as error:
+            # It is heard again with the next word of whoever knows that term.
+            log.error("no higher term was taken: %s", error)  # noqa: TRY400 - a sentence
+            return
+        self._tell_changed()
+        if self._node.production is not None:
+            self._node.production.hurry()
 
     async def _fence(self, term: Term, why: str, peer: str) -> None:
         try:

@@ -8,6 +8,7 @@ from syncer import __version__
 from syncer.config import Settings
 from syncer.model import Start, Term
 from syncer.replicate.fencing import Rank, judge
+from syncer.state.introductions import is_retired
 from syncer.state.starts import read_peer_start, remember_peer_start
 from syncer.state.store import StateStore
 from syncer.state.term import observe_term, read_held, read_mode
@@ -39,6 +40,10 @@ class OwnRank:
 
     def hear(self, peer: str, term: Term) -> None:
         """Do what follows from a peer's term: record a higher one durably, or be fenced by it. Raises StateError."""
+        if is_retired(self._store, term.node_id):
+            # It counts nowhere; production answers it with a higher one.
+            self._saw_term(peer, term)
+            return
         verdict = judge(self.rank(), term)
         # The node is told first: of a split brain nothing is left to see once the term is recorded.
         if verdict.fences or verdict.split_brain:

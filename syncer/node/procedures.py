@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import grpc.aio
 
 from syncer.errors import UnreachableError
+from syncer.node.introduced import stated_addresses
 from syncer.node.seeking import Doubts, seek
 from syncer.node.way_home import addresses_to
 from syncer.procedures.keeper import Procedures
@@ -54,11 +55,15 @@ class Ways:
 
     async def dial(self, node_id: str) -> grpc.aio.Channel:
         """Open a channel to a paired node. UnreachableError where it is not paired, or not to be found."""
+        peer, address = await self.find(node_id)
+        return open_channel(address, self._node.identity, peer.certificate_pem)
+
+    async def find(self, node_id: str) -> tuple[Peer, str]:
+        """Return a paired node and where it is (host:port); UnreachableError as `dial`."""
         peer, addresses = await asyncio.to_thread(self._find, node_id)
         if len(addresses) == 1:
-            return open_channel(addresses[0], self._node.identity, peer.certificate_pem)
-        found = await seek(peer.name, addresses, self._doubts.setdefault(node_id, Doubts()))
-        return open_channel(found, self._node.identity, peer.certificate_pem)
+            return peer, addresses[0]
+        return peer, await seek(peer.name, addresses, self._doubts.setdefault(node_id, Doubts()))
 
     def answered(self, node_id: str) -> None:
         """Believe again where a node was found: it has spoken."""
@@ -74,7 +79,7 @@ class Ways:
             record = read_target(store, target.name)
             if record is not None and record.node_id == node_id:
                 return peer, [target.address, *target.further]
-        addresses = addresses_to(store, node_id)
+        addresses = list(dict.fromkeys([*addresses_to(store, node_id), *stated_addresses(store, node_id)]))
         if not addresses:
             raise UnreachableError(
                 f"this node does not know the address of {peer.name}: it is called from there, or add a [[failover]] "

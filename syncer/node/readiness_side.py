@@ -42,19 +42,19 @@ async def readiness(
     without, what was found last counts, and it takes milliseconds. A drill says nothing to production that could
     fence it. `besides` is the id of the procedure that asks: it hinders itself not.
     """
-    return assess(await facts_of(node, purpose, thorough=thorough, besides=besides), purpose)
+    return assess(await facts_of(node, purpose, search=thorough, check=thorough, besides=besides), purpose)
 
 
-async def facts_of(node: Node, purpose: Purpose, *, thorough: bool, besides: str = "") -> Facts:
-    """Return what is known of this node; see `readiness`."""
+async def facts_of(node: Node, purpose: Purpose, *, search: bool, check: bool, besides: str = "") -> Facts:
+    """Return what is known of this node; see `readiness`, whose thoroughness is to `search` and to `check`."""
     mode, term = node.mode_and_term()
     name = node.settings.node.name
     if mode is not Mode.FAILOVER or node.failover is None:
         return Facts(name, mode, term.counter, None, "", ())
     production = await _production(node, purpose)
     exposure = await asyncio.to_thread(node.alarms.exposure)
-    domains = tuple([await _domain(node, domain, thorough=thorough) for domain in node.settings.domains])
-    found = await leftovers_here(node, threading.Event()) if thorough else None
+    domains = tuple([await _domain(node, domain, check=check) for domain in node.settings.domains])
+    found = await leftovers_here(node, threading.Event()) if search else None
     return Facts(
         name,
         mode,
@@ -133,10 +133,10 @@ async def _unreached(node: Node, peer: Peer) -> str:
     return said
 
 
-async def _domain(node: Node, domain: DomainSettings, *, thorough: bool) -> DomainFacts:
+async def _domain(node: Node, domain: DomainSettings, *, check: bool) -> DomainFacts:
     assert node.failover is not None, "the caller has looked"
     found = await asyncio.to_thread(_standing_domain, node, domain)
-    if thorough and found.checks and "check" not in found.missing:
+    if check and found.checks and "check" not in found.missing:
         # RACE: on the domain's worker: no transaction changes what is being looked at.
         failure = await node.failover.receiver.on_worker(domain.name, partial(check_standing, node, domain))
         return found._replace(check_ran=True, check_failure=failure)

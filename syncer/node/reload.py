@@ -107,6 +107,7 @@ class Reloading:
                 log.warning("%s", full_sentence(target, domain))
         if chosen.waiting:
             log.warning("%s", restart_sentence(chosen.waiting))
+        node.introducing.look()
         node.events.record("config.reloaded", changed=what, restart_needed=", ".join(chosen.waiting))
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from syncer.config import FailoverSettings, Settings
 from syncer.config.address import DEFAULT_PORT, Address, is_ip
 from syncer.errors import SyncerError
+from syncer.node.introduced import introduced_targets
 from syncer.state.cursors import read_standing, read_target, tie_target
 from syncer.state.peer_addresses import addresses_of, reach_of
 from syncer.state.peers import peer_by_node_id
@@ -94,6 +95,9 @@ def with_way_home(settings: Settings, store: StateStore) -> Settings:
             log.warning("another paired node has the name %s: write a [[failover]] table for this one", facts.name)
         elif derived is not None:
             targets.append(derived)
+            known.add(facts.node_id)
+    named = replace(settings, failover=tuple(targets))
+    targets += introduced_targets(named, store, known)
     return replace(settings, failover=tuple(targets))
 
 

@@ -87,6 +87,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """the receiver is configured with rules that are not the inverse of the sender's"""
     REASON_COPIED_IDENTITY: _Reason.ValueType  # 21
     """two machines run with the identity of one node"""
+    REASON_RETIRED: _Reason.ValueType  # 22
+    """the caller was retired: its identity is refused for good"""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why something was refused; carried in Reject and in the trailer "syncer-refusal-bin" of an ended call."""
@@ -134,6 +136,8 @@ REASON_RULES_DISAGREE: Reason.ValueType  # 20
 """the receiver is configured with rules that are not the inverse of the sender's"""
 REASON_COPIED_IDENTITY: Reason.ValueType  # 21
 """two machines run with the identity of one node"""
+REASON_RETIRED: Reason.ValueType  # 22
+"""the caller was retired: its identity is refused for good"""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 class _Kind:

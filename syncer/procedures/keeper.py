@@ -134,6 +134,26 @@ class Procedures:
         if refusal is not None:
             raise PeerRejectedError(f"{known.procedure.peer_name} refused: {refusal.message}", Reason.UNSPECIFIED)
 
+    async def give_up(self, peer: str, why: str) -> list[str]:
+        """Close every procedure with a node that is gone for good, and undo nothing; returns their ids."""
+        closed = []
+        for known in await asyncio.to_thread(self.journal.unsettled):
+            procedure = known.procedure
+            if procedure.peer != peer:
+                continue
+            closed.append(procedure.id)
+            if known.journal.outcome is Outcome.OPEN:
+                close = partial(
+                    self.journal.close, procedure.id, Outcome.ABORTED, {"given_up": why}, told=True, why=why
+                )
+                await settled(close)
+                self._events.aborted(procedure, why)
+            else:
+                await settled(partial(self.journal.was_told, procedure.id))
+            if (lead := self._leads.get(procedure.id)) is not None:
+                lead.interrupt()
+        return closed
+
     async def over(self, procedure: str) -> None:
         """Return once a procedure that is being undone is over here. RefusedError where that needs a person."""
         while (known := await self.find(procedure)).journal.outcome is Outcome.OPEN:

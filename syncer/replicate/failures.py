@@ -35,6 +35,7 @@ CLASS_OF: dict[Reason, FailureClass] = {
     Reason.UNKNOWN_DOMAIN: FailureClass.REFUSED,
     Reason.RULES_DISAGREE: FailureClass.REFUSED,
     Reason.COPIED_IDENTITY: FailureClass.REFUSED,
+    Reason.RETIRED: FailureClass.REFUSED,
     Reason.ROOT_UNAVAILABLE: FailureClass.WAITING,
     Reason.APPROVAL_REQUIRED: FailureClass.WAITING,
     Reason.ROLLED_BACK: FailureClass.WAITING,

@@ -15,6 +15,7 @@ from syncer.model import Change, Kind, Known
 from syncer.replicate.checks import require
 from syncer.replicate.compare import Comparison, Difference, plan_item, staying
 from syncer.replicate.destination import Destination
+from syncer.replicate.inherited import is_inherited
 from syncer.replicate.kept import KeptOut
 from syncer.replicate.messages import (
     Abandon,
@@ -58,6 +59,8 @@ class Incoming:
         self._inline_bytes = 0
         self._comparison: Comparison | None = None
         self._first = False
+        self._inherited = False
+        self._edited: frozenset[bytes] = frozenset()
         self._kept_out = KeptOut(destination.kept, destination.known)
         self._kept_here: set[bytes] = set()
         self._adopted: list[BaseRow] = []
@@ -118,8 +121,12 @@ class Incoming:
         self._destination.require_root(on_demand=begin.on_demand)
         self._destination.brake.begin()
         known = standing is not None and standing.source_node == self._hello.node_id
+        is_same_tree = is_inherited(self._destination.store, self._hello.domain, standing, self._hello.node_id)
+        place = self._destination.place
         # Another directory in the root's place is as foreign as at the first time.
-        self._first = not known or not self._destination.place.is_same() or bool(self._destination.place.shape_change())
+        is_other_place = not place.is_same() or bool(place.shape_change())
+        self._inherited = is_same_tree and not is_other_place
+        self._first = not known or is_other_place
         if not begin.full:
             start = None if standing is None or self._first or not standing.resumable else standing.cursor
             if start is None or start != begin.start:
@@ -132,6 +139,7 @@ class Incoming:
         edits: dict[bytes, Known | None] = {}
         if not begin.against_base:
             edits, self._kept_here = self._destination.local_edits(reread=begin.reread)
+        self._edited = frozenset(edits)
         if not edits and not self._first and self._destination.summary() == begin.summary:
             return self._nothing_to_do()
         self._vanished = [path for path, known in edits.items() if known is None]
@@ -193,9 +201,13 @@ class Incoming:
     def _question(self, differences: list[Difference]) -> tuple[Approval | None, str]:
         """Return what a person must agree to first, and the sentence that asks."""
         if self._first:
-            self._destination.brake.start_anew()
-            approval = self._destination.require_approval(differences, self._begin)
-            return approval, approval_sentence(approval, self._node_name) if approval else ""
+            # What another production has left here, and nobody has edited, is no foreign tree.
+            foreign = [item for item in differences if not self._inherited or item.change.path in self._edited]
+            if not self._inherited:
+                self._destination.brake.start_anew()
+            approval = self._destination.require_approval(foreign, self._begin)
+            if approval is not None or not self._inherited:
+                return approval, approval_sentence(approval, self._node_name) if approval else ""
         asked = self._destination.brake.ask_full(differences, self._begin)
         return (asked.approval, asked.sentence) if asked is not None else (None, "")
 

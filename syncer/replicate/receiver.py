@@ -32,6 +32,8 @@ T = TypeVar("T")
 
 LOCK_SECONDS = 0.1
 """How long to wait for a session to end before looking who holds the lane now."""
+_MEANT = (Reason.UNSPECIFIED, Reason.SHUTTING_DOWN, Reason.SUPERSEDED)
+"""Why a production ends a session without anything being wrong."""
 QUEUED_MESSAGES = 4
 """Messages read ahead of the worker; more would only fill memory while the disk is slow."""
 
@@ -65,6 +67,8 @@ class Receiver:
         self._admission = Admission(node)
         self.admitted: Callable[[str], None] = _nobody_cares
         """Told the node id of whoever is listened to."""
+        self.objected: Callable[[str, str, Reason, str], None] = _nobody_objects
+        """Told the node id and name of a production that does not take this node for the one that it knows, and why."""
         self._observations = observations
         self.rules = rules or {}
         self.silence = silence
@@ -210,6 +214,12 @@ class Receiver:
                 why = f"another node was promoted, with term {term.counter}"
                 self._end(lane, why, Reason.STALE_TERM, term)
 
+    def end_of(self, node_id: str, why: str) -> None:
+        """End every session of one node: it is not let in any more."""
+        for lane in self._lanes.values():
+            if lane.holder is not None and lane.heard.node_id == node_id:
+                self._end(lane, why, Reason.RETIRED)
+
     def _end(self, lane: Lane, why: str, reason: Reason = Reason.SUPERSEDED, term: Term | None = None) -> None:
         assert lane.holder is not None, "somebody holds the lane"
         why = f"the connection for domain {lane.destination.domain} was ended: {why}"
@@ -224,7 +234,6 @@ class Receiver:
         loop = asyncio.get_running_loop()
         welcome = await loop.run_in_executor(lane.worker, self._welcome, lane.destination, hello)
         await stream.send(welcome)
-        self.admitted(hello.node_id)
         lane.trouble = await asyncio.to_thread(lane.destination.root_trouble)
         await stream.send(lane.answer(0, time.time_ns()))
         queue: asyncio.Queue[m.FromProduction | None] = asyncio.Queue(QUEUED_MESSAGES)
@@ -235,7 +244,7 @@ class Receiver:
                 await stream.send(message)
 
         async with asyncio.TaskGroup() as tasks:
-            reading = tasks.create_task(self._read(stream, queue, lane, send))
+            reading = tasks.create_task(self._read(stream, queue, lane, hello, send))
             beating = tasks.create_task(self._beat(lane, send, sending))
             try:
                 await Transactions(lane.destination, lane.worker, hello, self._node.name, send, self._observations).run(
@@ -277,13 +286,20 @@ class Receiver:
         stream: ServerStream,
         queue: asyncio.Queue[m.FromProduction | None],
         lane: Lane,
+        hello: m.Hello,
         send: Callable[[m.FromFailover], Awaitable[None]],
     ) -> None:
         """Answer heartbeats at once, whatever the worker does, and queue the rest."""
         heard = lane.heard
+        is_first = True
         while True:
             async with asyncio.timeout(self.silence):
                 message = await stream.receive()
+            if isinstance(message, m.Goodbye) and message.reason not in _MEANT:
+                self.objected(hello.node_id, hello.node_name, message.reason, message.message)
+            elif is_first:
+                self.admitted(hello.node_id)
+            is_first = False
             heard.at = time.monotonic()
             if isinstance(message, m.Heartbeat):
                 now = time.time_ns()
@@ -304,6 +320,10 @@ class Receiver:
             if not sending.locked():
                 lane.trouble = await asyncio.to_thread(lane.destination.root_trouble)
                 await send(lane.answer(0, time.time_ns()))
+
+
+def _nobody_objects(*_: object) -> None:
+    """Nobody keeps who refuses this node."""
 
 
 def _nobody_cares(_: str) -> None:

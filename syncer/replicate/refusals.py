@@ -14,6 +14,7 @@ _EVENTS = {
     Reason.WRONG_MODE: "session.refused",
     Reason.LOOP: "session.refused",
     Reason.COPIED_IDENTITY: "session.refused",
+    Reason.RETIRED: "session.refused",
 }
 """What a person must hear of; the others are shown by the node that was refused."""
 

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from syncer.errors import (
+    PeerRejectedError,
     Reason,
     RefusedError,
     SyncerError,
@@ -272,7 +273,12 @@ class Sender:
             welcome = await session.handshake(
                 hello_of(self.stream, self._production, self._index.head(self.stream.domain), names)
             )
-            self._state.welcomed(welcome)
+            try:
+                self._state.welcomed(welcome)
+            except PeerRejectedError as error:
+                # So that it shows there, too, whom production does not believe.
+                await session.goodbye(error.reason, str(error))
+                raise
             self._production.reached(self.stream)
             self._sending.outcomes.has_problems(welcome.problems)
             self._session, self._state.vitals = session, session.vitals

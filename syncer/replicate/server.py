@@ -80,6 +80,7 @@ def sync_handlers(
 ) -> grpc.GenericRpcHandler:
     """Return the handlers of the Sync service; `authorise` returns the paired peer's node id and name or aborts."""
     receiver.admitted = refusals.admitted
+    receiver.objected = refusals.refused
 
     async def replicate(_: object, context: Context) -> None:
         node_id, name = await authorise(context)

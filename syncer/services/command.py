@@ -192,7 +192,8 @@ def _shown_by(candidate: Candidate, status: int) -> list[str | bytes]:
     words: list[str | bytes] = [sys.executable, "-I", "-S", str(_NAMESPACE_PROGRAM), str(status)]
     words += [candidate.scratch, candidate.root, _identity(candidate.device, candidate.inode)]
     for layer in candidate.layers:
-        words += [layer.mount, layer.path, _identity(layer.device, layer.inode)]
+        mark = b"=" if layer.is_whole else b""
+        words += [layer.mount, layer.path, mark + _identity(layer.device, layer.inode)]
     return words
 
 

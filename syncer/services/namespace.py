@@ -8,7 +8,8 @@ can be written to. The command also gets a process namespace of its own, so that
 which would hold the view for ever, outlives it. This imports nothing of syncer, to start within milliseconds.
 
 STATUS is a pipe that says "shown" once the candidate is there, and nothing more where the command was started;
-else "view TEXT", or "exec ERRNO" after the first word.
+else "view TEXT", or "exec ERRNO" after the first word. A LAYER of ROOT's own mount whose numbers begin with "=" is
+all that is shown: nothing of the live tree is seen behind it, nor what else is mounted below.
 """
 
 from __future__ import annotations
@@ -45,9 +46,14 @@ def show(scratch: bytes, root: bytes, identity: bytes, layers: dict[bytes, tuple
     tops = _tops(root)
     _require(tops[b""], identity, root)
     sources = {}
+    whole = False
     for mount, (layer, expected) in layers.items():
+        whole = whole or expected.startswith(b"=")
         sources[mount] = os.open(layer, _LOCATE | os.O_DIRECTORY | os.O_NOFOLLOW)
-        _require(sources[mount], expected, layer)
+        _require(sources[mount], expected.lstrip(b"="), layer)
+    if whole:
+        # What is mounted below is in the copy, or not to be seen.
+        tops = {b"": tops[b""]}
     _mount(b"tmpfs", scratch, b"tmpfs", _NO_DEVICES_NO_SETUID, b"mode=0700,size=" + _SCRATCH_SIZE)
     # By descriptor from here on: its path may lie below the root, where the view is soon.
     space = b"/proc/self/fd/%d" % os.open(scratch, _LOCATE | os.O_DIRECTORY)
@@ -56,7 +62,10 @@ def show(scratch: bytes, root: bytes, identity: bytes, layers: dict[bytes, tuple
         target = tops[b""] if view < 0 else _beneath(view, mount)
         place = space + b"/%d" % number
         os.mkdir(place, 0o700)
-        _cover(target, tops[mount], sources.get(mount), place, is_inside=_is_inside(layers.get(mount), root, mount))
+        if whole:
+            _cover(target, sources[mount], None, place, is_inside=False)
+        else:
+            _cover(target, tops[mount], sources.get(mount), place, is_inside=_is_inside(layers.get(mount), root, mount))
         if view < 0:
             view = os.open(root, _LOCATE | os.O_DIRECTORY)
     # The overlays hold it; nobody needs to find it.

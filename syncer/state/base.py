@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from syncer.model import DiskIdentity, Entry, Kind, Known, Problem, join, name_of, parent_of
+from syncer.origin import BARE_SIZE
 from syncer.state.cursors import Standing, write_standing
 from syncer.state.store import StateStore, signed, storable, unsigned
 
@@ -117,6 +118,12 @@ class Base:
                 "SELECT index_id, run, seq, generation FROM standing WHERE domain = ?", (domain,)
             ).fetchone()
         return repr(row).encode()
+
+    def has_undo(self, domain: str) -> bool:
+        """Tell whether some file was rendered from what its text and the rules alone do not tell."""
+        with self._store.read() as reader:
+            query = "SELECT 1 FROM base WHERE domain = ? AND length(origin) > ? LIMIT 1"
+            return reader.execute(query, (domain, BARE_SIZE)).fetchone() is not None
 
     def count(self, domain: str) -> int:
         """Return how many paths are known, the root among them."""

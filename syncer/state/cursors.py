@@ -74,9 +74,10 @@ def read_target(store: StateStore, name: str) -> TargetRecord | None:
 def record_target(store: StateStore, record: TargetRecord) -> None:
     """Record which node a target is; another node under the same name starts without progress."""
     with store.transaction() as writer:
+        # Also what a stream of a target that was forgotten has recorded as it ended.
         writer.execute(
             "DELETE FROM target_progress WHERE target = ?1"
-            " AND EXISTS (SELECT 1 FROM target WHERE name = ?1 AND node_id <> ?2)",
+            " AND NOT EXISTS (SELECT 1 FROM target WHERE name = ?1 AND node_id = ?2)",
             (record.name, record.node_id),
         )
         writer.execute("INSERT OR REPLACE INTO target (name, node_id, node_name) VALUES (?, ?, ?)", record)

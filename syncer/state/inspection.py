@@ -19,6 +19,8 @@ from syncer.state.store import FILE_NAME
 
 BUSY_SECONDS = 5.0
 _ATTEMPTS = 3
+_WITH_REACH = 18
+"""The schema in which nodes say where they are."""
 
 
 class Inspected(NamedTuple):
@@ -37,6 +39,10 @@ class Inspected(NamedTuple):
     owners: tuple[str, ...]
     """Users of production that own what was received."""
     groups: tuple[str, ...]
+    sources: dict[str, str]
+    """The node_id that each domain was received from."""
+    ways: dict[str, tuple[int, tuple[str, ...]]]
+    """The port (0: none was said) and the hosts at which each node is looked for, the likeliest first, by node_id."""
 
 
 def inspect(directory: Path) -> Inspected:
@@ -81,7 +87,20 @@ def _read(path: Path) -> Inspected:
                 row[0]
                 for row in reader.execute("SELECT DISTINCT group_name FROM base WHERE group_name <> '' ORDER BY 1")
             ),
+            dict(reader.execute("SELECT domain, source_node FROM standing WHERE source_node <> ?", (node_id,))),
+            _ways(reader) if schema >= _WITH_REACH else {},
         )
+
+
+def _ways(reader: sqlite3.Connection) -> dict[str, tuple[int, tuple[str, ...]]]:
+    ports: dict[str, int] = {}
+    found: dict[str, dict[str, None]] = {}
+    for node_id, port, came_from in reader.execute("SELECT node_id, port, came_from FROM peer_reach"):
+        ports[node_id] = port
+        found[node_id] = dict.fromkeys([came_from] if came_from else [])
+    for node_id, address in reader.execute("SELECT node_id, address FROM peer_address ORDER BY address"):
+        found.setdefault(node_id, {})[address] = None
+    return {node_id: (ports.get(node_id, 0), tuple(hosts)) for node_id, hosts in found.items()}
 
 
 @contextmanager

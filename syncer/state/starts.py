@@ -29,10 +29,13 @@ def begin_start(store: StateStore) -> Start:
     return Start(number, str(uuid.uuid4()))
 
 
-def after_restore(store: StateStore) -> None:
-    """Put a node.db that a person has restored ahead of what peers remember of the lost one. Raises StateError."""
+def after_restore(store: StateStore, further: int = 0) -> None:
+    """Put a node.db that a person has restored ahead of what peers remember of the lost one. Raises StateError.
+
+    `further` tells restores of one backup apart: it grows from each to the next.
+    """
     with store.transaction() as writer:
-        writer.execute("UPDATE node SET starts = starts + ?", (RESTORED_AHEAD,))
+        writer.execute("UPDATE node SET starts = starts + ?", (RESTORED_AHEAD + further,))
 
 
 def read_peer_start(store: StateStore, node_id: str) -> Start:

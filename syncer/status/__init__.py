@@ -11,11 +11,11 @@ from syncer.model import Cursor, Mode
 from syncer.procedures.shown import exit_codes, open_procedures
 from syncer.state.alarms import read_alarms
 from syncer.state.outbox import count_actions
-from syncer.state.peers import peers
 from syncer.state.term import read_mode_change
 from syncer.status.domains import domain_documents
 from syncer.status.exit_code import exit_code, gravest
 from syncer.status.fragments import moment_document
+from syncer.status.network import peer_documents, retired_documents
 from syncer.status.targets import target_documents
 
 if TYPE_CHECKING:
@@ -71,9 +71,8 @@ def _status_with(node: Node, side: ProductionSide | None) -> dict[str, Any]:
         ],
         "problems_count": problems,
         "actions": _actions(node),
-        "peers": [
-            {"name": peer.name, "node_id": peer.node_id, "fingerprint": peer.fingerprint} for peer in peers(node.store)
-        ],
+        "peers": peer_documents(node),
+        "retired": retired_documents(node),
     }
     limits = node.settings.node
     code = exit_code(found, peer_timeout=limits.peer_timeout, behind_after=limits.behind_after)

@@ -18,6 +18,7 @@ from syncer.state.store import StateStore
 from syncer.substitution.rules import EMPTY, RuleSet
 from syncer.trust import token as tokens
 from syncer.trust import wire
+from syncer.trust.believing import require_not_retired
 from syncer.trust.certificates import NodeCertificate, check_node_certificate, fingerprint_of
 from syncer.trust.identity import Identity
 from syncer.trust.reach import fetch_environment, fetch_line
@@ -69,6 +70,7 @@ async def join(
         raise _unanswered(address, timeout) from error
     if certificate.node_id == identity.node_id:
         raise PairingError(f"{address} is this node itself; join on the other node")
+    await asyncio.to_thread(require_not_retired, store, certificate.node_id)
     answer = await _call_join(
         address, key, certificate, _request(token, identity, node_name, rules), deadline - time.monotonic()
     )

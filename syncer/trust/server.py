@@ -13,12 +13,15 @@ import grpc.aio
 
 from syncer.errors import PairingError, PeerProtocolError, Reason, RefusedError, SyncerError
 from syncer.state.cursors import tie_target
+from syncer.state.introductions import Retired, doors, retired_by_fingerprint, retired_nodes
 from syncer.state.invitations import invitations, redeem
 from syncer.state.peers import Peer, peer_by_fingerprint, peers
 from syncer.state.rules import record_rules
 from syncer.state.store import StateStore
+from syncer.state.term import read_term
 from syncer.substitution.rules import EMPTY, RulesError, RuleSet
 from syncer.trust import wire
+from syncer.trust.believing import require_not_retired
 from syncer.trust.certificates import check_node_certificate
 from syncer.trust.identity import Identity
 from syncer.trust.tls import caller_of
@@ -35,17 +38,23 @@ def trusted_certificates(store: StateStore, clock: Clock = time.time) -> list[by
     For `tls.server_credentials`. The port that takes joins is open only while an invitation is: where
     there is neither a pinned node nor an invitation, this is empty and no handshake succeeds.
     An invitation that was used stays in until it expires, so that a stolen token is refused by
-    `Join`, with a reason and a line in the log, instead of failing in silence.
+    `Join`, with a reason and a line in the log, instead of failing in silence. So do retired nodes, for good. Whoever
+    has the key of a door may shake hands, and call nothing but `Show`.
     """
     pinned = [peer.certificate_pem for peer in peers(store)]
-    return pinned + [item.certificate_pem for item in invitations(store, now=clock())]
+    # A retired node is told so by the guard, in words: a handshake that fails says nothing.
+    retired = [item.certificate_pem for item in retired_nodes(store) if item.node_id != store.node_id]
+    shown = [door.certificate_pem for door in doors(store)]
+    return [*pinned, *retired, *shown, *(item.certificate_pem for item in invitations(store, now=clock()))]
 
 
 class Guard:
     """Lets calls through that come from a pinned node. Every service but Pairing asks it first."""
 
-    def __init__(self, store: StateStore) -> None:
+    def __init__(self, store: StateStore, on_retired: Callable[[Retired], None] = lambda retired: None) -> None:
+        """Ask `store`; `on_retired` is told on the event loop of each retired node that calls."""
         self._store = store
+        self._on_retired = on_retired
         self._refusals = RefusalLog()
 
     async def authorise(self, context: Context) -> Peer:
@@ -57,12 +66,17 @@ class Guard:
             caller = caller_of(context)
             # Not on the event loop: another thread may hold the store for a large commit.
             peer = await asyncio.to_thread(peer_by_fingerprint, self._store, caller.fingerprint)
+            retired = None
+            if peer is None:
+                retired = await asyncio.to_thread(retired_by_fingerprint, self._store, caller.fingerprint)
         except RefusedError as error:
             await self._refuse(context, str(error), "")
         except SyncerError as error:
             # The state failed, not the caller: it may try again.
             _log.error("a call cannot be checked: %s", error)
             await refuse(context, grpc.StatusCode.INTERNAL, Reason.INTERNAL, str(error))
+        if retired is not None:
+            await self._refuse_retired(context, retired)
         if peer is None:
             await self._refuse(
                 context,
@@ -71,6 +85,15 @@ class Guard:
             )
         self._refusals.forget(caller.fingerprint)
         return peer
+
+    async def _refuse_retired(self, context: Context, retired: Retired) -> NoReturn:
+        self._refusals.warn(retired.fingerprint, "refused a call from %s: %s", context.peer(), retired.sentence)
+        self._on_retired(retired)
+        # With the term, so that one which believes to be production is fenced by it.
+        term = await asyncio.to_thread(read_term, self._store)
+        trailer = wire.refusal_trailer(Reason.RETIRED, retired.sentence, term)
+        await context.abort(grpc.StatusCode.PERMISSION_DENIED, retired.sentence, trailer)
+        raise AssertionError("abort returned")
 
     async def _refuse(self, context: Context, message: str, fingerprint: str) -> NoReturn:
         self._refusals.warn(fingerprint, "refused a call from %s (%s): %s", context.peer(), fingerprint, message)
@@ -151,6 +174,7 @@ class _Pairing:
             request = wire.decode_request(data)
             caller = caller_of(context)
             peer = self._peer_of(request)
+            await asyncio.to_thread(require_not_retired, self._store, peer.node_id)
             rules = await asyncio.to_thread(_checked_rules, request.rules)
             await asyncio.to_thread(
                 redeem,

@@ -124,7 +124,7 @@ class ForkServer:
 
 
 def _import_all() -> None:
-    import syncer.node  # first: the rooms import one another through it
+    import syncer
 
     for module in pkgutil.walk_packages(syncer.__path__, "syncer."):
         if not module.name.endswith("__main__"):

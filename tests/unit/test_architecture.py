@@ -32,7 +32,7 @@ LEVELS = [
     ["config", "files", "state"],
     ["capture", "index", "apply", "trust", "events"],
     ["replicate", "services"],
-    ["procedures", "status", "drift", "doctor", "leftovers", "health"],
+    ["procedures", "status", "drift", "doctor", "leftovers", "health", "drill", "backup"],
     # admin sits beside node, demo beside cli: both drive a whole node.
     ["node", "admin"],
     ["cli", "demo", "__main__"],
@@ -47,6 +47,7 @@ SIBLINGS = {
     ("origin", "model"): "it holds digests",
     ("doctor", "leftovers"): "the doctor tells what still stands",
     ("status", "procedures"): "a status shows the procedure that runs",
+    ("drill", "procedures"): "it reports as the preconditions do",
     ("node", "admin"): "the composition root starts the admin service",
     ("status", "drift"): "a status shows the drift",
     ("status", "node"): "a type only: the status is a view of the whole node",
@@ -160,6 +161,9 @@ PURE = [
     "procedures.steps",
     "procedures.sequence",
     "procedures.messages",
+    "procedures.readiness",
+    "procedures.preconditions",
+    "drill.report",
     "procedures.kinds",
     "leftovers.needles",
     "leftovers.certificates",
@@ -280,6 +284,30 @@ def test_no_star_imports_and_postponed_annotations_everywhere() -> None:
         assert not any(name.endswith(".*") for name in names), f"{file}: a star import"
         # An empty file needs none.
         assert "__future__.annotations" in names or len(tree_of(file).body) <= 1, f"{file}: from __future__ …"
+
+
+def imported_with(module: str) -> set[str]:
+    """Return the modules of syncer that the import of this one needs at once."""
+    found: set[str] = set()
+    for node in tree_of(MODULES[module]).body:
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            found.update({f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)})
+    names = {name.removeprefix("syncer.") for name in found if name.startswith("syncer.")}
+    parts = [name.split(".")[:length] for name in names for length in range(1, name.count(".") + 2)]
+    own = [".".join(module.split(".")[:length]) for length in range(1, module.count(".") + 2)]
+    # The packages around it are being imported already when it is.
+    return {".".join(part) for part in parts} & MODULES.keys() - set(own)
+
+
+def test_every_module_can_be_imported_first() -> None:
+    left = {module: imported_with(module) for module in MODULES}
+    while free := [module for module, needs in left.items() if not needs]:
+        for module in free:
+            del left[module]
+        left = {module: needs - set(free) for module, needs in left.items()}
+    assert not left, f"these import each other in a circle, or import one that does: {sorted(left)}"
 
 
 def test_the_rules_themselves_can_fail() -> None:

@@ -90,7 +90,8 @@ def test_what_begins_and_ends_a_state_is_what_is_documented() -> None:
         for event in [word for word in words(begins) if word in STATES]:
             documented[event] = (variables, {word for word in words(ends) if word in CATALOGUE})
     assert documented == {
-        event: (state.subject, {ending.event for ending in state.ends}) for event, state in STATES.items()
+        event: (state.subject, {ending.event for ending in state.ends} | set(state.over_with))
+        for event, state in STATES.items()
     }
 
 

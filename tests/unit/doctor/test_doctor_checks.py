@@ -26,10 +26,14 @@ from syncer.doctor.peers import peers
 from syncer.doctor.roots import ignores_case, roots
 from syncer.doctor.state_files import state_files, validity
 from syncer.doctor.subject import Agent, Subject
+from syncer.doctor.switching import switching
 from syncer.doctor.watches import watches
-from syncer.state.cursors import TargetRecord, record_target
-from syncer.state.peers import Peer, add_peer
+from syncer.model import Cursor, Mode, Term
+from syncer.state.cursors import Standing, TargetRecord, record_target, write_standing
+from syncer.state.peer_addresses import record_addresses, record_port
+from syncer.state.peers import Peer, add_peer, remove_peer
 from syncer.state.store import StateStore
+from syncer.state.term import take_mode
 from syncer.trust import identity
 from syncer.trust.reach import Reached
 from tests.documented import examples
@@ -393,3 +397,50 @@ def test_a_freeze_command_matters_on_production(examined: Examined) -> None:
     subject = examined({"app": 'freeze = ["/nowhere/freeze"]\n'})
     assert "so the domain cannot be frozen" in " ".join(bad(commands, subject))
     assert "nothing starts its services" in " ".join(bad(configuration, subject))
+
+
+def test_a_change_of_roles_needs_commands_and_hooks(examined: Examined) -> None:
+    assert list(switching(examined())) == []
+    half = examined({"app": 'stop = ["true"]\nreload = ["true"]\n'})
+    [sentence] = bad(switching, half)
+    assert sentence.startswith("domains.app: has `stop` and `reload`, but no `start`: a promotion starts nothing")
+    starts = list(switching(examined({"app": 'start = ["true"]\nfreeze = ["true"]\ncheck = ["true"]\n'})))
+    assert [(finding.severity, finding.where, finding.what.partition(":")[0]) for finding in starts] == [
+        (Severity.NOTE, "domains.app", "has no `stop`"),
+        (Severity.NOTE, "domains.app", "has no `status`"),
+        (Severity.NOTE, "[hooks]", "no hook is configured"),
+    ]
+    every = "".join(f'{key} = ["true"]\n' for key in ("start", "stop", "status", "freeze", "check"))
+    whole = list(switching(examined({"app": f'{every}[hooks]\nafter_promote = ["true"]\n'})))
+    assert [finding.severity for finding in whole] == [Severity.OK]
+
+
+def test_the_way_home_is_tried_from_failover(examined: Examined, state: Path) -> None:
+    subject = examined(mode="failover")
+    with StateStore.open(state) as store:
+        take_mode(store, Mode.FAILOVER, Term(1, "prod"))
+        add_peer(store, Peer("prod", "prod-a", b"pem", "pinned", 0.0))
+        record_addresses(store, "prod", ["10.0.1.10"])
+        record_port(store, "prod", 7000)
+        with store.transaction() as writer:
+            write_standing(writer, "nginx", Standing(Cursor("i", "r", 1), "prod", b"", b"", True, 1))
+    asked = []
+
+    def reach(host: str, port: int, *_: object) -> Reached:
+        asked.append((host, port))
+        return answers[-1]
+
+    subject.reach = reach
+    answers = [Reached("", "pinned", True)]
+    assert [(f.severity, f.sentence) for f in switching(subject)] == [
+        (Severity.OK, "the way home to prod-a: 10.0.1.10:7000 answers")
+    ]
+    assert asked == [("10.0.1.10", 7000)]
+    for answer, words in ((Reached("refused"), "refused"), (Reached("", "other", True), "another server answers")):
+        answers.append(answer)
+        [sentence] = bad(switching, subject)
+        assert f"it does not answer (10.0.1.10:7000: {words}" in sentence
+    with StateStore.open(state) as store:
+        remove_peer(store, "prod")
+    [sentence] = bad(switching, examined(mode="failover"))
+    assert "is not paired any more" in sentence

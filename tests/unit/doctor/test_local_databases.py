@@ -43,6 +43,7 @@ LOCAL = [
     ("'dsn' => 'pgsql:host=127.0.0.1;port=5432;dbname=app',", "127.0.0.1"),
     ("'dsn' => 'mysql:unix_socket=/run/mysqld/mysqld.sock;dbname=app',", "/run/mysqld/mysqld.sock"),
     ('$dsn = "sqlsrv:Server=(local);Database=app";', "(local)"),
+    ("  (ADDRESS = (PROTOCOL = TCP)(HOST = localhost)(PORT = 1521))", "localhost"),
     ('dsn = "app:s3cret@tcp(127.0.0.1:3306)/app"', "127.0.0.1:3306"),
     ('dsn = "app:s3cret@unix(/var/run/mysqld/mysqld.sock)/app"', "/var/run/mysqld/mysqld.sock"),
     ("define('DB_HOST', 'localhost');", "localhost"),

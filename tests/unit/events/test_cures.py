@@ -19,7 +19,7 @@ from tests.unit.events.conftest import FAILED, notice
 NOTHING_TO_DO = {
     *("promoted", "demoted", "thawed", "procedure.started", "procedure.finished"),
     *("target.resumed", "target.caught_up", "peer.heard", "clock.agreed", "problem.cleared", "watch.restored"),
-    *("pairing.joined", "config.reloaded", "service.started", "service.stopped"),
+    *("pairing.joined", "peer.introduced", "peer.retired", "config.reloaded", "service.started", "service.stopped"),
 }
 CLASSES = ["unreachable", "refused", "waiting", "disk full", "check failed", "protocol", "internal", "of the future"]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -255,6 +256,17 @@ def test_what_begins_ends_somewhere_and_only_what_has_the_same_subject() -> None
     assert begun("sync", sync(True)) is None
     assert begun("service.failed", stream) is None
     assert subject_in_words('["", ""]') == "this node"
+
+
+@pytest.mark.parametrize("event", ["demoted", "fenced"])
+def test_a_node_that_sends_no_more_has_no_target_that_fails(event: str) -> None:
+    trigger = Trigger(rule())
+    trigger.happen(sync(False, domain="one"), sync(False, domain="two"))
+    assert [alarm.times for alarm in trigger.of(ALARM)] == [2]
+    trigger.happen({"node": "prod-a", "before": "production"}, name=event)
+    assert not trigger.memory.lasting
+    [recovery] = trigger.of(RECOVERY)
+    assert len(recovery.subjects) == 2
 
 
 STEPS = st.one_of(

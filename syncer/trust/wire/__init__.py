@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from google.protobuf.message import DecodeError
 
 from syncer.errors import PeerProtocolError, Reason
+from syncer.model import Term
 from syncer.pb import pairing_pb2, sync_pb2
 from syncer.trust.token import SECRET_SIZE
 
@@ -86,9 +87,11 @@ def decode_answer(data: bytes) -> JoinAnswer:
     return JoinAnswer(found.node_id, checked_name(found.node_name))
 
 
-def refusal_trailer(reason: Reason, message: str) -> tuple[tuple[str, bytes]]:
-    """Return the trailing metadata of a call that is refused."""
+def refusal_trailer(reason: Reason, message: str, term: Term | None = None) -> tuple[tuple[str, bytes]]:
+    """Return the trailing metadata of a call that is refused; `term` is the highest one seen, where it matters."""
     refusal = sync_pb2.Refusal(reason=sync_pb2.Reason.ValueType(reason.value), message=message)
+    if term is not None:
+        refusal.term.CopyFrom(sync_pb2.Term(counter=term.counter, node_id=term.node_id))
     return ((REFUSAL_TRAILER, refusal.SerializeToString()),)
 
 

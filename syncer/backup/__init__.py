@@ -1,0 +1,1 @@
+"""A node's own state in one file, and its way back."""

@@ -1,2 +1,0 @@
--- taken by another branch
-SELECT 1;
