@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 WITHOUT_AGENT = frozenset(
     {"snapshot", "diff", "status", "explain", "target_forget", "invite", "join", "events", "history", "rollback"}
     | {"suspend", "resume", "hold_begin", "hold_end", "drift", "verify", "verify_repair", "service"}
-    | {"leftovers", "substitute", "thaw"}
+    | {"leftovers", "substitute", "thaw", "drill"}
     | {"trigger_list", "trigger_test", "outbox", "outbox_change"}
 )
 """Commands that do their work under the state lock where no agent runs.
@@ -36,6 +36,7 @@ CONNECT_SECONDS = 5.0
 SILENT_SECONDS = 8.0
 """How long an agent may say nothing, not even that it is alive: one that is blocked must not hang who asks it, too."""
 CALLED = {
+    "drill": "promote --drill",
     "hold_begin": "hold",
     "hold_end": "hold",
     "outbox_change": "outbox",

@@ -265,6 +265,14 @@ class Commands:
     async def _procedure(self, arguments: dict[str, Any]) -> Answer:
         yield "result", await procedure(self._node, arguments)
 
+    async def _retire(self, arguments: dict[str, Any]) -> Answer:
+        self._production("retire")
+        yield "result", await retire(self._node, str(arguments["name"]), dry_run=bool(arguments.get("dry_run")))
+
+    async def _drill(self, arguments: dict[str, Any]) -> Answer:
+        async for event in admin_drill(self._node, arguments):
+            yield event
+
     async def _home_plan(self, arguments: dict[str, Any]) -> Answer:
         async for event in home_plan(self._node, arguments):
             yield event
@@ -275,14 +283,6 @@ class Commands:
 
     async def _reverse(self, arguments: dict[str, Any]) -> Answer:
         async for event in reverse(self._node, arguments):
-            yield event
-
-    async def _retire(self, arguments: dict[str, Any]) -> Answer:
-        self._production("retire")
-        yield "result", await retire(self._node, str(arguments["name"]), dry_run=bool(arguments.get("dry_run")))
-
-    async def _drill(self, arguments: dict[str, Any]) -> Answer:
-        async for event in admin_drill(self._node, arguments):
             yield event
 
     async def _promote(self, arguments: dict[str, Any]) -> Answer:

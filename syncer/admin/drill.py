@@ -48,6 +48,8 @@ Event = tuple[Literal["progress", "result"], dict[str, Any]]
 Told = Callable[[str, str, int, int], None]
 """Takes domain, phase, how many paths and how many bytes are done."""
 SKIPPED_LISTED = 100
+SEARCH_SECONDS = 120.0
+"""How long production's addresses are looked for at most."""
 
 
 async def drill(node: Node, _: dict[str, Any]) -> AsyncGenerator[Event, None]:
@@ -103,7 +105,7 @@ async def _all(node: Node, stopping: threading.Event, told: Told) -> tuple[Facts
     from syncer.node.readiness_side import facts_of
 
     told("", "preconditions", 0, 0)
-    facts = await facts_of(node, Purpose.DRILL, search=True, check=False)
+    facts = await facts_of(node, Purpose.DRILL, search=SEARCH_SECONDS, check=False)
     domains = await asyncio.to_thread(_on_copies, node, facts, stopping, told)
     return _with_checks(facts, domains), domains
 

@@ -14,6 +14,7 @@ from syncer.cli.output import printable
 from syncer.cli.render_alarms import alarm_lines
 from syncer.cli.render_drift import drift_lines, drift_sentence
 from syncer.cli.render_frozen import frozen_lines
+from syncer.cli.render_network import network_lines
 from syncer.cli.render_procedures import status_lines
 from syncer.cli.wording import bytes_in_words, counted, moment_in_words, seconds_in_words
 
@@ -29,6 +30,7 @@ def render_status(status: dict[str, Any]) -> RenderableType:
     parts += [Text(""), _node(status), *_configuration(status["configuration"])]
     parts += list(_actions(status["actions"]))
     parts += list(_refused(status["refused"]))
+    parts += list(network_lines(status))
     if status["targets"]:
         parts += [Text(""), _targets(status["targets"])]
     if status["domains"]:

@@ -303,7 +303,13 @@ CATALOGUE: Mapping[str, Definition] = {
             "reason": Variable(str, "why it failed, or could not be undone; empty where it did not"),
         },
     ),
-    "procedure.finished": Definition("Every step of a procedure is done. Raised on both nodes.", _PROCEDURE),
+    "procedure.finished": Definition(
+        "Every step of a procedure is done. Raised on both nodes.",
+        {
+            **_PROCEDURE,
+            "report": Variable(str, "what it came to, in lines, where the procedure says so; for a mail, say"),
+        },
+    ),
     "procedure.aborted": Definition(
         "A procedure was aborted or failed, and everything that it had done is undone. Raised on both nodes.",
         {**_PROCEDURE, "reason": Variable(str, "who aborted it, or which step failed and how")},

@@ -141,6 +141,7 @@ _HEADLINES: Mapping[str, str] = {
     "session.refused": "sender refused",
     "promoted": "node is production now",
     "demoted": "node is failover now",
+    "reversed": "old production serves again",
     "fenced": "node is fenced",
     "split_brain": "split brain",
     "pairing.joined": "node paired",

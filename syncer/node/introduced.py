@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from syncer.config import FailoverSettings, Settings
 from syncer.config.address import DEFAULT_PORT, Address
 from syncer.state.base import Base
-from syncer.state.cursors import read_standing
+from syncer.state.cursors import read_standing, tie_target
 from syncer.state.introductions import introductions
 from syncer.state.peers import peer_by_node_id
 from syncer.state.rules import rule_set
@@ -16,6 +17,8 @@ from syncer.state.store import StateStore
 from syncer.substitution.composition import composed
 from syncer.substitution.rules import EMPTY, RulesError, RuleSet
 from syncer.trust.introductions import Introduction, Signed, read
+
+log = logging.getLogger(__name__)
 
 TIMEOUT = 10.0
 RETRY = 1.0, 60.0
@@ -58,9 +61,19 @@ def introduced_targets(settings: Settings, store: StateStore, known: Collection[
     return [
         target
         for fed in _fed(store, {found.source for found in here.values()})
-        if fed.node_id not in {*known, store.node_id} and fed.name not in configured
+        if fed.node_id not in {*known, store.node_id} and fed.name not in configured and _is_tied(store, fed)
         if (target := introduced_target(fed, here)).domains
     ]
+
+
+def _is_tied(store: StateStore, fed: Fed) -> bool:
+    """Let the target of its name be this node; tells whether it is: a name must never lead to another one."""
+    if tie_target(store, fed.name, fed.node_id):
+        return True
+    log.warning(
+        "another known node has the name %s: write a [[failover]] table for the one that was introduced", fed.name
+    )
+    return False
 
 
 def introduced_target(fed: Fed, here: Mapping[str, Here]) -> FailoverSettings:

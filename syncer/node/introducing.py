@@ -87,6 +87,9 @@ class Introducing:
 
     async def run(self) -> None:
         """Tell whatever is to be told; ends only by cancellation."""
+        # CRASH: the node may have ended between the commit that retired another one and what follows from it.
+        for retired in await asyncio.to_thread(retired_nodes, self._node.store):
+            await self._node.procedures.give_up(retired.node_id, f"{retired.name} was retired")
         while True:
             await self._news.wait()
             self._news.clear()
@@ -161,12 +164,14 @@ class Introducing:
         for peer in peers(store):
             others = [kept for kept in said if kept.subject != peer.node_id]
             # What is said of a node itself it shows where it is not known.
-            wanted = [*(said if others else ()), *(kept for kept in gone if kept.issuer == store.node_id)]
+            # Who was retired first: another node may have its name by now.
+            wanted = [*(kept for kept in gone if kept.issuer == store.node_id), *(said if others else ())]
             heard = told(store, peer.node_id)
             missing = _missing(wanted, heard)
             # Each has the key before somebody must come through the door: who is away then could not be given it.
             if missing or _digest(door) not in heard:
-                audiences.append(Audience(peer.node_id, peer.name, peer.certificate_pem, missing))
+                told_now = missing[: wire.STATEMENTS_MAX]
+                audiences.append(Audience(peer.node_id, peer.name, peer.certificate_pem, told_now))
         for item, kept in zip(retired, gone, strict=True):
             if item.issuer == store.node_id and _missing([kept], told(store, item.node_id)):
                 audiences.append(Audience(item.node_id, item.name, item.certificate_pem, (kept,), item))
@@ -195,6 +200,8 @@ class Introducing:
             self.troubles = {**self.troubles, audience.node_id: why}
             raise PeerRejectedError(why, Reason.UNSPECIFIED)
         self.troubles = {key: text for key, text in self.troubles.items() if key != audience.node_id}
+        if len(audience.statements) == wire.STATEMENTS_MAX:
+            self.look()
         log.info("%s has heard of %d nodes", audience.name, len(audience.statements))
 
     async def _told(self, audience: Audience, term: Term) -> wire.Answered:

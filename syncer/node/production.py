@@ -108,15 +108,7 @@ class ProductionSide:
         """Told the name of each target that has answered."""
         self._cache = ContentCache(CONTENT_CACHE_BYTES)
         self.leftovers = LeftoverWatch(self.index, own_addresses, record)
-        self.captures = Captures(
-            settings,
-            self.index,
-            self._cache,
-            record,
-            self.standing_problems,
-            moved=lambda domain: self._post(self._head_moved, domain),
-            on_failure=lambda error: self._post(on_failure, error),
-        )
+        self.captures = self._captures(settings, on_failure)
         self.pauses = Pauses(store, _domains_of(settings), record, self._pauses_changed)
         self._running: Supervised[tuple[str, str]] = Supervised()
         self._in_force = asyncio.Event()
@@ -127,6 +119,17 @@ class ProductionSide:
         self.building = Building(self, store, identity, self.index, self._cache, shapes, lambda: self._settings)
         self.senders: Mapping[tuple[str, str], Sender] = self._senders(settings, {})
         """By target and domain; replaced as a whole, never changed: other threads read it."""
+
+    def _captures(self, settings: Settings, on_failure: Callable[[BaseException], None]) -> Captures:
+        return Captures(
+            settings,
+            self.index,
+            self._cache,
+            self.record,
+            self.standing_problems,
+            moved=lambda domain: self._post(self._head_moved, domain),
+            on_failure=lambda error: self._post(on_failure, error),
+        )
 
     @property
     def states(self) -> Mapping[str, CaptureState]:

@@ -22,12 +22,16 @@ from syncer.replicate.lane import Heard
 from syncer.services.commands import DomainCommands
 from syncer.state.cursors import read_standing, read_target
 from syncer.state.freezes import read_claims
+from syncer.state.introductions import read_retired
 from syncer.state.peers import Peer, peer_by_node_id
 from syncer.trust.reach import reach
 
 if TYPE_CHECKING:
+    from syncer.leftovers.report import Report
     from syncer.node.agent import Node
 
+SEARCH_SECONDS = 1.0
+"""How long a promotion waits for the search for production's addresses; a drill waits for all of it."""
 REACH_SECONDS = 3.0
 """How long a drill waits for an answer of production, for each of its addresses."""
 
@@ -38,23 +42,29 @@ async def readiness(
     """Return what was found, in the order in which it is shown. Raises SyncerError where the state cannot be read.
 
     Levels are those that count for `purpose`: what only a living production can cure is no refusal where it is dead.
-    `thorough`: the domains' checks are run on what stands, and all of it is searched for production's addresses;
-    without, what was found last counts, and it takes milliseconds. A drill says nothing to production that could
-    fence it. `besides` is the id of the procedure that asks: it hinders itself not.
+    `thorough`: the domains' checks are run on what stands, and it is searched for production's addresses, for
+    SEARCH_SECONDS at most; without, what was found last counts, and it takes milliseconds. A drill says nothing to
+    production that could fence it. `besides` is the id of the procedure that asks: it hinders itself not.
     """
-    return assess(await facts_of(node, purpose, search=thorough, check=thorough, besides=besides), purpose)
+    return assess(
+        await facts_of(node, purpose, search=SEARCH_SECONDS if thorough else 0.0, check=thorough, besides=besides),
+        purpose,
+    )
 
 
-async def facts_of(node: Node, purpose: Purpose, *, search: bool, check: bool, besides: str = "") -> Facts:
-    """Return what is known of this node; see `readiness`, whose thoroughness is to `search` and to `check`."""
+async def facts_of(node: Node, purpose: Purpose, *, search: float, check: bool, besides: str = "") -> Facts:
+    """Return what is known of this node; see `readiness`. It searches for at most `search` seconds, 0: not at all."""
     mode, term = node.mode_and_term()
     name = node.settings.node.name
     if mode is not Mode.FAILOVER or node.failover is None:
         return Facts(name, mode, term.counter, None, "", ())
+    retired = await asyncio.to_thread(read_retired, node.store, node.store.node_id)
+    if retired is not None:
+        return Facts(name, mode, term.counter, None, "", (), retired=retired.sentence)
     production = await _production(node, purpose)
     exposure = await asyncio.to_thread(node.alarms.exposure)
     domains = tuple([await _domain(node, domain, check=check) for domain in node.settings.domains])
-    found = await leftovers_here(node, threading.Event()) if search else None
+    found, is_searched = await _leftovers(node, search) if search else (None, True)
     return Facts(
         name,
         mode,
@@ -68,6 +78,7 @@ async def facts_of(node: Node, purpose: Purpose, *, search: bool, check: bool, b
         open_procedures=tuple(await asyncio.to_thread(_open_procedures, node, besides)),
         frozen=tuple(dict.fromkeys(claim.domain for claim in read_claims(node.store))),
         leftovers=None if found is None else (len(found.addresses), len(found.files)),
+        is_searched=is_searched,
     )
 
 
@@ -191,6 +202,16 @@ def _home_trouble(node: Node, domain: DomainSettings) -> str:
         return home.why if home is not None else ""
     except SyncerError as error:
         return str(error)
+
+
+async def _leftovers(node: Node, seconds: float) -> tuple[Report, bool]:
+    """Return what stands here of production's addresses, and whether all was looked through in that time."""
+    stopping = threading.Event()
+    timer = asyncio.get_running_loop().call_later(seconds, stopping.set)
+    try:
+        return await leftovers_here(node, stopping), not stopping.is_set()
+    finally:
+        timer.cancel()
 
 
 def _open_procedures(node: Node, besides: str) -> list[str]:

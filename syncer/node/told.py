@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+SHOWN_MAX = 8
+"""Statements that whoever comes through a door may show at once: each costs a look at its signature."""
+
+
 class Told:
     """Listens for one node, on its event loop."""
 
@@ -50,6 +54,8 @@ class Told:
 
     async def shown(self, told: Message) -> Answered:
         """Take statements from somebody who is not known: only what they say, and who has signed it, counts."""
+        if len(told.statements) > SHOWN_MAX:
+            raise PeerProtocolError(f"a node that is not known here shows more than {SHOWN_MAX} statements")
         refusals = [await self._take(signed, "a node that is not known here") for signed in told.statements]
         return Answered(self._node.store.node_id, None, tuple(refusals))
 

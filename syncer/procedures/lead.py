@@ -257,7 +257,7 @@ class Lead:
         asked = any(record.name == AGREE.name and record.attempts for record in journal.steps)
         await settled(partial(self._journal.close, procedure.id, outcome, report, told=not asked))
         if outcome is Outcome.FINISHED:
-            self._events.finished(procedure)
+            self._events.finished(procedure, report)
         else:
             self._events.aborted(procedure, journal.abort)
 

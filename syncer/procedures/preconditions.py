@@ -84,12 +84,16 @@ class Facts(NamedTuple):
     """Domains that a freeze on this node still covers."""
     leftovers: tuple[int, int] | None = None
     """Addresses of production that stand here, in how many files; None: nobody looked."""
+    is_searched: bool = True
+    """All was looked through for them; False: time was over before."""
+    retired: str = ""
+    """Why this node is to be production never again; "" where it was not retired."""
 
 
 def assess(facts: Facts, purpose: Purpose) -> list[Finding]:
     """Return what the facts mean for one promotion, in the order in which it is shown."""
     found = [_mode(facts)]
-    if facts.mode is not Mode.FAILOVER:
+    if facts.mode is not Mode.FAILOVER or facts.retired:
         return found
     found += [_production(facts, purpose), _exposure(facts, purpose)]
     for domain in facts.domains:
@@ -100,6 +104,8 @@ def assess(facts: Facts, purpose: Purpose) -> list[Finding]:
 
 
 def _mode(facts: Facts) -> Finding:
+    if facts.retired:
+        return Finding("mode", REFUSAL, facts.retired, "promote a node that is paired")
     if facts.mode is Mode.FAILOVER:
         return Finding("mode", OK, f"{facts.node} is failover, and the highest term that it has seen is {facts.term}")
     if facts.mode is Mode.PRODUCTION:
@@ -145,7 +151,7 @@ def _exposure(facts: Facts, purpose: Purpose) -> Finding:
     fresh = other is not None and other.seconds_since_heard is not None and other.seconds_since_heard <= HEARD_SECONDS
     nothing = fresh and all(domain.changes_behind == 0 for domain in facts.domains)
     sentence = facts.exposure or _words(facts)
-    if purpose is Purpose.PLANNED and other is not None and other.answers:
+    if purpose is not Purpose.FORCED and other is not None and other.answers:
         return Finding("exposure", OK, f"{sentence}; a planned promotion waits until all of it is here")
     return Finding("exposure", OK if nothing else WARNING, sentence)
 
@@ -230,11 +236,15 @@ def _leftovers(facts: Facts) -> Iterator[Finding]:
     if facts.leftovers is None:
         return
     addresses, files = facts.leftovers
+    most = "" if facts.is_searched else "at least "
     if addresses:
-        what = f"{addresses:,} of production's addresses still stand here, in {files:,} files"
+        what = f"{most}{addresses:,} of production's addresses still stand here, in {most}{files:,} files"
         yield Finding("leftovers", WARNING, what, "see `syncer leftovers`")
-    else:
+    elif facts.is_searched:
         yield Finding("leftovers", OK, "no address of production stands here")
+    else:
+        what = "no address of production was found in what could be searched quickly: `syncer leftovers` searches all"
+        yield Finding("leftovers", OK, what)
 
 
 def _hooks(facts: Facts) -> Iterator[Finding]:

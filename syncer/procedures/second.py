@@ -251,7 +251,7 @@ class Second:
         await settled(partial(self._journal.close, end.procedure, end.outcome, end.report, told=True, why=end.reason))
         self._works.pop(end.procedure, None)
         if end.outcome is Outcome.FINISHED:
-            self._events.finished(known.procedure)
+            self._events.finished(known.procedure, end.report)
         else:
             self._events.aborted(known.procedure, end.reason)
 

@@ -53,6 +53,7 @@ def shown(procedures: Procedures, known: Known, now: float) -> dict[str, Any]:
         "steps": _steps(known),
         "go_on": _command(kind, "go_on", procedure.id) if is_open and procedure.role is Role.LEAD else "",
         "abort": _command(kind, "abort", procedure.id) if is_open and not past else "",
+        "give_up": f"syncer procedure {procedure.id[:8]} abort --force" if is_open and past and waits_for else "",
         "peer_told": row.told,
     }
 

@@ -55,8 +55,14 @@ class SwitchNode(Protocol):
     async def drift(self) -> Mapping[str, int]:
         """Return how many paths of each domain were edited here."""
 
-    async def reserve_term(self) -> Term:
+    async def reserve_term(self, procedure: Procedure) -> Term:
         """Choose the term of a promotion; no later call returns it."""
+
+    async def confirm_handover(self, procedure: Procedure) -> None:
+        """Make sure that what was handed over was not taken back while this node was away.
+
+        Raises RefusedError where it was, UnreachableError where nobody can tell.
+        """
 
     async def hand_over(self, procedure: Procedure, term: Term) -> None:
         """Be production no more, under the peer's term. Raises RefusedError where this node is not production."""

@@ -117,7 +117,7 @@ class BeforePromote(Plain):
         """Run the hook, then choose the term."""
         await self._node.run_hook("before_promote", run.procedure, self._kind, self._node.mode_and_term()[1])
         # CRASH: a term that was chosen and not journalled is never chosen again.
-        return {"term": switching.term_document(await self._node.reserve_term())}
+        return {"term": switching.term_document(await self._node.reserve_term(run.procedure))}
 
 
 class HandOver(Plain):
@@ -148,6 +148,8 @@ class TakeOver(Plain):
     async def do(self, run: Run) -> Mapping[str, Any]:
         """Take the mode under the chosen term."""
         term = switching.chosen_term(run)
+        if self._kind == "planned":
+            await self._node.confirm_handover(run.procedure)
         how = f"{run.procedure.peer_name} handed over" if self._kind == "planned" else "by force"
         await self._node.take_over(term, f"promoted ({how})")
         return {"term": switching.term_document(term)}
@@ -166,6 +168,9 @@ class Serve(Plain):
 
     async def do(self, run: Run) -> Mapping[str, Any]:
         """Start them in the order of the configuration, each checked before the next."""
+        mode, _ = self._node.mode_and_term()
+        if mode is not Mode.PRODUCTION:
+            raise RefusedError(f"this node is {mode.value} by now, so its services are not started")
         domains = self._node.domains()
         for number, domain in enumerate(domains):
             run.tell(f"the services of {domain}", number, len(domains))

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from syncer.model import EventValue, RecordEvent
 from syncer.procedures.steps import Procedure, StepSpec, StepState
+
+REPORT_MAX = 8192
+"""Characters of a report that an event carries; `syncer procedure ID` shows all of it."""
 
 
 class ProcedureEvents:
@@ -21,9 +27,11 @@ class ProcedureEvents:
         variables = {"step": spec.name, "title": spec.title, "state": state.value, "reason": reason}
         self._record("procedure.step", {**_of(procedure), **variables})
 
-    def finished(self, procedure: Procedure) -> None:
-        """Every step is done."""
-        self._record("procedure.finished", _of(procedure))
+    def finished(self, procedure: Procedure, report: Mapping[str, Any]) -> None:
+        """Every step is done; the report's `text` is what people read of it."""
+        text = report.get("text")
+        said = text if isinstance(text, str) else ""
+        self._record("procedure.finished", {**_of(procedure), "report": said[:REPORT_MAX]})
 
     def aborted(self, procedure: Procedure, reason: str) -> None:
         """Everything that was begun is undone."""

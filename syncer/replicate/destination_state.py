@@ -96,9 +96,7 @@ class DestinationState(ABC):
         self.kept = KeptFiles(domain, root, keep_local, store)
         self.stays = read_stays(store, domain)
         """Paths at which production wants what stands here to stay: no edits. Replaced as a whole, for any thread."""
-        self.edits = Edits(
-            root, self.scope, self._tree, self.kept.keep, Owners(renamed=owners), stays=lambda: self.stays
-        )
+        self.edits = self._edits(Owners(renamed=owners))
         self.drift_count = count_drift(store, domain)
         """Paths that were edited here since they were applied; for the heartbeats, from any thread."""
         self.verify_rate = verify_rate
@@ -117,6 +115,9 @@ class DestinationState(ABC):
     @abstractmethod
     def recover(self) -> bool:
         """Carry a transaction to its end that a crash or the disk had interrupted; tell whether there was one."""
+
+    def _edits(self, owners: Owners) -> Edits:
+        return Edits(self.root, self.scope, self._tree, self.kept.keep, owners, stays=lambda: self.stays)
 
     def _place(self, remembered: BrakeStore, watch: ShapeWatch) -> DestinationRoot:
         return DestinationRoot(self.domain, self.root, self._tree.get, self.count, remembered, watch, self._disk)

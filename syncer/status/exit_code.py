@@ -20,7 +20,8 @@ def exit_code(status: dict[str, Any], *, peer_timeout: float, behind_after: floa
     """Return the exit code of everything else that a status has (times in seconds), as docs/commands.md says."""
     if status["agent"] != "running":
         return 5
-    if status["mode"] == Mode.FENCED.value:
+    is_retired = any(item["node_id"] == status["node_id"] for item in status.get("retired", ()))
+    if is_retired or status["mode"] == Mode.FENCED.value:
         return 4
     code = _failover_code if status["mode"] == Mode.FAILOVER.value else _production_code
     return gravest([code(status, peer_timeout, behind_after), 3 if _is_troubled(status) else 0])

@@ -42,14 +42,17 @@ def take(store: StateStore, signed: Signed, mode: Mode) -> Taken:
     What is not believed changes nothing: raises PeerProtocolError where it is none, or not signed by whom it names,
     RefusedError where this node does not follow its issuer, or the node that it is about must not be known.
     """
+    issuer = _followed(store, issuer_of(signed), mode)
+    # Nothing of it but the name of its issuer was used before this line; proving its rules takes time.
+    statement = verified(signed, issuer.certificate_pem)
+    if statement.term.node_id != issuer.node_id:
+        raise RefusedError(f"{issuer.name} was not production when it said that: only production introduces nodes")
+    if statement.node_id == issuer.node_id:
+        raise RefusedError(f"{issuer.name} speaks of itself: it must be paired with by a person")
     with store.transaction():
-        issuer = _followed(store, issuer_of(signed), mode)
-        # Nothing of it but the name of its issuer was used before this line.
-        statement = verified(signed, issuer.certificate_pem)
-        if statement.term.node_id != issuer.node_id:
-            raise RefusedError(f"{issuer.name} was not production when it said that: only production introduces nodes")
-        if statement.node_id == issuer.node_id:
-            raise RefusedError(f"{issuer.name} speaks of itself: it must be paired with by a person")
+        # RACE: it may have been retired, or another one been promoted, meanwhile.
+        if _followed(store, issuer.node_id, mode) != issuer:
+            raise RefusedError(f"{issuer.name} was paired anew meanwhile: it says that again")
         if isinstance(statement, Retirement):
             return Taken(statement, issuer, retire(store, statement, signed, issuer.name))
         return Taken(statement, issuer, _introduced(store, statement, signed, issuer))

@@ -44,6 +44,11 @@ def test_a_drill_reports_ready_and_works_without_production(tmp_path: Path) -> N
             "warning"
         ]
         assert not (failover.state / "drill").exists()
+        # Also where no agent runs.
+        assert failover.stop() == 0
+        [domain] = drilled(failover, 3)["domains"]
+        assert domain["home"]["proved"] == 2
+        assert not (failover.state / "drill").exists()
 
 
 def test_a_drill_that_is_killed_leaves_nothing_after_the_next_start(tmp_path: Path) -> None:

@@ -106,6 +106,7 @@ PURE = [
     "procedures.comparison",
     "procedures.home_plan",
     "procedures.plan_file",
+    "procedures.switching",
     "procedures.homecoming",
     "procedures.home_wishes",
     "substitution.both_ways",

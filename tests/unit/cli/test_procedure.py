@@ -25,7 +25,7 @@ def test_what_is_under_way_is_listed_with_its_steps(told: Any, run: Run) -> None
     assert "  done     Ask the other node whether it takes part\n" in out
     assert "  running  Wait until nothing is left to send (on prod-a)\n" in out
     assert "  now: 3 changes left (9 of 12)\n" in out
-    assert "  undo it: syncer promote --abort\n" in out
+    assert "  undo it: syncer procedure 8f2b1c6e abort\n" in out
     assert told.calls == [("procedure", {"id": "", "action": "show", "force": False})]
 
 
@@ -71,7 +71,7 @@ def test_what_waits_for_a_person_stands_out_and_names_the_command() -> None:
     title = "Wait until nothing is left to send (on prod-a), the point of no return: the address is taken"
     assert f"  running  {title}" in lines
     assert "  waits for you: the address is taken" in lines
-    assert "  try again: syncer promote --resume" in lines
+    assert "  try again: syncer procedure 8f2b1c6e resume" in lines
     assert not any("undo it" in line for line in lines)
     assert "red" in str(next(status_lines([found])).style)
 

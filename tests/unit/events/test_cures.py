@@ -17,7 +17,7 @@ from syncer.events.states import STATES
 from tests.unit.events.conftest import FAILED, notice
 
 NOTHING_TO_DO = {
-    *("promoted", "demoted", "thawed", "procedure.started", "procedure.finished"),
+    *("promoted", "demoted", "reversed", "thawed", "procedure.started", "procedure.finished"),
     *("target.resumed", "target.caught_up", "peer.heard", "clock.agreed", "problem.cleared", "watch.restored"),
     *("pairing.joined", "peer.introduced", "peer.retired", "config.reloaded", "service.started", "service.stopped"),
 }

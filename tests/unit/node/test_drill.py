@@ -37,6 +37,10 @@ def levels(result: dict[str, Any], name: str) -> list[str]:
     return [finding["level"] for finding in result["readiness"]["findings"] if finding["name"] == name]
 
 
+def refusals_of(result: dict[str, Any]) -> list[str]:
+    return [item["sentence"] for item in result["readiness"]["findings"] if item["level"] == "refusal"]
+
+
 def configured(two: Two, domain: str = "", more: str = "") -> None:
     two.a.write(two.b, domain='settle = "0ms"')
     two.a.config.write_text(two.a.config.read_text() + RULES)
@@ -44,9 +48,20 @@ def configured(two: Two, domain: str = "", more: str = "") -> None:
     two.b.config.write_text(two.b.config.read_text() + more)
 
 
-async def received(two: Two, files: dict[str, str]) -> None:
+def is_recorded(node: Node) -> bool:
+    """What is visible is recorded a moment later."""
+    return node.failover is not None and node.failover.destinations[DOMAIN].standing() is not None
+
+
+async def received(two: Two, files: dict[str, str], node: Node | None = None) -> None:
     want = {name: text.replace("10.0.1.10", "10.0.2.10").encode() for name, text in files.items()}
     await until(lambda: contents(two.b.root) == want, "all arrived")
+    await until(lambda: node is None or is_recorded(node), "it was recorded")
+
+
+async def received_plain(two: Two, node: Node) -> None:
+    await until(lambda: len(contents(two.b.root)) == len(FILES), "all arrived")
+    await until(lambda: is_recorded(node), "it was recorded")
 
 
 FILES = {"a.conf": "listen 10.0.1.10:80\n", "b.conf": "no address\n", "sub/c.conf": "10.0.1.10 10.0.1.10\n", "e": ""}
@@ -65,7 +80,7 @@ def test_guarantee_17_a_drill_proves_the_way_home_and_changes_nothing(two: Two) 
         configured(two, f'start = ["/bin/true"]\ncheck = ["/bin/sh", "-c", "grep -q 10.0.2.10 {two.b.root}/a.conf"]')
         fill(two)
         async with two.a.running(), two.b.running() as b:
-            await received(two, FILES)
+            await received(two, FILES, b)
             before = {path: path.lstat() for path in two.b.root.rglob("*")}
             was = b.mode_and_term()
             result = await done(b)
@@ -94,7 +109,7 @@ def test_an_edited_file_is_told_apart_and_a_failing_check_makes_it_not_ready(two
         two.b.write(domain='drift = "report"')
         fill(two)
         async with two.a.running(), two.b.running() as b:
-            await received(two, FILES)
+            await received(two, FILES, b)
             (two.b.root / "b.conf").write_text("edited, 10.0.2.10\n")
             (two.b.root / "new").write_text("10.0.2.10\n")
             (two.b.root / "sub" / "c.conf").unlink()
@@ -114,7 +129,7 @@ def test_a_check_that_refuses_and_a_hook_that_is_not_there_make_it_not_ready(two
         fill(two)
         configured(two)
         async with two.a.running(), two.b.running() as b:
-            await received(two, FILES)
+            await received(two, FILES, b)
         gone = "/nonexistent/program"
         configured(two, f'check = ["/bin/sh", "-c", "echo it refuses; exit 7"]\nstart = ["{gone}"]',
                    f'[hooks]\nbefore_promote = ["{gone}"]\nafter_promote = ["{gone}"]\n')  # fmt: skip
@@ -140,8 +155,8 @@ def test_the_check_sees_the_copy_at_its_real_path_and_cannot_write_to_the_tree(t
         root = two.b.root
         script = f"echo x > {root}/a.conf && echo y > {root}/made && ls {root}"
         configured(two)
-        async with two.a.running(), two.b.running():
-            await received(two, FILES)
+        async with two.a.running(), two.b.running() as b:
+            await received(two, FILES, b)
         (root / "local").write_text("its own")
         configured(two, f'check = ["/bin/sh", "-c", "{script}"]')
         async with two.b.running() as b:
@@ -169,6 +184,7 @@ def test_a_drill_on_a_busy_failover_copies_one_state(two: Two) -> None:
             two.b.write(domain=f'check = ["/bin/sh", "-c", "test $({script}) -le 1"]')
             async with two.b.running() as b:
                 await until(lambda: len(contents(two.b.root)) == 40, "the first state arrived")
+                await until(lambda: is_recorded(b), "it was recorded")
                 stop = asyncio.Event()
 
                 async def writing() -> None:
@@ -210,11 +226,12 @@ def test_a_drill_that_nobody_waits_for_ends_and_leaves_nothing(two: Two) -> None
     async def work() -> None:
         fill(two)
         async with two.a.running(), two.b.running() as b:
-            await until(lambda: len(contents(two.b.root)) == len(FILES), "all arrived")
+            await received_plain(two, b)
             async with aclosing(drill(b, {})) as said:
                 await anext(said)
             await until(lambda: not (two.b.state / NAME).exists(), "it is removed")
-            assert (await done(b))["outcome"] != "not ready"
+            result = await done(b)
+            assert refusals_of(result) == []
 
     run(work())
 
@@ -236,7 +253,7 @@ def test_readiness_says_what_each_promotion_needs(two: Two) -> None:
         fill(two)
         async with two.b.running() as b:
             async with two.a.running() as a:
-                await until(lambda: len(contents(two.b.root)) == len(FILES), "all arrived")
+                await received_plain(two, b)
                 assert refusals(await readiness(b)) == []
                 found = {item.name: item for item in await readiness(b, Purpose.FORCED, thorough=False)}
                 assert found["production"].level is Level.WARNING

@@ -10,6 +10,7 @@ import pytest
 
 from syncer.model import Term
 from syncer.node.agent import Node
+from syncer.procedures.steps import Outcome
 from syncer.state.introductions import doors, introduced_by, introductions
 from syncer.state.peers import peer_by_node_id
 from syncer.state.store import StateStore
@@ -211,3 +212,73 @@ def test_what_cannot_be_proved_is_shown_and_asks_for_a_table(
             assert contents(three.c.root) == before
 
     run(work())
+
+
+def test_who_is_introduced_by_the_second_production_is_fed_by_the_third(three: Three, tmp_path: Path) -> None:
+    """B takes over from A, a new node D is paired with B, and C takes over from B: it has never met D by itself."""
+    new = Place(tmp_path, "d", F, free_port())
+
+    async def work() -> None:
+        (three.a.root / "file").write_text("x")
+        async with three.c.running() as c:
+            async with three.b.running() as b:
+                async with three.a.running():
+                    await until(lambda: is_equal(three.a, three.b, three.c), "all have the change")
+                    await until(lambda: knows(b, three.c) and knows(c, three.b), "they were introduced")
+                await promoted(b)
+                await until(lambda: c.modes.rank().term == b.modes.rank().term, "c follows b")
+            # A person writes a table for the new one, and pairs both.
+            three.b.write(new)
+            new.trust(three.b)
+            three.b.trust(new)
+            async with new.running() as d:
+                async with three.b.running() as b:
+                    await until(lambda: is_equal(three.b, three.c, new), "the new one is filled")
+                    await until(lambda: knows(c, new) and knows(d, three.c), "they were introduced")
+                    assert introduced_by(d.store) == {
+                        three.a.node_id: three.b.node_id,
+                        three.c.node_id: three.b.node_id,
+                    }
+                await promoted(c)
+                (three.c.root / "of-c").write_text("y")
+                await until(lambda: is_equal(three.c, new), "the third production feeds it")
+                async with three.b.running() as b, three.a.running() as a:
+                    await until(lambda: (a.mode, b.mode) == (X, X), "both are fenced")
+                    await b.become(F, b.modes.rank().term, "rejoins")
+                    await until(lambda: is_equal(three.c, three.b), "and is fed")
+
+    run(work())
+
+
+def test_planned_promotions_go_round_three_nodes_without_pairing_again(three: Three) -> None:
+    async def work() -> None:
+        (three.a.root / "file").write_text("x")
+        async with three.a.running() as a, three.b.running() as b, three.c.running() as c:
+            await until(lambda: is_equal(three.a, three.b, three.c), "all have the change")
+            await until(lambda: knows(b, three.c) and knows(c, three.b), "they were introduced")
+            places = {"a": (three.a, a), "b": (three.b, b), "c": (three.c, c)}
+            serving = "a"
+            for number, taking in enumerate("bcab"):
+                place, node = places[taking]
+                peer = peer_by_node_id(node.store, places[serving][0].node_id)
+                assert peer is not None
+                procedure = await node.procedures.begin("promote", peer, {})
+                await until(lambda: is_over(node, procedure.id), f"{taking} takes over from {serving}")  # noqa: B023 - at once
+                ended = node.procedures.journal.read(procedure.id)
+                assert ended is not None
+                assert ended.journal.outcome is Outcome.FINISHED, ended.journal
+                serving = taking
+                (place.root / f"by-{number}").write_text(taking)
+                await until(lambda: is_equal(three.a, three.b, three.c), f"{taking} feeds both others")
+                assert {name: found.mode for name, (_, found) in places.items()} == {
+                    name: P if name == taking else F for name in places
+                }
+                for target in node_status(node)["targets"]:
+                    assert [domain["echoes"] for domain in target["domains"]] == [0]
+
+    run(work())
+
+
+def is_over(node: Node, procedure: str) -> bool:
+    found = node.procedures.journal.read(procedure)
+    return found is not None and found.journal.outcome is not Outcome.OPEN

@@ -112,6 +112,9 @@ def test_a_planned_promotion_hands_the_role_over_and_nothing_is_lost(two: Two) -
             assert two.a.raised(a, "fenced", "split_brain") == []
             assert [told["term"] for _, told in two.b.raised(b, "promoted")] == [2]
             assert read_handover(a.store) is None
+            # The stream goes the other way at once.
+            (two.b.root / "homeward").write_text("x")
+            await until(lambda: contents(two.a.root) == contents(two.b.root), "a change goes to the old production")
         async with two.a.running() as a:
             assert a.mode is F
             assert two.a.raised(a, "fenced") == []

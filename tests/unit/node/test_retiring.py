@@ -9,8 +9,10 @@ import pytest
 from syncer.errors import ConfigurationError, PairingError, RefusedError
 from syncer.model import Term
 from syncer.node.agent import Node
-from syncer.node.retiring import plan_of, retire
+from syncer.node.readiness_side import readiness
+from syncer.node.retiring import _record, plan_of, retire
 from syncer.procedures.kinds import Kind, Plain
+from syncer.procedures.readiness import Level, Purpose
 from syncer.procedures.steps import Outcome, Role, StepSpec
 from syncer.state.cursors import read_target
 from syncer.state.introductions import introductions, is_retired
@@ -65,6 +67,8 @@ def test_a_lost_production_is_retired_and_refused_by_everybody_when_it_returns(t
                     with pytest.raises(RefusedError, match="was retired by b"):
                         await promoted(a)
                     assert a.mode is F
+                    [found] = await readiness(a, Purpose.FORCED)
+                    assert (found.level, "was retired by b" in found.sentence) == (Level.REFUSAL, True)
                 assert "unsent" not in contents(three.b.root) | contents(three.c.root)
                 assert b.modes.rank().term == term
 
@@ -152,7 +156,7 @@ class Endless(Plain):
 def test_open_procedures_with_a_retired_node_are_given_up_past_any_point(three: Three) -> None:
     async def work() -> None:
         async with three.a.running() as a:
-            await until(lambda: a.production is not None and a.production.scanned(DOMAIN), "it works")
+            await until(lambda: a.procedures._tasks is not None, "its procedures run")
             steps = (StepSpec("here", "Wait here"),)
             a.kinds.register(Kind("test", steps, {"here": Endless()}))
             peer = peer_by_node_id(a.store, three.b.node_id)
@@ -166,5 +170,26 @@ def test_open_procedures_with_a_retired_node_are_given_up_past_any_point(three: 
             assert (known.journal.outcome, known.procedure.role) == (Outcome.ABORTED, Role.LEAD)
             assert a.procedures.journal.unsettled() == []
             await until(lambda: three.a.raised(a, "procedure.aborted"), "its event is durable")
+
+    run(work())
+
+
+def test_a_crash_behind_the_commit_leaves_no_open_procedure(three: Three) -> None:
+    async def work() -> None:
+        steps = (StepSpec("here", "Wait here"),)
+        async with three.a.running() as a:
+            await until(lambda: a.procedures._tasks is not None, "its procedures run")
+            a.kinds.register(Kind("test", steps, {"here": Endless()}))
+            peer = peer_by_node_id(a.store, three.b.node_id)
+            assert peer is not None
+            procedure = await a.procedures.begin("test", peer, {})
+            # The agent ends here.
+            _record(a, plan_of(a, "b"))
+        async with three.a.running() as a:
+            await until(lambda: a.procedures.journal.unsettled() == [], "it is given up at the next start")
+            known = a.procedures.journal.read(procedure.id)
+            assert known is not None
+            assert known.journal.outcome is Outcome.ABORTED
+            await until(lambda: shows(a, 0, "b is not paired with this node"), "and nothing is sent to it")
 
     run(work())

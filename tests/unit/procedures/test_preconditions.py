@@ -53,8 +53,8 @@ def test_a_pair_at_rest_is_ready_for_everything() -> None:
             "production",
             (REFUSAL, WARNING, WARNING),
         ),
-        (domain(changes_behind=3), "exposure", (OK, WARNING, WARNING)),
-        (domain(changes_behind=None), "exposure", (OK, WARNING, WARNING)),
+        (domain(changes_behind=3), "exposure", (OK, WARNING, OK)),
+        (domain(changes_behind=None), "exposure", (OK, WARNING, OK)),
         (domain(is_received=False), "received", (REFUSAL, WARNING, REFUSAL)),
         (domain(unsettled="half done"), "settled", (REFUSAL, REFUSAL, REFUSAL)),
         (domain(trouble="no root"), "root", (REFUSAL, WARNING, REFUSAL)),
@@ -77,6 +77,7 @@ def test_a_pair_at_rest_is_ready_for_everything() -> None:
         (GOOD._replace(frozen=("nginx",)), "frozen", (WARNING, WARNING, WARNING)),
         (GOOD._replace(leftovers=(2, 1)), "leftovers", (WARNING, WARNING, WARNING)),
         (GOOD._replace(leftovers=(0, 0)), "leftovers", (OK, OK, OK)),
+        (GOOD._replace(leftovers=(0, 0), is_searched=False), "leftovers", (OK, OK, OK)),
         (GOOD, "leftovers", (None, None, None)),
     ],
 )

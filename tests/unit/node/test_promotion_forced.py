@@ -1,0 +1,121 @@
+"""A promotion is given up with a dead peer, and what that peer does when it comes back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from syncer.model import Term
+from syncer.node.agent import Node
+from syncer.procedures.steps import Outcome
+from syncer.replicate.fencing import Rank
+from syncer.state.handover import read_handover
+from syncer.state.store import StateStore
+from tests.unit.node.running import F, P, Two, X, contents, run, two, until
+from tests.unit.node.test_promotion import at_rest, begin, ended, is_over, known, with_services
+from tests.unit.node.test_promotion_crashes import mortal
+
+__all__ = ["two"]
+
+
+async def promote_by_force(node: Node) -> dict[str, Any]:
+    # A node imports it first: the other way round is a circle.
+    from syncer.admin.commands import Commands
+
+    result: dict[str, Any] = {}
+    async for kind, body in Commands(node).run("promote", {"kind": "forced", "force": True}):
+        if kind == "result":
+            result = body
+    return result
+
+
+@pytest.mark.parametrize("step", ["before_demote", "freeze", "hand_over"])
+def test_a_production_that_died_in_a_promotion_does_not_become_it_again_beside_a_forced_one(
+    two: Two, step: str
+) -> None:
+    with_services(two.a, two.b)
+    with_services(two.b, two.a)
+    (two.a.folder / "service").touch()
+
+    async def work() -> None:
+        rest = at_rest(two)
+        async with two.b.running() as b:
+            async with mortal(two.a, 0, step) as (_, killing):
+                await until(rest, "the changes arrived")
+                procedure = await begin(b)
+                await until(killing.killed.is_set, "production dies")
+            result = await promote_by_force(b)
+            assert (result["exit_code"], result["procedure"]["kind"]) == (0, "promote_forced")
+            assert known(b, procedure).journal.outcome is Outcome.ABORTED
+            # Not the one that may have been handed over to.
+            term = Term(3 if step == "hand_over" else 2, two.b.node_id)
+            assert b.modes.rank() == Rank(P, term)
+            with StateStore.open(two.a.state) as store:
+                assert (read_handover(store) is not None) == (step == "hand_over")
+            async with two.a.running() as a:
+                await until(lambda: is_over(a, procedure), "it hears of the end")
+                await until(lambda: two.a.raised(a, "fenced"), "and says that it is fenced")
+                await until(lambda: a.modes.rank() == Rank(X, term), "it is fenced")
+                assert known(a, procedure).journal.outcome is Outcome.ABORTED
+                assert b.modes.rank() == Rank(P, term)
+                assert read_handover(a.store) is None
+                assert two.a.raised(a, "split_brain") == []
+
+    run(work())
+
+
+def test_a_role_that_was_taken_back_by_force_is_not_taken_over_by_a_lead_that_returns(two: Two) -> None:
+    with_services(two.a, two.b)
+    with_services(two.b, two.a)
+    (two.a.folder / "service").touch()
+
+    async def work() -> None:
+        rest = at_rest(two)
+        async with two.a.running() as a:
+            async with mortal(two.b, 17, "") as (b, killing):
+                await until(rest, "the changes arrived")
+                procedure = await begin(b)
+                await until(killing.killed.is_set, "the lead dies")
+                assert killing.where == "behind done hand_over"
+            assert a.mode is X
+            await a.procedures.abort(procedure, force=True)
+            assert a.modes.rank() == Rank(P, Term(3, two.a.node_id))
+            assert (two.a.folder / "service").exists()
+            async with two.b.running() as b:
+                ranks = []
+                b.modes.changed.append(lambda: ranks.append(b.modes.rank()))
+                undone = await ended(b, a, procedure)
+                assert undone.journal.outcome is Outcome.ABORTED
+                assert "production again" in undone.journal.abort or "has seen 3" in undone.journal.abort
+                assert (b.mode, P in [rank.mode for rank in ranks]) == (F, False)
+                assert not (two.b.folder / "service").exists()
+                (two.a.root / "afterwards").write_text("x")
+                await until(lambda: contents(two.a.root) == contents(two.b.root), "changes flow as before")
+
+    run(work())
+
+
+def test_what_can_only_be_finished_is_given_up_where_it_stands(two: Two) -> None:
+    with_services(two.b, two.a, start="exit 7")
+
+    async def work() -> None:
+        rest = at_rest(two)
+        async with two.b.running() as b:
+            async with two.a.running():
+                await until(rest, "the changes arrived")
+            result = await promote_by_force(b)
+            assert (result["exit_code"], result["procedure"]["needs_person"]) == (4, True)
+            found = result["procedure"]
+            assert (found["abort"], found["give_up"]) == ("", f"syncer procedure {found['id'][:8]} abort --force")
+            assert "the services of tree do not run: start failed" in found["waits_for"]
+            # It serves nothing, but it is production: nobody else is.
+            assert b.mode is P
+            await b.procedures.abort(found["id"], force=True)
+            await b.procedures.over(found["id"])
+            given_up = known(b, found["id"])
+            assert given_up.journal.outcome is Outcome.ABORTED
+            assert "nothing was undone" in given_up.journal.abort
+            assert b.mode is P
+
+    run(work())
