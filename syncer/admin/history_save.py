@@ -1,4 +1,4 @@
-"""`syncer history DOMAIN GENERATION --save` and `--release`: takes out what it displaced, or lets it go."""
+"""`syncer history DOMAIN GENERATION` with --save or --release: takes what it displaced out, or lets it go."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from syncer.capture.keep_local import KeepLocal
 from syncer.config import DomainSettings, FailoverSettings, Settings
+from syncer.node.home_decisions import obey
 from syncer.node.way_home import home_rules, kept_rules
 from syncer.replicate.home_owners import HomeOwners
 from syncer.replicate.home_tree import HomeRendering
@@ -93,7 +94,10 @@ def outlook_on(
     if standing is not None and tied is not None and standing.source_node == tied.node_id:
         home, why = home_rules(rules, kept_rules(store, standing.rule_hash))
         if not why:
-            return Chosen(home, home_outlook(store, domain, home, shared))
+            outlook = home_outlook(store, domain, home, shared)
+            if decided:
+                obey(store, outlook.ways, tied.node_id)
+            return Chosen(home, outlook)
         if not has_sent:
             sentence = f"domain {domain.name} cannot go home to {target.name}, where it came from: {why}"
             return Chosen(rules, None, sentence)
