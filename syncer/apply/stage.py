@@ -24,6 +24,8 @@ class Stage:
     def __init__(self, area: Area, name: bytes) -> None:
         """Open `name` in `area`, making it where it is missing."""
         area.make_directory(name)
+        # It may be another one than the area knows under this name: an empty one is removed as an agent takes it up.
+        area.root.forget(name)
         self.area = area
         self.name = name
         self.descriptor = os.dup(area.root.directory(name))

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from syncer.errors import RefusedError, StepFailedError, SyncerError
+from syncer.errors import RefusedError, StepFailedError, SyncerError, UnreachableError
 from syncer.model import Head
 from syncer.procedures.kinds import Tell
 from syncer.replicate import messages as m
@@ -46,11 +46,10 @@ class Draining:
         while True:
             await self._arrived(heads)
             moved = await self._heads()
-            if moved == heads:
-                await self._compared(heads)
+            if moved == heads and await self._is_compared(heads):
                 moved = await self._heads()
-            if moved == heads:
-                return heads
+                if moved == heads:
+                    return heads
             heads = moved
 
     async def hurry(self, seconds: float) -> None:
@@ -94,9 +93,20 @@ class Draining:
                 troubles.append(view.progress.error or f"{self._target} is not connected")
         return "; ".join([f"{left} change{'' if left == 1 else 's'} left", *troubles[:1]])
 
-    async def _compared(self, heads: Mapping[str, Head]) -> None:
-        """Make sure that what the target has applied is what was sent: by summaries, by paths where these differ."""
-        await asyncio.gather(*(self._compare(sender) for sender in self._senders() if sender.stream.domain in heads))
+    async def _is_compared(self, heads: Mapping[str, Head]) -> bool:
+        """Make sure that what the target has applied is what was sent: by summaries, by paths where these differ.
+
+        False where it went away meanwhile: it is waited for, as where something is left.
+        """
+        comparing = [self._compare(sender) for sender in self._senders() if sender.stream.domain in heads]
+        for result in await asyncio.gather(*comparing, return_exceptions=True):
+            if isinstance(result, UnreachableError):
+                self._tell(str(result), 0, 0)
+                await asyncio.sleep(LOOK_SECONDS)
+                return False
+            if result is not None:
+                raise result
+        return True
 
     async def _compare(self, sender: Sender) -> None:
         domain = sender.stream.domain

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from typing import Any
 
-from syncer.errors import ConfigurationError, PeerRejectedError, Reason, RefusedError, UnreachableError
+from syncer.errors import ConfigurationError, RefusedError, UnreachableError
 from syncer.model import RecordEvent
 from syncer.procedures import messages as m
 from syncer.procedures.client import PeerCaller
@@ -132,7 +132,7 @@ class Procedures:
         finally:
             await caller.close()
         if refusal is not None:
-            raise PeerRejectedError(f"{known.procedure.peer_name} refused: {refusal.message}", Reason.UNSPECIFIED)
+            raise RefusedError(f"{known.procedure.peer_name} refused: {refusal.message}")
 
     async def give_up(self, peer: str, why: str) -> list[str]:
         """Close every procedure with a node that is gone for good, and undo nothing; returns their ids."""

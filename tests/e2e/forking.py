@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 LARGEST_REQUEST = 256 * 1024
@@ -67,13 +68,13 @@ class ForkedProcess:
 class ForkServer:
     """The process that forks, for one process of tests; it ends with that one."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        """Start it; it imports all of syncer first, before it takes requests."""
+    def __init__(self, environment: Mapping[str, str], prefix: Sequence[str] = ()) -> None:
+        """Start it, by a command that begins with `prefix`; it imports all of syncer before it takes requests."""
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * LARGEST_REQUEST)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.e2e.forking", str(theirs.fileno())],
+                [*prefix, sys.executable, "-m", "tests.e2e.forking", str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 env=environment,
                 pass_fds=[theirs.fileno()],
@@ -197,6 +198,9 @@ def _main() -> NoReturn:
     gc.collect()
     gc.freeze()
     sys.argv = ["syncer", *_serve(control)]
+    if gate := os.environ.get("SYNCER_TEST_GATE"):
+        # Here and not before the fork: only the agents of tests that stop them are to be others.
+        importlib.import_module("tests.e2e.gate").install(Path(gate))
     sys.exit(main())
 
 

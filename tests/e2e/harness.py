@@ -13,13 +13,13 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from syncer.admin.client import agent_answers, call
 from syncer.config import load
 from syncer.demo.comparison import differences
 from syncer.demo.node import COMMAND_SECONDS, NodeProcess, Running, environment
-from tests.e2e.forking import ForkServer
+from tests.e2e.forking import ForkedProcess, ForkServer
 from tests.e2e.proxy import Proxy
 from tests.ports import free_port
 from tests.waiting import wait_until
@@ -43,15 +43,29 @@ class Node(NodeProcess):
     def _run(self, arguments: tuple[str, ...], stdin: str) -> subprocess.CompletedProcess[str]:
         if not self.forks:
             return super()._run(arguments, stdin)
-        return _fork_server().run(self._arguments(arguments), environment(), stdin, COMMAND_SECONDS)
+        return self.server().run(self._arguments(arguments), environment(), stdin, COMMAND_SECONDS)
 
     def _spawn(self, arguments: tuple[str, ...], log: IO[bytes], environ: Mapping[str, str]) -> Running:
         # What is in the environment may concern the loader, and that has done its work in a fork.
         if not self.forks or environ:
             return super()._spawn(arguments, log, environ)
+        return self._forked(arguments, log, self.environ, session=True)
+
+    def _forked(
+        self, arguments: tuple[str, ...], log: IO[bytes], environ: Mapping[str, str], *, session: bool
+    ) -> ForkedProcess:
         with open(os.devnull, "rb") as nothing:
             files = (nothing.fileno(), log.fileno(), log.fileno())
-            return _fork_server().start(self._arguments(arguments), environment(), files, session=True)
+            return self.server().start(self._arguments(arguments), environment() | environ, files, session=session)
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """What its forked agents find in their environment besides."""
+        return {}
+
+    def server(self) -> ForkServer:
+        """Return what its processes are forked from."""
+        return fork_server()
 
     def _arguments(self, arguments: tuple[str, ...]) -> list[str]:
         return ["--config", str(self.config), *arguments]
@@ -91,6 +105,10 @@ class Node(NodeProcess):
         ]
         assert isinstance(found, dict)
         return found
+
+    def asked(self, command: str, **arguments: Any) -> dict[str, Any]:
+        """Return what the agent answers to a command, without a process for it."""
+        return asyncio.run(_ask(self.config, command, arguments))
 
     def write_configuration(self, tables: str, node: str = "") -> None:
         """Write what `init` writes, with further lines for the table `node`."""
@@ -134,7 +152,7 @@ class Node(NodeProcess):
 
 
 @functools.cache
-def _fork_server() -> ForkServer:
+def fork_server() -> ForkServer:
     """Return the one of this test process."""
     server = ForkServer(environment())
     atexit.register(server.close)
@@ -179,6 +197,11 @@ class Pair:
         self.proxy = Proxy(free_port(), self.failover.port) if proxy else None
         self.address = f"127.0.0.1:{self.proxy.port}" if self.proxy else self.failover.address
         self._target, self._domain, self._node, self.rules = target, domain, node, rules
+
+    @property
+    def proxies(self) -> list[Proxy]:
+        """What lies between both nodes."""
+        return [self.proxy] if self.proxy else []
 
     def init(self) -> None:
         """Make configuration, state and identity of both."""
@@ -282,6 +305,7 @@ async def _ask(config: Path, command: str, arguments: dict[str, Any]) -> dict[st
     return await call(load(config), command, arguments, lambda _: None)
 
 
+AnyPair = TypeVar("AnyPair", bound=Pair)
 _KEPT: list[tempfile.TemporaryDirectory[str]] = []
 """The states of the first pair of this test process: joining takes seconds, and is tested where it matters."""
 
@@ -298,14 +322,20 @@ def _keep_here() -> Path:
 @contextlib.contextmanager
 def paired(folder: Path, *, start: bool = True, **options: Any) -> Iterator[Pair]:
     """Make a pair, join it, and (with `start`) run both agents until the end of the block."""
-    pair = Pair(folder, **options)
+    with joined(Pair(folder, **options), start=start) as pair:
+        yield pair
+
+
+@contextlib.contextmanager
+def joined(pair: AnyPair, *, start: bool = True) -> Iterator[AnyPair]:
+    """Join a pair, and (with `start`) run both agents until the end of the block."""
     with contextlib.ExitStack() as stack:
-        if pair.proxy:
-            stack.enter_context(pair.proxy)
+        for proxy in pair.proxies:
+            stack.enter_context(proxy)
         stack.callback(pair.end)
-        joined = _joined()
-        if joined is not None:
-            pair.adopt(joined)
+        kept = _joined()
+        if kept is not None:
+            pair.adopt(kept)
         else:
             pair.init()
             pair.pair()

@@ -18,8 +18,6 @@ from pathlib import Path
 import pytest
 
 from syncer.demo.node import environment
-from syncer.model import Mode
-from syncer.state.store import StateStore
 from tests.documented import deviations, examples
 from tests.e2e.harness import DOMAIN, TARGET, Node, Pair, free_port, paired, wait_until
 
@@ -280,23 +278,28 @@ def node_behind(port: int) -> str:
 @pytest.mark.soak
 @pytest.mark.needs("haproxy")
 @pytest.mark.parametrize("method", ["GET", "OPTIONS"])
-def test_haproxy_follows_a_change_of_mode(tmp_path: Path, method: str) -> None:
-    """There is no promotion yet: the mode is changed in the state of nodes that are stopped for it."""
+def test_haproxy_follows_a_promotion_and_the_way_home(tmp_path: Path, method: str) -> None:
     with paired(tmp_path, start=False) as pair:
         pair.failover.stop()
         for node in (pair.production, pair.failover):
             node.http = f"127.0.0.1:{free_port()}"
             node.write_configuration(pair.tables_of(node))
         pair.start()
+        pair.production.put("file", "x")
+        pair.wait_synced()
         public = free_port()
         with haproxy(tmp_path, public, method=method, production=pair.production.http, failover=pair.failover.http):
             wait_until(lambda: node_behind(public) == "prod-a", 60, "traffic went to production")
-            pair.stop()
-            wait_until(lambda: node_behind(public) == "", 60, "traffic went nowhere")
-            for node, mode in ((pair.production, Mode.FAILOVER), (pair.failover, Mode.PRODUCTION)):
-                with StateStore.open(node.state) as store:
-                    store.set_mode(mode)
-            pair.start()
+            pair.failover.cli("promote", "--yes")
             wait_until(lambda: node_behind(public) == TARGET, 60, "traffic followed")
             assert ask(pair.production.http, "/production")[0] == 503
             assert ask(pair.production.http, "/failover")[0] == 200
+            # A dead one gets nothing either, and nobody but a person promotes.
+            pair.failover.kill()
+            wait_until(lambda: node_behind(public) == "", 60, "traffic went nowhere")
+            pair.production.cli("promote", "--force", "--yes")
+            wait_until(lambda: node_behind(public) == "prod-a", 60, "traffic was back")
+            pair.failover.start()
+            wait_until(lambda: pair.failover.status()["mode"] == "fenced", 60, "the other one was fenced")
+            assert [ask(pair.failover.http, path)[0] for path in ("/production", "/failover")] == [503, 503]
+            assert node_behind(public) == "prod-a"

@@ -102,3 +102,18 @@ def two_machines(one: tuple[str, str], other: tuple[str, str]) -> Iterator[tuple
             for address in theirs:
                 here.set_up("route", "add", address.partition("/")[0], "dev", "eth0")
         yield first, second
+
+
+def unplugged(machines: tuple[Machine, Machine]) -> None:
+    """Pull the cable: what is sent is gone, and nobody is told."""
+    machines[0].set_up("link", "set", "eth0", "down")
+
+
+def plugged(machines: tuple[Machine, Machine], networks: tuple[tuple[str, str], tuple[str, str]]) -> None:
+    """Put it back, with the addresses and ways that the kernel forgot with it."""
+    first = machines[0]
+    first.set_up("link", "set", "eth0", "up")
+    for address in networks[0]:
+        first.set_up("address", "replace", address, "dev", "eth0", *(["nodad"] if ":" in address else []))
+    for address in networks[1]:
+        first.set_up("route", "replace", address.partition("/")[0], "dev", "eth0")

@@ -376,3 +376,17 @@ def read_tree_without_fifo(node: Node) -> tuple[dict[bytes, Entry], dict[bytes, 
         return read_tree(node.root)
     finally:
         os.rename(node.root.parent / "fifo", node.root / "y")
+
+
+def test_a_stage_that_was_made_ready_may_be_removed_while_the_history_keeps_the_area(node: Node) -> None:
+    node.put(b"a", b"1")
+    node.applier.tidy()
+    [area] = (node.root.parent / ".syncer").iterdir()
+    (area / "kept").mkdir(exist_ok=True)
+    (area / "kept" / "content").write_bytes(b"")
+    # As where a node that was failover before becomes failover again, within one life of its agent.
+    node.applier.remove_empty()
+    for number in range(2):
+        node.put(b"b", b"%d" % number)
+        assert (node.root / "b").read_bytes() == b"%d" % number
+        node.applier.tidy()
