@@ -45,6 +45,7 @@ class OperatorsPair(TwoWayPair):
             "both were promoted on both sides of a cut, and edited": self._split,
             "the network is back, and both have met": self._met,
             "prod-a is lost, and dr-a took over": self._lost,
+            "both have told each other": lambda: self._is_level(self.production),
             "its table is removed": self._unnamed,
             "prod-b is configured": self._configured,
             "dr-a names prod-b": self._named,
@@ -63,6 +64,9 @@ class OperatorsPair(TwoWayPair):
     def _boots_again(self) -> None:
         self.production.start()
         wait_until(lambda: self.production.status()["mode"] == "fenced", SECONDS, "prod-a was fenced")
+
+    def _is_level(self, node: Node) -> None:
+        wait_until(lambda: node.status()["exit_code"] == 0, SECONDS, f"nothing was wrong with {node.name}")
 
     def _lost(self) -> None:
         self.production.kill()
