@@ -49,7 +49,7 @@ def _of_fenced(status: dict[str, Any]) -> Sentence:
     counts = [domain["unsent"] for domain in status["domains"] if domain.get("unsent") is not None]
     if counts:
         text += f"; {counted(sum(counts), 'change')} of its own were never sent"
-    return Sentence(f"{text}; `syncer rejoin` makes it failover", Severity.BAD)
+    return Sentence(f"{text}; `syncer reverse` brings it home, `syncer rejoin` makes it failover", Severity.BAD)
 
 
 def leading(status: dict[str, Any]) -> str:

@@ -148,6 +148,12 @@ class Stage:
         write_all(contents)
         return contents
 
+    def edits_on_failover(self) -> dict[Path, bytes]:
+        """Edit on failover, which serves; returns what production must hold once that has come home."""
+        contents = {self.folder / f"served-{n:02}.conf": b"edited on failover: %d\n" % n for n in range(30)}
+        write_all({self.there(path): content for path, content in contents.items()})
+        return contents
+
 
 def write_all(contents: dict[Path, bytes]) -> None:
     """Write files, making their folders."""

@@ -1,4 +1,4 @@
-"""The demo from beginning to end: pairing, edits, a kill, an outage, and the proof of equality."""
+"""The demo from beginning to end: pairing, edits, a kill, an outage, a disaster, and the proof of equality."""
 
 from __future__ import annotations
 
@@ -56,6 +56,7 @@ class Story:
             self._edits()
             self._kill()
             self._outage()
+            self._disaster()
             return self._prove()
         finally:
             self.stop()
@@ -123,6 +124,30 @@ class Story:
         with self._reporter.doing("waiting"):
             self.production.command("wait", "--synced")
         self._reporter.say(self._headline())
+
+    def _disaster(self) -> None:
+        self._reporter.chapter("production is dead: failover takes over, and then everything comes home")
+        self.production.kill()
+        with self._reporter.doing("taking over"):
+            self._timed("syncer promote --force, on failover", 1, self.failover, "promote", "--force", "--yes")
+        contents = self._stage.edits_on_failover()
+        self._reporter.say(f"{len(contents)} files are edited on failover, which serves now")
+        with self._reporter.doing("the old production starts"):
+            self.production.start()
+            wait_until(lambda: self._status()["mode"] == "fenced", EQUAL_SECONDS, "the old production was fenced")
+        self._reporter.say(self._headline())
+        with self._reporter.doing("coming home"):
+            name = "syncer reverse: all comes home and is read again"
+            self._timed(name, len(contents), self.production, "reverse", "--yes")
+        missing = [path for path, content in contents.items() if path.read_bytes() != content]
+        if missing:
+            raise SyncerError(f"{missing[0]} did not come home: keep {self.production.folder} and tell us")
+        self._reporter.say(self._headline())
+
+    def _timed(self, name: str, paths: int, node: NodeProcess, *arguments: str) -> None:
+        started = time.perf_counter()
+        node.command(*arguments)
+        self._show(Step(name, time.perf_counter() - started, paths))
 
     def production_notices(self) -> None:
         """Wait until production's status says that failover lacks something."""

@@ -28,7 +28,7 @@ class HomeWishes(NamedTuple):
 def wishes_of(document: Mapping[str, Any]) -> HomeWishes:
     """Return the wishes in a document, which may be a peer's word. Raises PlanError."""
     policy = document.get("policy", Policy.SERVING.value)
-    if policy not in {item.value for item in Policy}:
+    if not isinstance(policy, str) or policy not in {item.value for item in Policy}:
         raise PlanError(f"{policy!a} is no policy: choose of {', '.join(item.value for item in Policy)}")
     prefer = {domain: _choices(found) for domain, found in _mapping(document.get("prefer"), "prefer").items()}
     expect = document.get("expect")
@@ -71,7 +71,7 @@ def _choices(found: object) -> dict[str, Take]:
     takes = {item.value: item for item in Take}
     choices = {}
     for text, said in _mapping(found, "prefer").items():
-        if said not in takes:
+        if not isinstance(said, str) or said not in takes:
             raise PlanError(f"{said!a} is no choice for {text!a}: here or there")
         _path(text.rstrip("/") or ".")
         choices[text] = takes[said]

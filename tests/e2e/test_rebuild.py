@@ -69,6 +69,10 @@ def test_a_site_is_lost_and_built_anew_under_its_old_name(tmp_path: Path) -> Non
             assert new.status()["mode"] == "production"
             assert (new.root / "after").read_text() == "made while the site was gone"
             assert new.status()["term"]["node_id"] == new.status()["node_id"] != old_id
+            # And the one that served is failover again, fed by the new site.
+            assert serving.status()["mode"] == "failover"
+            (new.root / "from-the-new-site").write_text("x")
+            wait_until(lambda: not differences(serving.root, new.root), 60, "it flows the other way")
         finally:
             new.end()
             shutil.rmtree(new.folder, ignore_errors=True)
