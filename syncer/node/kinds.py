@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from syncer.node.home_answers import HomeAnswers
@@ -29,9 +30,8 @@ def register_kinds(node: Node) -> HomeAnswers:
     switch, serving = SwitchSide(node), Serving(node)
     returning = Returning(node, switch)
     home = homecoming_steps(returning, serving)
-    node.kinds.register(
-        kind_of(PROMOTE, planned_part(switch), homecoming(Role.SECOND, "old", home, chosen=False), report=report_of)
-    )
+    tail = homecoming(Role.SECOND, "old", home, chosen=False)
+    node.kinds.register(kind_of(PROMOTE, planned_part(switch), tail, report=partial(report_of, prefix="old")))
     node.kinds.register(kind_of(PROMOTE_FORCED, forced_part(switch)))
     node.kinds.register(kind_of(REJOIN, homecoming(Role.LEAD, "home", home), report=report_of))
     node.kinds.register(
@@ -40,7 +40,7 @@ def register_kinds(node: Node) -> HomeAnswers:
             reverse.front(returning),
             homecoming(Role.LEAD, "home", home, final=False, titles=reverse.FRONT_TITLES),
             reverse.middle(returning),
-            planned_part(switch),
+            reverse.numbered(planned_part(switch)),
             homecoming(Role.SECOND, "old", home, chosen=False, titles=reverse.TAIL_TITLES),
             reverse.end(returning),
             report=report_of,
