@@ -39,7 +39,7 @@ class OperatorsPair(TwoWayPair):
     def happenings(self) -> dict[str, Callable[[], None]]:
         """Return what can happen on a page without being typed."""
         return {
-            "prod-a dies": lambda: self.production.kill() and None,
+            "prod-a dies": self._dies,
             "prod-a boots again": self._boots_again,
             "dr-a took over, and both were edited": self._took_over,
             "both were promoted on both sides of a cut, and edited": self._split,
@@ -60,6 +60,9 @@ class OperatorsPair(TwoWayPair):
         """Return whose prompt is whose."""
         found: dict[str, Node] = {"prod-a": self.production, TARGET: self.failover, "prod-b": self.spare}
         return found | self._others
+
+    def _dies(self) -> None:
+        self.production.kill()
 
     def _boots_again(self) -> None:
         self.production.start()

@@ -51,7 +51,8 @@ class SplitPair(Pair):
                 ("production", "failover"), ("prod-a", TARGET), machines, ADDRESSES, strict=True
             )
         ]
-        self.production, self.failover = made
+        self.production: GatedMachineNode = made[0]
+        self.failover: GatedMachineNode = made[1]
         self.address = self.failover.address
 
     def tables_of(self, node: Node) -> str:
@@ -134,6 +135,7 @@ def bring_home(pair: SplitPair, winner: Node, loser: Node, folder: Path) -> None
     assert {f"edited on {loser.name}\n", f"made on {loser.name}\n"} <= kept
 
 
+@pytest.mark.soak
 def test_guarantee_2_a_production_that_was_cut_off_is_fenced_and_what_it_took_meanwhile_is_kept(
     pair: SplitPair, tmp_path: Path
 ) -> None:
