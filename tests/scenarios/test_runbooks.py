@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,8 @@ class OperatorsPair(TwoWayPair):
             "both were promoted on both sides of a cut, and edited": self._split,
             "the network is back, and both have met": self._met,
             "prod-a is lost, and dr-a took over": self._lost,
-            "both have told each other": lambda: self._is_level(self.production),
+            "both have told each other": lambda: self._have_told(*self.nodes),
+            "prod-b and dr-a have told each other": lambda: self._have_told(self.spare, self.failover),
             "its table is removed": self._unnamed,
             "prod-b is configured": self._configured,
             "dr-a names prod-b": self._named,
@@ -68,8 +70,9 @@ class OperatorsPair(TwoWayPair):
         self.production.start()
         wait_until(lambda: self.production.status()["mode"] == "fenced", SECONDS, "prod-a was fenced")
 
-    def _is_level(self, node: Node) -> None:
-        wait_until(lambda: node.status()["exit_code"] == 0, SECONDS, f"nothing was wrong with {node.name}")
+    def _have_told(self, *nodes: Node) -> None:
+        for node in nodes:
+            wait_until(partial(_is_well, node), SECONDS, f"all was well with {node.name}")
 
     def _lost(self) -> None:
         self.production.kill()
@@ -121,6 +124,10 @@ class OperatorsPair(TwoWayPair):
         text = self.failover.config.read_text("utf-8")
         table = f'[[failover]]\nname = "prod-b"\naddress = "{self.spare.address}"\n{RETRY}'
         self.failover.config.write_text(text + table, "utf-8")
+
+
+def _is_well(node: Node) -> bool:
+    return bool(node.status()["exit_code"] == 0)
 
 
 @pytest.fixture

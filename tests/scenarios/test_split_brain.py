@@ -122,7 +122,7 @@ def plan_of(node: Node, folder: Path) -> dict[str, dict[str, Any]]:
 
 def bring_home(pair: SplitPair, winner: Node, loser: Node, folder: Path) -> None:
     """Check that the plan has the edits of both, carry it out, and find all of them again."""
-    plan = plan_of(winner, folder)
+    plan = plan_of(loser, folder)
     assert plan["both"]["here"] is not None
     assert plan["both"]["there"] is not None
     assert plan[f"of-{winner.name}"]["here"] is not None
