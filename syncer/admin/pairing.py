@@ -88,6 +88,9 @@ async def join(node: Node, address: str, token: str) -> dict[str, Any]:
     await asyncio.to_thread(record_target, node.store, TargetRecord(target.name, peer.node_id, peer.name))
     production = node.production
     if production is not None:
+        if any(settings.is_derived for settings in node.settings.failover):
+            # What was a target by itself may be this one.
+            node.look_for_targets()
         production.hurry()
     return {
         "node_id": peer.node_id,

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
 
@@ -103,6 +103,8 @@ class Node:
         self._automatic = False
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._server: grpc.aio.Server | None = None
+        self.look_for_targets: Callable[[], None] = lambda: None
+        """Derives the targets anew that no table names; see Reloading."""
         self.home = register_kinds(self)
         """Answers peers about homecomings."""
 
@@ -285,6 +287,7 @@ async def run_agent(settings: Settings, sentence: Sentence) -> None:
     node.alarms.exposure = lambda: sentence(vitals.status())
     stopping = asyncio.Event()
     reloading = Reloading(node, notifier)
+    node.look_for_targets = reloading.look_for_targets
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stopping.set)

@@ -95,7 +95,8 @@ class Serving:
             if engages(len(gone), side.plan.same + len(side.plan.items), settings[side.plan.domain]):
                 raise RefusedError(
                     f"{len(gone)} paths of {side.plan.domain} would be deleted on the other node, such as "
-                    f"{shown(gone[0])!a}: that needs a person's word; put them back, or run `syncer rejoin` there"
+                    f"{shown(gone[0])!a}: that needs a person's word; put them back and have it go on, or give this "
+                    "procedure up on both nodes (`syncer procedure abort --force`) and run `syncer rejoin` there"
                 )
 
     async def release(self, procedure: str) -> None:

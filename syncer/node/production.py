@@ -273,6 +273,10 @@ class ProductionSide:
         """Return why only what is asked for is sent, by a procedure's word."""
         return self.decisions.held_back(target, domain)
 
+    def homeward(self) -> set[tuple[str, str]]:
+        """Return the streams, by target and domain, that bring home what stands here."""
+        return {key for key, sender in self.senders.items() if ways_of(sender.rendering) is not None}
+
     def obey(self, node_id: str) -> None:
         """Have the streams to a node that comes home obey what was decided of late; blocking."""
         self.decisions.refresh()

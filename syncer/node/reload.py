@@ -14,7 +14,7 @@ from syncer.config import Settings, load, warnings_of
 from syncer.errors import ConfigurationError
 from syncer.health.notifier import Notifier
 from syncer.node.reload_plan import Plan, plan
-from syncer.node.way_home import with_way_home
+from syncer.node.way_home import with_way_home, without_way_home
 
 if TYPE_CHECKING:
     from syncer.node.agent import Node
@@ -42,9 +42,15 @@ class Reloading:
         self._node = node
         self._notifier = notifier
         self._ordered = asyncio.Event()
+        self._only_targets = True
+
+    def look_for_targets(self) -> None:
+        """Derive the targets anew that no table names, since another node was paired; on the event loop."""
+        self._ordered.set()
 
     def order(self) -> None:
         """Have the file read again, now or once the agent serves; for a signal's callback on the event loop."""
+        self._only_targets = False
         self._ordered.set()
 
     async def run(self) -> None:
@@ -53,6 +59,10 @@ class Reloading:
             await self._ordered.wait()
             # RACE: cleared before the file is read, so that what is written later is read again.
             self._ordered.clear()
+            only_targets, self._only_targets = self._only_targets, True
+            if only_targets:
+                await self._whole(None)
+                continue
             self._notifier.reloading()
             found = await asyncio.to_thread(_read, self._node.settings.source)
             if isinstance(found, ConfigurationError):
@@ -70,7 +80,7 @@ class Reloading:
             log.error("the configuration was not reloaded: %s", line)
         self._node.events.record("config.refused", error="; ".join(error.errors))
 
-    async def _whole(self, found: Settings) -> None:
+    async def _whole(self, found: Settings | None) -> None:
         doing = asyncio.create_task(self._do(found))
         try:
             await asyncio.shield(doing)
@@ -84,12 +94,19 @@ class Reloading:
                 log.error("the agent ends with its configuration half reloaded: %s", failure)  # noqa: TRY400
             raise
 
-    async def _do(self, found: Settings) -> None:
+    async def _do(self, read: Settings | None) -> None:
+        """Put in force what was read; None: what is in force, with targets that are derived anew."""
         async with self._node.modes.changing:
+            found = read or without_way_home(self._node.settings)
             # RACE: what is a target depends on the mode, which stands still only now.
             if self._node.production is not None:
                 found = await asyncio.to_thread(with_way_home, found, self._node.store)
-            await self._take_over(plan(self._node.settings, found))
+            production = self._node.production
+            homeward = production.homeward() if production is not None else ()
+            chosen = plan(self._node.settings, found, homeward)
+            await self._take_over(chosen)
+            if read is not None:
+                self._tell(chosen)
 
     async def _take_over(self, chosen: Plan) -> None:
         node = self._node
@@ -99,6 +116,11 @@ class Reloading:
             await node.failover.reload(chosen)
         await asyncio.to_thread(node.alarms.change, chosen.settings)
         node.settings = chosen.settings
+        node.introducing.look()
+
+    def _tell(self, chosen: Plan) -> None:
+        """Say what was read, and what of it takes effect."""
+        node = self._node
         node.loaded = Loaded(time.time(), waiting=chosen.waiting)
         what = ", ".join(chosen.changed)
         log.info("the configuration was reloaded: %s", f"{what} changed" if what else "nothing changed")
@@ -107,7 +129,6 @@ class Reloading:
                 log.warning("%s", full_sentence(target, domain))
         if chosen.waiting:
             log.warning("%s", restart_sentence(chosen.waiting))
-        node.introducing.look()
         node.events.record("config.reloaded", changed=what, restart_needed=", ".join(chosen.waiting))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import replace
 from typing import Generic, NamedTuple, TypeVar
 
@@ -57,8 +57,11 @@ class Plan(NamedTuple):
     """Domains that are watched for local edits, on failover."""
 
 
-def plan(old: Settings, new: Settings) -> Plan:
-    """Decide what of a node that runs under `old` is to be done for `new`."""
+def plan(old: Settings, new: Settings, homeward: Collection[tuple[str, str]] = ()) -> Plan:
+    """Decide what of a node that runs under `old` is to be done for `new`.
+
+    `homeward` are streams, by target and domain, to where what stands here came from.
+    """
     waiting = tuple(f"node.{key}" for key in NEEDS_RESTART if getattr(old.node, key) != getattr(new.node, key))
     settings = replace(new, node=_kept(old.node, new.node), source=old.source)
     captures = _turnover(_captures(old), _captures(settings))
@@ -70,7 +73,7 @@ def plan(old: Settings, new: Settings) -> Plan:
         waiting,
         captures,
         frozenset(retimed),
-        _turnover(_streams(old), _streams(settings)),
+        _turnover(_streams(old, homeward), _streams(settings, homeward)),
         _resynchronized(old, settings),
         _turnover(_destinations(old), _destinations(settings)),
         _turnover(_monitors(old), _monitors(settings)),
@@ -130,10 +133,17 @@ def _paces(settings: Settings) -> dict[str, object]:
     return {domain.name: (domain.settle, domain.settle_max, settings.node.rescan) for domain in settings.domains}
 
 
-def _streams(settings: Settings) -> dict[tuple[str, str], object]:
+def _streams(settings: Settings, homeward: Collection[tuple[str, str]]) -> dict[tuple[str, str], object]:
     domains = {domain.name: _of_streams(domain) for domain in settings.domains}
+    # What must differ here does not go home, and whose it is goes by the names there.
+    own = {domain.name: (domain.keep_local, domain.owners) for domain in settings.domains}
     return {
-        (target.name, name): (_alone(target, name), domains[name], settings.secret_files)
+        (target.name, name): (
+            _alone(target, name),
+            domains[name],
+            settings.secret_files,
+            own[name] if (target.name, name) in homeward else (),
+        )
         for target in settings.failover
         for name in target.domains
     }

@@ -42,14 +42,14 @@ def homecoming(
     actions: Mapping[str, Step],
     *,
     chosen: bool = True,
-    final: bool = True,
+    no_return: str = REJOIN,
     titles: Mapping[str, str] = {},
 ) -> Part:
     """Return the part in which the node with the role `old` comes home to the other one.
 
-    `chosen`: the procedure's parameters say how to decide; else the serving node's state stays as a whole. `final`:
-    once it becomes failover nothing can be undone; else an undo leaves it failover. `actions` do the steps, by their
-    names without the prefix.
+    `chosen`: the procedure's parameters say how to decide; else the serving node's state stays as a whole. `no_return`:
+    the step from which nothing can be undone, "" for none: then an undo leaves the node failover. `actions` do the
+    steps, by their names without the prefix.
     """
     said = {**TITLES, **titles}
     specs = tuple(
@@ -57,7 +57,7 @@ def homecoming(
             f"{prefix}.{name}",
             said[name],
             old if name in _OURS else other_role(old),
-            point_of_no_return=final and name == REJOIN,
+            point_of_no_return=name == no_return,
         )
         for name in NAMES
     )

@@ -42,6 +42,15 @@ TAIL_TITLES = {
 }
 
 
+SWITCH_TITLES = {
+    "freeze": "(4) Freeze the serving node",
+    "drain": "(4) Wait until everything has arrived",
+    "hand_over": "(4) Disable the way back: the serving node hands over",
+    "take_over": "(6) Take over: be production again",
+    "serve": "(6) Start the services and check them",
+}
+
+
 class Disable(Plain):
     """The lead sends nothing, and will not by itself."""
 
@@ -96,6 +105,13 @@ class Told(Plain):
         return {**counts, "troubles": [trouble] if trouble else []}
 
 
+def numbered(switch: Part) -> Part:
+    """Return the switch with titles that say which of the six steps each is."""
+    return switch._replace(
+        steps=tuple(spec._replace(title=SWITCH_TITLES.get(spec.name, spec.title)) for spec in switch.steps)
+    )
+
+
 def front(node: ReturningNode) -> Part:
     """Return what comes before anything comes home."""
     return Part((StepSpec(DISABLE, "(1) Make sure that the old production sends nothing"),), {DISABLE: Disable(node)})
@@ -116,10 +132,10 @@ def end(node: ReturningNode) -> Part:
     return Part((StepSpec(TOLD, "Tell what was done"),), {TOLD: Told(node)})
 
 
-def numbers_of(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def numbers_of(results: Mapping[str, Mapping[str, Any]], prefix: str = "home") -> dict[str, Any]:
     """Return what a way home came to, in numbers: of paths, but for domains and bytes."""
-    compared = _domains(results, "home.compare")
-    filled = _domains(results, "home.fill")
+    compared = _domains(results, f"{prefix}.compare")
+    filled = _domains(results, f"{prefix}.fill")
     return {
         "domains": len(_domains(results, "old.fill") or filled),
         "changed_here": _sum(compared, "states", "here"),
@@ -132,31 +148,38 @@ def numbers_of(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def report_of(procedure: Procedure, results: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Return what is kept of a homecoming on both nodes: the comparison, what was sent, and all of it as text."""
-    counts = numbers_of(results)
+def report_of(
+    procedure: Procedure, results: Mapping[str, Mapping[str, Any]], prefix: str = "home"
+) -> Mapping[str, Any]:
+    """Return what is kept of a homecoming on both nodes: the comparison, what was sent, and all of it as text.
+
+    `prefix` is that of the steps by which somebody's changes came home.
+    """
+    counts = numbers_of(results, prefix)
     return {
         **counts,
-        "text": "\n".join(_lines(procedure, results, counts)),
-        "compared": list(_domains(results, "home.compare")),
-        "filled": list(_domains(results, "home.fill")),
-        "slipped_in": list(results.get("home.rejoin", {}).get("slipped_in", ())),
-        "protected": dict(results.get("home.keep", {}).get("generations", {})),
+        "text": "\n".join(_lines(procedure, results, counts, prefix)),
+        "compared": list(_domains(results, f"{prefix}.compare")),
+        "filled": list(_domains(results, f"{prefix}.fill")),
+        "slipped_in": list(results.get(f"{prefix}.rejoin", {}).get("slipped_in", ())),
+        "protected": dict(results.get(f"{prefix}.keep", {}).get("generations", {})),
     }
 
 
-def _lines(procedure: Procedure, results: Mapping[str, Mapping[str, Any]], counts: Mapping[str, Any]) -> list[str]:
+def _lines(
+    procedure: Procedure, results: Mapping[str, Mapping[str, Any]], counts: Mapping[str, Any], prefix: str
+) -> list[str]:
     lines = [f"{procedure.kind} with {procedure.peer_name} ({procedure.id[:8]})"]
-    for one in _domains(results, "home.compare"):
+    for one in _domains(results, f"{prefix}.compare"):
         states = ", ".join(f"{count} {state}" for state, count in one.get("states", {}).items() if count) or "none"
         lines.append(f"{one.get('name')}: changed since the last common state: {states}; {one.get('same')} as before")
         for state, paths in one.get("first", {}).items():
             lines.append(f"  {state}: {', '.join(paths)}")
     lines.append(
-        f"synchronized back: {counts['changes']} changes, {counts['bytes']} bytes; {counts['overwritten']} paths of "
-        f"the old production were overwritten, {counts['kept']} stayed as it had them"
+        f"synchronized to the old production: {counts['changes']} changes, {counts['bytes']} bytes; "
+        f"{counts['overwritten']} of its own were overwritten, {counts['kept']} paths stayed as it had them"
     )
-    for domain, generation in results.get("home.keep", {}).get("generations", {}).items():
+    for domain, generation in results.get(f"{prefix}.keep", {}).get("generations", {}).items():
         lines.append(f"what was overwritten of {domain} is kept there: `syncer history {domain} {generation}`")
     return lines
 

@@ -163,9 +163,10 @@ def numbers_kept(folder: Path) -> set[int]:
     """Return which edits a node's history holds: `folder` is where the node lies, with its root."""
     found = set()
     # In `kept`, or as it was displaced, until the history takes it in.
-    for file in (folder / ".syncer").rglob("*"):
-        with contextlib.suppress(FileNotFoundError):
-            match = NUMBER.match(file.read_bytes()[:64]) if file.is_file() else None
-            if match is not None:
-                found.add(int(match[1]))
+    for where, _, names in os.walk(folder / ".syncer"):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                match = NUMBER.match(Path(where, name).read_bytes()[:64])
+                if match is not None:
+                    found.add(int(match[1]))
     return found

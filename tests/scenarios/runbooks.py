@@ -70,9 +70,12 @@ def events_of(page: str) -> Iterator[Typed | Happens]:
 class Stage:
     """The nodes of a page, and what can happen to them."""
 
-    def __init__(self, nodes: Mapping[str, Node], happenings: Mapping[str, Callable[[], None]], folder: Path) -> None:
-        """Let `folder` stand for the operator's home."""
+    def __init__(
+        self, nodes: Callable[[], Mapping[str, Node]], happenings: Mapping[str, Callable[[], None]], folder: Path
+    ) -> None:
+        """Let `folder` stand for the operator's home; `nodes` says at each time whose prompt is whose."""
         self._nodes = nodes
+        self._invited: list[tuple[str, str]] = []
         self._happenings = happenings
         self._folder = folder
 
@@ -88,13 +91,17 @@ class Stage:
         return count
 
     def _type(self, typed: Typed) -> None:
-        node = self._nodes[typed.node]
+        node = self._nodes()[typed.node]
         words = typed.command.split()
         if words[:1] == ["systemctl"]:
-            {"start": node.start, "stop": node.stop}[words[1]]()
+            if words[1] in ("stop", "restart"):
+                node.stop()
+            if words[1] in ("start", "restart"):
+                node.start()
             return
         if words[:1] == ["syncer"]:
-            done = node.cli(*(self._here(word, node) for word in words[1:]), check=False)
+            done = node.cli(*self._arguments(words[1:], node), check=False)
+            self._invited += re.findall(r"syncer join (\S+) (\S+)", done.stdout)[:1]
         else:
             done = subprocess.run(
                 self._here(typed.command, node), shell=True, text=True, capture_output=True, timeout=60, check=False
@@ -105,8 +112,17 @@ class Stage:
         missing = missing_of(typed.says, *said)
         assert not missing, f"{where}\nnever said: {missing}\nbut: {said}"
 
+    def _arguments(self, words: list[str], node: Node) -> list[str]:
+        """Return what is typed, with what differs where many nodes share a machine."""
+        if words[0] == "init":
+            return [*words, "--state", str(node.state), "--listen", node.address, "--http", ""]
+        if words[0] == "join":
+            return ["join", *self._invited.pop()]
+        return [self._here(word, node) for word in words]
+
     def _here(self, text: str, node: Node) -> str:
-        return text.replace(ROOT, str(node.root)).replace(HOME, str(self._folder))
+        places = {ROOT: str(node.root), HOME: str(self._folder)}
+        return re.sub(f"{ROOT}|{HOME}", lambda found: places[found[0]], text)
 
     def _there(self, text: str, node: Node) -> str:
         return text.replace(str(node.root), ROOT).replace(str(self._folder), HOME)

@@ -117,7 +117,7 @@ class Cycles:
         """Promote by force, with a kill of that node on the way now and then."""
         for _ in range(ATTEMPTS):
             interruption = self._interruption("promote_forced", alone=True)
-            self._run(new, new, interruption, "promote", "--force", "--yes", gave="promote_forced")
+            self._run(new, new, new, interruption, "promote", "--force", "--yes", gave="promote_forced")
             if not new.is_alive:
                 new.process = None
                 new.start()
@@ -137,7 +137,8 @@ class Cycles:
         with self._editing(old, self._chance.choice((0, STORM))):
             for attempt in range(ATTEMPTS):
                 interruption = None if attempt == ATTEMPTS - 1 else self._interruption(kind)
-                self._run(ask, self.pair.other(ask), interruption, *command, gave=kind)
+                # Whoever asks: who is to be production leads.
+                self._run(ask, new, old, interruption, *command, gave=kind)
                 self.pair.mend()
                 self.pair.settled()
                 if self.pair.serving() is new:
@@ -161,17 +162,23 @@ class Cycles:
         self.ledger.begin_anew(standing)
 
     def _run(
-        self, lead: GatedNode, second: GatedNode, interruption: Interruption | None, *command: str, gave: str
+        self,
+        ask: GatedNode,
+        lead: GatedNode,
+        second: GatedNode,
+        interruption: Interruption | None,
+        *command: str,
+        gave: str,
     ) -> None:
-        """Run a command, and interrupt its procedure."""
+        """Run a command on `ask`, and interrupt its procedure."""
         if interruption is None:
-            done = lead.cli(*command, check=False)
+            done = ask.cli(*command, check=False)
             self._learn(lead, gave)
             assert done.returncode in (0, 1), (done.returncode, done.stdout, done.stderr, self.pair.words())
             return
         node = lead if interruption.on_lead else second
         node.gate.hold(interruption.moment)
-        running = lead.begun(*command)
+        running = ask.begun(*command)
         try:
             wait_until(lambda: node.gate.is_held or running.poll() is not None, COMMAND_SECONDS, interruption.moment)
             if node.gate.is_held:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import TARGET, Node, joined
+from tests.e2e.harness import RETRY, TARGET, Node, joined, wait_until
 from tests.e2e.two_way import GatedNode, TwoWayPair
 from tests.ports import free_port
 from tests.scenarios.runbooks import Happens, Stage, Typed, events_of, missing_of
 
+SECONDS = 60.0
 PAGES = Path(__file__).parents[2] / "docs" / "runbooks"
 CONFIGURATION = "worker_processes 2;\nserver { listen 192.0.2.10:80; }\n"
 RULES = '[[failover.substitute]]\nfrom = "192.0.2.10"\nto = "198.51.100.10"\n'
@@ -23,6 +24,7 @@ class OperatorsPair(TwoWayPair):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, rules=RULES)
         self.spare = GatedNode(folder / "spare", "prod-b", "failover", free_port())
+        self._others: dict[str, Node] = {}
 
     def tables_of(self, node: Node) -> str:
         """Return what the pages say of the configuration."""
@@ -36,13 +38,86 @@ class OperatorsPair(TwoWayPair):
 
     def happenings(self) -> dict[str, Callable[[], None]]:
         """Return what can happen on a page without being typed."""
-        ours, theirs = self.production, self.failover
         return {
-            "prod-a dies": ours.kill,
-            "dr-a dies": theirs.kill,
-            "the network between both is cut": self.cut,
-            "the network is back": self.mend,
+            "prod-a dies": lambda: self.production.kill() and None,
+            "prod-a boots again": self._boots_again,
+            "dr-a took over, and both were edited": self._took_over,
+            "both were promoted on both sides of a cut, and edited": self._split,
+            "the network is back, and both have met": self._met,
+            "prod-a is lost, and dr-a took over": self._lost,
+            "both have told each other": lambda: self._is_level(self.production),
+            "its table is removed": self._unnamed,
+            "prod-b is configured": self._configured,
+            "dr-a names prod-b": self._named,
         }
+
+    def end(self) -> None:
+        """End all three."""
+        super().end()
+        self.spare.end()
+
+    def typed_on(self) -> dict[str, Node]:
+        """Return whose prompt is whose."""
+        found: dict[str, Node] = {"prod-a": self.production, TARGET: self.failover, "prod-b": self.spare}
+        return found | self._others
+
+    def _boots_again(self) -> None:
+        self.production.start()
+        wait_until(lambda: self.production.status()["mode"] == "fenced", SECONDS, "prod-a was fenced")
+
+    def _is_level(self, node: Node) -> None:
+        wait_until(lambda: node.status()["exit_code"] == 0, SECONDS, f"nothing was wrong with {node.name}")
+
+    def _lost(self) -> None:
+        self.production.kill()
+        self.failover.cli("promote", "--force", "--yes")
+
+    def _took_over(self) -> None:
+        self._lost()
+        self._edit()
+        self._boots_again()
+        wait_until(lambda: self.production.status()["domains"][0]["unsent"], SECONDS, "its edits were found")
+
+    def _edit(self) -> None:
+        for node in self.nodes:
+            (node.root / "nginx.conf").write_text(f"edited on {node.name}\n")
+            (node.root / f"on-{node.name}.conf").write_text(f"made on {node.name}\n")
+
+    def _split(self) -> None:
+        ours, theirs = self.nodes
+        ours.gate.hold("done hand_over")
+        promoting = theirs.begun("promote", "--yes")
+        ours.gate.wait_held()
+        self.cut()
+        ours.gate.open()
+        ours.cli("procedure", "abort", "--force", "--yes")
+        wait_until(lambda: ours.status()["mode"] == "production", SECONDS, "prod-a was itself again")
+        theirs.cli("promote", "--force", "--yes")
+        promoting.wait(SECONDS)
+        self._edit()
+
+    def _met(self) -> None:
+        self.mend()
+        fenced, serving = sorted(self.nodes, key=lambda node: str(node.status()["node_id"]))
+        wait_until(lambda: fenced.status()["mode"] == "fenced", SECONDS, "one of both was fenced")
+        fenced.told("split_brain")
+        wait_until(lambda: serving.status()["exit_code"] == 4, SECONDS, "the other one was refused")
+        self._others = {"fenced": fenced, "serving": serving}
+
+    def _configured(self) -> None:
+        tables = self.tables_of(self.spare).partition("[[failover]]")[0]
+        self.spare.root.mkdir(exist_ok=True)
+        with self.spare.config.open("a", encoding="utf-8") as writer:
+            writer.write(tables)
+
+    def _unnamed(self) -> None:
+        text = self.failover.config.read_text("utf-8").partition("[[failover]]")[0]
+        self.failover.config.write_text(text, "utf-8")
+
+    def _named(self) -> None:
+        text = self.failover.config.read_text("utf-8")
+        table = f'[[failover]]\nname = "prod-b"\naddress = "{self.spare.address}"\n{RETRY}'
+        self.failover.config.write_text(text + table, "utf-8")
 
 
 @pytest.fixture
@@ -57,12 +132,11 @@ def pair(tmp_path: Path) -> Iterator[OperatorsPair]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", sorted(path.name for path in PAGES.glob("*.md")))
+@pytest.mark.parametrize("page", sorted(path.name for path in PAGES.glob("*-*.md")))
 def test_every_command_of_a_page_does_what_the_page_says(pair: OperatorsPair, tmp_path: Path, page: str) -> None:
     home = tmp_path / "home"
     home.mkdir()
-    nodes = {"prod-a": pair.production, TARGET: pair.failover, "prod-b": pair.spare}
-    stage = Stage(nodes, pair.happenings(), home)
+    stage = Stage(pair.typed_on, pair.happenings(), home)
     assert stage.perform((PAGES / page).read_text("utf-8")) > 0
 
 
@@ -70,6 +144,7 @@ def test_the_pages_are_there_and_no_command_stands_outside_of_what_is_run() -> N
     assert {path.stem for path in PAGES.glob("*.md")} >= {
         "planned-switch",
         "disaster",
+        "README",
         "fail-back",
         "split-brain",
         "new-site",

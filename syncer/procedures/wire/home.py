@@ -29,8 +29,8 @@ from syncer.replicate.wire.transaction import change_in, change_out
 from syncer.replicate.wire.values import cursor_in, cursor_out
 
 BYTES_AT_ONCE = 512 * 1024
-OTHERS_AT_ONCE = 2000
-"""What one message of entries holds, and a little more: the last entry may be larger."""
+OTHERS_AT_ONCE = 500
+"""What one message of entries holds, and a little more: the last entry may be larger. It is read in some ms."""
 OTHERS_MAX = 4 * OTHERS_AT_ONCE
 LINES_MAX = 16_384
 """What is taken of one message; gRPC itself limits its bytes."""

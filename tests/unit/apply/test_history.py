@@ -91,6 +91,18 @@ def test_nothing_that_an_open_procedure_needs_is_pruned(core: Core) -> None:
     assert numbers(core) == [6]
 
 
+def test_a_protected_generation_stays_whatever_the_limits_say_and_counts_for_none_of_them(core: Core) -> None:
+    limited(core, generations=2)
+    core.history.protect(2, "never sent")
+    rewrite(core, b"1", b"2", b"3", b"4", b"5", b"6")
+    tend(core)
+    assert numbers(core) == [2, 5, 6]
+    assert core.history.release(2)
+    assert not core.history.release(2)
+    tend(core)
+    assert numbers(core) == [5, 6]
+
+
 def test_with_no_generations_nothing_is_kept(core: Core) -> None:
     limited(core, generations=0)
     core.write({"a": b"1", "d/x": b"2"})

@@ -78,7 +78,9 @@ class Place:
                     async with asyncio.TaskGroup() as tasks:
                         node.supervise(tasks)
                         tasks.create_task(until_told())
-                        tasks.create_task(Reloading(node, Notifier("")).run())
+                        reloading = Reloading(node, Notifier(""))
+                        node.look_for_targets = reloading.look_for_targets
+                        tasks.create_task(reloading.run())
                 except BaseExceptionGroup as group:
                     raise group.exceptions[0] from group
 

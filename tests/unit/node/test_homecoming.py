@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from syncer.model import Mode, Term
 from syncer.node.agent import Node
 from syncer.node.kinds import REJOIN
+from syncer.node.reload_plan import plan
 from syncer.procedures.home_messages import BeginWish, OthersRequest
 from syncer.procedures.home_wishes import HomeWishes
 from syncer.procedures.journal import Known
@@ -18,8 +21,10 @@ from syncer.procedures.kinds import Plain, Run
 from syncer.procedures.messages import Refusal, Speaker
 from syncer.procedures.reverse import REVERSE
 from syncer.procedures.steps import Outcome
+from syncer.state.cursors import TargetRecord, record_target
 from syncer.state.generations import read_displaced
 from syncer.state.peers import Peer, peers
+from syncer.state.store import StateStore
 from syncer.state.term import next_term
 from syncer.status import node_status
 from tests.unit.node.running import DOMAIN, F, P, Two, X, contents, run, two, until
@@ -86,6 +91,10 @@ async def parted(two: Two, files: Files, here: Files, there: Files) -> AsyncIter
 
 def has_all(target: dict[str, Any]) -> bool:
     return all(domain["last_success"] and not domain["changes_behind"] for domain in target["domains"])
+
+
+def holds(root: Path, name: str, text: str) -> bool:
+    return contents(root).get(name) == text.encode()
 
 
 def write(root: Path, files: Files) -> None:
@@ -156,7 +165,7 @@ def test_guarantee_6_what_was_never_sent_is_kept_beyond_the_limits(two: Two) -> 
             destination = a.failover.destinations[DOMAIN]
             for number in range(4):
                 write(two.b.root, {"other": str(number)})
-                await until(lambda n=number: contents(two.a.root)["other"] == str(n).encode(), "it arrived")
+                await until(partial(holds, two.a.root, "other", str(number)), "it arrived")
             on_worker = a.failover.receiver.on_worker
             while await on_worker(DOMAIN, destination.history.tend):
                 continue
@@ -373,5 +382,53 @@ def test_only_the_serving_node_hears_what_a_fenced_one_has_and_only_reverse_is_b
             assert "is production itself" in answer.message
             answer = await a.home.begin(peer, BeginWish(REVERSE, {"policy": "nonsense"}))
             assert isinstance(answer, Refusal)
+
+    run(work())
+
+
+def test_a_table_that_is_joined_for_a_derived_target_takes_its_place_without_a_reload(two: Two) -> None:
+    async def work() -> None:
+        two.b.write()
+        async with parted(two, {"file": "1"}, {"file": "2"}, {}) as (a, b):
+            assert [(target.name, target.is_derived) for target in b.settings.failover] == [("a", True)]
+            await finished(a, b, await begun(a))
+            table = (
+                f'[[failover]]\nname = "old"\naddress = "{two.a.address}"\non_failure = {{ retry = "20ms..100ms" }}\n'
+            )
+            two.b.config.write_text(two.b.config.read_text() + table)
+            reloading = b.look_for_targets.__self__  # type: ignore[attr-defined]  # the method of what reloads
+            reloading.order()
+            await until(lambda: [t.name for t in b.settings.failover] == ["old", "a"], "the table is read")
+            with StateStore.open(two.b.state) as store:
+                record_target(store, TargetRecord("old", two.a.node_id, "a"))
+            b.look_for_targets()
+            await until(lambda: [t.name for t in b.settings.failover] == ["old"], "the table is the target")
+            write(two.b.root, {"later": "x"})
+            await until(lambda: holds(two.a.root, "later", "x"), "it is sent to")
+            [target] = node_status(b)["targets"]
+            assert (target["name"], target["state"]) == ("old", "streaming")
+
+    run(work())
+
+
+def test_keep_local_of_the_serving_node_takes_effect_on_its_stream_home(two: Two) -> None:
+    def is_restarted(node: Node, before: object) -> bool:
+        assert node.production is not None
+        return next(iter(node.production.senders.values())) is not before
+
+    async def work() -> None:
+        async with parted(two, {"file": "1"}, {"file": "2"}, {}) as (a, b):
+            await finished(a, b, await begun(a))
+            assert b.production is not None
+            [before] = b.production.senders.values()
+            domain = replace(b.settings.domains[0], keep_local=("own",))
+            production = b.production
+            async with b.modes.changing:
+                chosen = plan(b.settings, replace(b.settings, domains=(domain,)), production.homeward())
+                await production.reload(chosen)
+            assert is_restarted(b, before)
+            write(two.b.root, {"own": "mine", "later": "x"})
+            await until(lambda: holds(two.a.root, "later", "x"), "the rest is sent")
+            assert not (two.a.root / "own").exists()
 
     run(work())

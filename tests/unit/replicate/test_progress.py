@@ -102,6 +102,13 @@ def test_manual_targets_only_on_request() -> None:
     assert decide(connected(None), facts._replace(requested=True), 0.0).step is Step.FULL
 
 
+def test_a_target_that_comes_home_is_sent_only_what_its_procedure_asks_for() -> None:
+    facts = FACTS._replace(held_back="it comes home")
+    assert decide(connected(None), facts, 0.0) == (Step.WAIT, Phase.SUSPENDED, "it comes home")
+    assert decide(connected(3), facts, 0.0).step is Step.WAIT
+    assert decide(connected(None), facts._replace(requested=True), 0.0).step is Step.FULL
+
+
 def test_a_rejected_state_waits_for_time_or_news() -> None:
     rejected = after_reject(connected(7), Reject(1, Reason.DISK_FULL, "no space"), 10, 100.0, 5.0)
     assert decide(rejected, FACTS, 101.0) == (Step.WAIT, Phase.SUSPENDED, "no space")
