@@ -105,7 +105,7 @@ class Serving:
         if self._node.production is not None:
             for peer in {self._node_id(sender) for sender in self._node.production.senders.values()}:
                 await asyncio.to_thread(self._node.production.obey, peer)
-            # What was held back until now would wait for the next change.
+            # What held them back is over: else they would wait for the next change.
             for sender in self._node.production.senders.values():
                 sender.head_moved()
 
