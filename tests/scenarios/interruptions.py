@@ -18,7 +18,7 @@ SECONDS = 60.0
 CUT_SECONDS = 3.0
 RESUMED, UNDONE, FAILOVER, NONE = "resumed", "undone", "undone, failover", "–"
 HOME = "home.rejoin"
-"""From this step of a reverse on, an undo leaves the old production a failover server of the node that serves."""
+"""From this step of a reverse on, an undo leaves the old production a failover server, once it has everything."""
 MODES_AFTER = {
     # Of the node that was production at first, and of the other one.
     "promote": ("failover", "production"),
@@ -139,14 +139,15 @@ class Case:
         after = self.seen()
         assert after.frozen == before.frozen
         assert after.services == before.services
-        if not is_home:
+        # What was not filled yet is fenced again.
+        if not is_home or after.modes == before.modes:
             assert after.modes == before.modes
             assert after.trees == before.trees, "a tree is not as it was"
             return UNDONE
         # The lead is the old production.
         assert after.modes == ("failover", "production")
         assert after.trees[1] == before.trees[1], "the tree that serves is not as it was"
-        # Whether it was filled or not: run again it comes to its end.
+        # It was filled: run again it comes to its end.
         self.lead.cli(*self.command)
         self._require_done()
         return FAILOVER
