@@ -90,6 +90,11 @@ class Modes:
             raise SyncerError(self._ended)
         await asyncio.shield(self._begin(self._become(mode, term, why, peer, take, ways)))
 
+    async def decided(self) -> None:
+        """Return once every change that was begun before is durable, or was refused: who gave up waiting stopped none."""
+        async with self._deciding:
+            return
+
     async def stay_fenced(self, why: str) -> None:
         """Be fenced for good from now on where this node has handed its mode over: told, and its services stopped."""
         await asyncio.to_thread(stay_fenced, self._node.store, why)

@@ -115,6 +115,10 @@ class SwitchSide:
         report = await freezes.freeze(f"{procedure.peer_name} takes over", procedure.id)
         return [item.domain for item in report.domains if item.starts_again]
 
+    async def decided(self) -> None:
+        """Return once every change of the mode that was begun is durable, or was refused."""
+        await self._node.modes.decided()
+
     async def thaw(self, procedure: Procedure, starting: Sequence[str]) -> None:
         """End that freeze, and start what a handover has let it forget; failures are events."""
         assert self._node.freezes is not None, "a node with procedures was prepared"

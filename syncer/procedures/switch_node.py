@@ -64,6 +64,12 @@ class SwitchNode(Protocol):
         Raises RefusedError where it was, UnreachableError where nobody can tell.
         """
 
+    async def decided(self) -> None:
+        """Return once every change of the mode that was begun is durable, or was refused.
+
+        A step that was interrupted leaves the change that it began under way; what undoes it must not look before.
+        """
+
     async def hand_over(self, procedure: Procedure, term: Term) -> None:
         """Be production no more, under the peer's term. Raises RefusedError where this node is not production."""
 

@@ -59,6 +59,7 @@ class BeforeDemote(Plain):
 
     async def undo(self, run: Run) -> None:
         """Let what let go take hold again, where this node is production still or again."""
+        await self._node.decided()
         mode, term = self._node.mode_and_term()
         if mode is Mode.PRODUCTION:
             await self._node.run_hook("after_promote", run.procedure, "planned", term)
@@ -75,7 +76,8 @@ class Freeze(Plain):
         return {"starting": await self._node.freeze(run.procedure)}
 
     async def undo(self, run: Run) -> None:
-        """Thaw."""
+        """Thaw; services are started again only where this node is production still or again."""
+        await self._node.decided()
         starting = run.results.get(switching.FREEZE, {}).get("starting", [])
         await self._node.thaw(run.procedure, [str(domain) for domain in starting])
 
@@ -135,6 +137,8 @@ class HandOver(Plain):
 
     async def undo(self, run: Run) -> None:
         """Be production again, unless another node was promoted since."""
+        # RACE: the handover that was interrupted may be about to take effect.
+        await self._node.decided()
         await self._node.take_back(run.procedure)
 
 
@@ -156,6 +160,8 @@ class TakeOver(Plain):
 
     async def undo(self, run: Run) -> None:
         """Be failover again; the term stays, and is never taken a second time."""
+        # RACE: the change that was interrupted may be about to take effect.
+        await self._node.decided()
         await self._node.step_down(switching.chosen_term(run), "its promotion was undone")
 
 
