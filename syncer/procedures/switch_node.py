@@ -16,8 +16,11 @@ class SwitchNode(Protocol):
     def mode_and_term(self) -> tuple[Mode, Term]:
         """Return what it is, and the highest term that it has seen."""
 
-    async def peer_mode(self, peer: str) -> Mode:
-        """Ask the other node what it is. UnreachableError where it does not answer."""
+    async def require_followed(self, procedure: Procedure) -> None:
+        """Raise RefusedError unless the other node is the production that this one follows, by the highest term seen.
+
+        UnreachableError where it does not answer.
+        """
 
     async def refusals(self, procedure: Procedure, *, forced: bool) -> Sequence[str]:
         """Say what forbids a promotion of this node; nothing where all is well."""
@@ -49,8 +52,8 @@ class SwitchNode(Protocol):
     async def hurried(self, peer: str, seconds: float) -> None:
         """Let what changed since arrive, for at most so long."""
 
-    async def cursors(self) -> Mapping[str, Cursor | None]:
-        """Return how far each domain was applied here; None: not as it was sent."""
+    async def cursors(self, peer: str) -> Mapping[str, Cursor | None]:
+        """Return how far each domain was applied here; None: not as that peer sent it."""
 
     async def drift(self) -> Mapping[str, int]:
         """Return how many paths of each domain were edited here."""

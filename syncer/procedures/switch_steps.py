@@ -24,12 +24,12 @@ class Ready(Plain):
         self._forced = forced
 
     async def require(self, run: Run) -> None:
-        """Look at this node, and where production hands over, at what that says of itself."""
+        """Look at this node, and where production hands over, at whether it is the one that this node follows."""
         mode, _ = self._node.mode_and_term()
         if mode is not Mode.FAILOVER:
             raise RefusedError(f"this node is {mode.value}, and only a failover node is promoted")
-        if not self._forced and (theirs := await self._node.peer_mode(run.procedure.peer)) is not Mode.PRODUCTION:
-            raise RefusedError(f"{run.procedure.peer_name} is {theirs.value}, and has no role to hand over")
+        if not self._forced:
+            await self._node.require_followed(run.procedure)
         refusals = await self._node.refusals(run.procedure, forced=self._forced)
         if refusals:
             raise RefusedError("; ".join(refusals))
@@ -102,7 +102,7 @@ class Equal(Plain):
     async def do(self, run: Run) -> Mapping[str, Any]:
         """Compare the cursors, and look for edits; no file is read."""
         heads = switching.heads_of(run.results.get(switching.DRAIN, {}))
-        flaws = switching.unequal(heads, await self._node.cursors(), await self._node.drift())
+        flaws = switching.unequal(heads, await self._node.cursors(run.procedure.peer), await self._node.drift())
         if flaws:
             raise StepFailedError("; ".join(flaws), again=False)
         return {"domains": len(heads)}
