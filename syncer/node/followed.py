@@ -1,4 +1,4 @@
-"""Whether a peer is the production node that this one follows: by the highest term seen, not by what it says it is (pure)."""
+"""Whether a peer is the production node that this one follows: by the highest term seen, not by its word (pure)."""
 
 from __future__ import annotations
 

@@ -54,10 +54,11 @@ class Modes:
         """Change the mode of `node`, whose parts are built for the one in node.db."""
         self.changing = asyncio.Lock()
         """Held by whoever builds or ends parts of the node."""
+        self.deciding = asyncio.Lock()
+        """Held while a change of the mode is made durable, or refused: who gave up waiting for one stopped none."""
         self.changed: list[Callable[[], None]] = []
         """Called on the event loop whenever the mode has changed, and again when the parts have followed."""
         self._node = node
-        self._deciding = asyncio.Lock()
         self._parts: Supervised[str] = Supervised()
         self._wake = asyncio.Event()
         self._followed = asyncio.Condition()
@@ -89,11 +90,6 @@ class Modes:
         if self._ended:
             raise SyncerError(self._ended)
         await asyncio.shield(self._begin(self._become(mode, term, why, peer, take, ways)))
-
-    async def decided(self) -> None:
-        """Return once every change that was begun before is durable, or was refused: who gave up waiting stopped none."""
-        async with self._deciding:
-            return
 
     async def stay_fenced(self, why: str) -> None:
         """Be fenced for good from now on where this node has handed its mode over: told, and its services stopped."""
@@ -169,7 +165,7 @@ class Modes:
         take: Take | None = None,
         ways: Collection[tuple[Mode, Mode]] = WAYS,
     ) -> None:
-        async with self._deciding:
+        async with self.deciding:
             before = self.rank().mode
             if before is not mode:
                 require_way(self._node.settings.node.name, before, mode, ways)

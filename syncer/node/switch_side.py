@@ -121,7 +121,8 @@ class SwitchSide:
 
     async def decided(self) -> None:
         """Return once every change of the mode that was begun is durable, or was refused."""
-        await self._node.modes.decided()
+        async with self._node.modes.deciding:
+            return
 
     async def thaw(self, procedure: Procedure, starting: Sequence[str]) -> None:
         """End that freeze, and start what a handover has let it forget; failures are events."""

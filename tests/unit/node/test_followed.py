@@ -78,7 +78,8 @@ def pretend(node: Node) -> None:
 
     voice._speaker = lie
     standing = read_standing(node.store, DOMAIN)
-    assert standing is not None and standing.cursor is not None
+    assert standing is not None
+    assert standing.cursor is not None
     heads = {"heads": {DOMAIN: {"index_id": standing.cursor.index_id, "run": "r", "seq": standing.cursor.seq}}}
     for name in (REVERSE, PROMOTE, REJOIN):
         kind = node.kinds.find(name)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from syncer.errors import RefusedError
 from syncer.model import Term
 from syncer.node.agent import Node
 from syncer.procedures.steps import Outcome
@@ -13,8 +14,8 @@ from syncer.replicate.fencing import Rank
 from syncer.state.handover import read_handover
 from syncer.state.store import StateStore
 from tests.unit.node.running import F, P, Two, X, contents, run, two, until
-from tests.unit.node.test_promotion import at_rest, begin, ended, is_over, known, with_services
-from tests.unit.node.test_promotion_crashes import mortal
+from tests.unit.node.test_promotion import at_rest, begin, ended, is_over, known, log_of, spoil, with_services
+from tests.unit.node.test_promotion_crashes import Watch, mortal
 
 __all__ = ["two"]
 
@@ -48,8 +49,8 @@ def test_a_production_that_died_in_a_promotion_does_not_become_it_again_beside_a
             result = await promote_by_force(b)
             assert (result["exit_code"], result["procedure"]["kind"]) == (0, "promote_forced")
             assert known(b, procedure).journal.outcome is Outcome.ABORTED
-            # Not the one that may have been handed over to.
-            term = Term(3 if step == "hand_over" else 2, two.b.node_id)
+            # Not the one that may have been handed over to, nor the one by which it was given up.
+            term = Term(4 if step == "hand_over" else 3, two.b.node_id)
             assert b.modes.rank() == Rank(P, term)
             with StateStore.open(two.a.state) as store:
                 assert (read_handover(store) is not None) == (step == "hand_over")
@@ -61,6 +62,56 @@ def test_a_production_that_died_in_a_promotion_does_not_become_it_again_beside_a
                 assert b.modes.rank() == Rank(P, term)
                 assert read_handover(a.store) is None
                 assert two.a.raised(a, "split_brain") == []
+
+    run(work())
+
+
+@pytest.mark.parametrize("step", ["freeze", "hand_over"])
+def test_a_production_that_lives_takes_nothing_back_beside_a_forced_promotion(two: Two, step: str) -> None:
+    with_services(two.a, two.b)
+    with_services(two.b, two.a)
+    (two.a.folder / "service").touch()
+
+    async def work() -> None:
+        rest = at_rest(two)
+        watch = Watch(two)
+        async with two.a.running() as a, two.b.running() as b:
+            await until(rest, "the changes arrived")
+            watch.over(a, two.a)
+            watch.over(b, two.b)
+            spoilt, _ = spoil(b, a, step, None)
+            procedure = await begin(b)
+            await spoilt.done.wait()
+            result = await promote_by_force(b)
+            assert (result["exit_code"], result["procedure"]["kind"]) == (0, "promote_forced")
+            term = Term(4 if step == "hand_over" else 3, two.b.node_id)
+            await until(lambda: is_over(a, procedure), "it hears of the end")
+            await until(lambda: (a.modes.rank(), b.modes.rank()) == (Rank(X, term), Rank(P, term)), "it is fenced")
+            assert [name for name, _ in watch.productions] == ["a", "b"]
+            assert (two.b.folder / "service").exists()
+            # It was stopped by the freeze, and is not started beside the other.
+            assert not (two.a.folder / "service").exists()
+            assert "start" not in log_of(two.a)
+            assert two.a.raised(a, "split_brain") == two.b.raised(b, "split_brain") == []
+
+    run(work())
+
+
+def test_nothing_is_given_up_for_a_promotion_by_force_that_cannot_be(two: Two) -> None:
+    async def work() -> None:
+        rest = at_rest(two)
+        async with two.a.running() as a, two.b.running() as b:
+            await until(rest, "the changes arrived")
+            spoilt, repair = spoil(b, a, "take_over", None)
+            procedure = await begin(b)
+            await spoilt.done.wait()
+            with pytest.raises(RefusedError, match="b is production already"):
+                await promote_by_force(b)
+            assert known(b, procedure).journal.outcome is Outcome.OPEN
+            assert (a.mode, b.modes.rank()) == (X, Rank(P, Term(2, two.b.node_id)))
+            repair()
+            await b.procedures.abort(procedure)
+            await ended(b, a, procedure)
 
     run(work())
 
