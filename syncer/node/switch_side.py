@@ -51,8 +51,6 @@ class SwitchSide:
         """Look at `node` whenever it is asked."""
         self._node = node
         self._hook: asyncio.Task[Outcome] | None = None
-        self._prepared: set[str] = set()
-        """Procedures whose handover was ordered in this life of the agent."""
 
     def mode_and_term(self) -> tuple[Mode, Term]:
         """Return what it is, and the highest term that it has seen."""
@@ -171,14 +169,12 @@ class SwitchSide:
 
     async def reserve_term(self, procedure: Procedure) -> Term:
         """Choose the term of a promotion; no later call returns it."""
-        self._prepared.add(procedure.id)
         return await asyncio.to_thread(reserve_term, self._node.store)
 
     async def confirm_handover(self, procedure: Procedure) -> None:
-        """Make sure that what was handed over was not taken back while this node was away."""
-        # CRASH: an operator of the other node may have made it production again, by force, while this one was dead.
-        if procedure.id not in self._prepared and (await self._asked(procedure.peer)).mode is Mode.PRODUCTION:
-            raise RefusedError(f"{procedure.peer_name} is production again: it was made that while this node was away")
+        """Make sure that what was handed over was not taken back, while this node was dead or could not be reached."""
+        if (await self._asked(procedure.peer)).mode is Mode.PRODUCTION:
+            raise RefusedError(f"{procedure.peer_name} is production again: an operator of it has taken its role back")
 
     async def hand_over(self, procedure: Procedure, term: Term) -> None:
         """Be production no more, under the peer's term."""

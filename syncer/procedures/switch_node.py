@@ -62,7 +62,7 @@ class SwitchNode(Protocol):
         """Choose the term of a promotion; no later call returns it."""
 
     async def confirm_handover(self, procedure: Procedure) -> None:
-        """Make sure that what was handed over was not taken back while this node was away.
+        """Make sure that what was handed over was not taken back since.
 
         Raises RefusedError where it was, UnreachableError where nobody can tell.
         """

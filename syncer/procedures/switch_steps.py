@@ -152,7 +152,7 @@ class TakeOver(Plain):
     async def do(self, run: Run) -> Mapping[str, Any]:
         """Take the mode under the chosen term."""
         term = switching.chosen_term(run)
-        if self._kind == "planned":
+        if self._kind == "planned" and self._node.mode_and_term() != (Mode.PRODUCTION, term):
             await self._node.confirm_handover(run.procedure)
         how = f"{run.procedure.peer_name} handed over" if self._kind == "planned" else "by force"
         await self._node.take_over(term, f"promoted ({how})")

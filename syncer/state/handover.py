@@ -36,7 +36,7 @@ def reserve_term(store: StateStore) -> Term:
 
 
 def claim_term(store: StateStore) -> Term:
-    """Choose a term as `reserve_term`, and have it be the highest that this node has seen: whoever hears it is fenced."""
+    """Choose a term as `reserve_term`, and have it be the highest that this node has seen. Raises StateError."""
     with store.transaction():
         term = reserve_term(store)
         observe_term(store, term)
