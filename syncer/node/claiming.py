@@ -22,7 +22,8 @@ async def claim(node: Node, besides: str) -> None:
     back; it hears the term first, with the same word. `besides`: the id of the procedure that is given up. Raises
     RefusedError, and claims nothing, where this node cannot be promoted by force.
     """
-    refused = refusals(await readiness(node, Purpose.FORCED, thorough=False, besides=besides))
+    # Whatever a production says that is taken for dead, it refuses nothing: it is not waited for.
+    refused = refusals(await readiness(node, Purpose.FORCED, thorough=False, besides=besides, asks=False))
     if refused:
         raise RefusedError("; ".join(finding.sentence for finding in refused))
     # RACE: what is given up may be about to make this node production: then there is nothing to force.

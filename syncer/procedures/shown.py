@@ -12,6 +12,8 @@ from syncer.procedures.keeper import Procedures
 from syncer.procedures.kinds import Kind
 from syncer.procedures.steps import Do, Outcome, Role, StepSpec, Undo, Wait, is_past_return, next_move
 
+LED_BY = "{peer}, which leads it"
+"""What a second waits for where nothing holds it up."""
 SUSPENDED = 4
 """Exit code of a status whose node waits for a person."""
 
@@ -66,7 +68,7 @@ def _waits(procedures: Procedures, known: Known) -> tuple[str, bool]:
         untold = f"{procedure.peer_name} still has to hear of it"
         return ("" if row.told else f"{untold}: {facts.away}" if facts.away else untold), False
     if procedure.role is Role.SECOND:
-        leads = f"{procedure.peer_name}, which leads it"
+        leads = LED_BY.format(peer=procedure.peer_name)
         return (f"{leads}: {facts.away}" if facts.away else leads), False
     match next_move(procedure, journal, facts):
         case Wait(reason, person):

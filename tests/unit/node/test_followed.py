@@ -80,13 +80,16 @@ def pretend(node: Node) -> None:
     standing = read_standing(node.store, DOMAIN)
     assert standing is not None
     assert standing.cursor is not None
-    heads = {"heads": {DOMAIN: {"index_id": standing.cursor.index_id, "run": "r", "seq": standing.cursor.seq}}}
+    heads: dict[str, Any] = {
+        "heads": {DOMAIN: {"index_id": standing.cursor.index_id, "run": "r", "seq": standing.cursor.seq}}
+    }
+    said: dict[str, dict[str, Any]] = {"drain": heads, "freeze": {"starting": []}}
     for name in (REVERSE, PROMOTE, REJOIN):
         kind = node.kinds.find(name)
         assert kind is not None
         actions: Any = kind.actions
         for step in actions:
-            actions[step] = Agrees({"drain": heads, "freeze": {"starting": []}}.get(step, {}))
+            actions[step] = Agrees(said.get(step, {}))
 
 
 def to(node: Node, place: Place) -> Peer:
