@@ -38,6 +38,10 @@ class Returning:
         """Return what it is now."""
         return self._node.mode
 
+    async def require_followed(self, procedure: Procedure) -> None:
+        """Raise RefusedError unless the other node is the production that this one follows."""
+        await self._switch.require_followed(procedure)
+
     async def look(self) -> list[Looked]:
         """Scan once more, and return where each domain stands."""
         production = self._captures()

@@ -54,10 +54,11 @@ class Modes:
         """Change the mode of `node`, whose parts are built for the one in node.db."""
         self.changing = asyncio.Lock()
         """Held by whoever builds or ends parts of the node."""
+        self.deciding = asyncio.Lock()
+        """Held while a change of the mode is made durable, or refused: who gave up waiting for one stopped none."""
         self.changed: list[Callable[[], None]] = []
         """Called on the event loop whenever the mode has changed, and again when the parts have followed."""
         self._node = node
-        self._deciding = asyncio.Lock()
         self._parts: Supervised[str] = Supervised()
         self._wake = asyncio.Event()
         self._followed = asyncio.Condition()
@@ -164,7 +165,7 @@ class Modes:
         take: Take | None = None,
         ways: Collection[tuple[Mode, Mode]] = WAYS,
     ) -> None:
-        async with self._deciding:
+        async with self.deciding:
             before = self.rank().mode
             if before is not mode:
                 require_way(self._node.settings.node.name, before, mode, ways)

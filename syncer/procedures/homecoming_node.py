@@ -25,6 +25,9 @@ class ReturningNode(Protocol):
     def mode(self) -> Mode:
         """Return what it is now."""
 
+    async def require_followed(self, procedure: Procedure) -> None:
+        """Raise RefusedError unless the other node is the production that this one follows; see SwitchNode."""
+
     async def look(self) -> list[Looked]:
         """Scan once more. Raises UnavailableRootError where a root cannot be read."""
 
