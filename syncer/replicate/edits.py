@@ -12,8 +12,9 @@ from syncer.capture.ignore import Scope
 from syncer.capture.keep_local import KeepLocal, without_kept
 from syncer.capture.reader import Reads
 from syncer.capture.scan import Finding, Scanner
-from syncer.model import Entry, Known
+from syncer.model import Entry, Kind, Known
 from syncer.replicate.drifted import what_happened
+from syncer.replicate.strangers import holding_strangers
 from syncer.state.base import Base
 
 
@@ -98,19 +99,33 @@ class Edits:
         self._tree.doubted = ()
         if reread:
             findings = (found for found in findings if self._differs(found))
-        edits, kept = self.counting({finding.path: finding.found for finding in findings})
+        edits, kept = self._counting({finding.path: finding.found for finding in findings}, specials=False)
         if reread:
             self._tree.doubted = frozenset(edits)
         return edits, kept
 
-    def counting(self, found: dict[bytes, Known | None]) -> tuple[dict[bytes, Known | None], set[bytes]]:
-        """Split what differs from what was applied: (what counts, what stands here and is this node's own)."""
-        return (found, set()) if self._keep.is_empty else without_kept(found, self._keep, self._tree.get)
+    def _counting(
+        self, found: dict[bytes, Known | None], *, specials: bool
+    ) -> tuple[dict[bytes, Known | None], set[bytes]]:
+        """Split what differs from what was applied: (what counts, what stands here and is this node's own).
+
+        A directory that stands for what is not synchronized does not count: putting it back would not remove it. Where
+        it is a special file that keeps it (`specials`), a synchronization is to say so, but nobody has edited anything.
+        """
+        counting, kept = (found, set()) if self._keep.is_empty else without_kept(found, self._keep, self._tree.get)
+        created = [path for path, known in counting.items() if known is not None and self._is_created(path, known)]
+        if created:
+            standing = holding_strangers(self._root, self._scope(), created, specials=specials)
+            counting = {path: known for path, known in counting.items() if path not in standing}
+        return counting, kept
+
+    def _is_created(self, path: bytes, known: Known) -> bool:
+        return known.entry.kind is Kind.DIRECTORY and self._tree.get(path) is None
 
     def drifted(self, found: dict[bytes, Known | None]) -> dict[bytes, str]:
         """Return what was done here to each of these paths, of those that are not as they were applied."""
         self._owners.refresh()
-        edits, _ = self.counting(found)
+        edits, _ = self._counting(found, specials=True)
         stays = self._stays()
         named = {
             path: what_happened(self._tree.get(path), known, self._is_same)

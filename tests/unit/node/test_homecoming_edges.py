@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from typing import Any
 
 from syncer.errors import StepFailedError
 from syncer.node.agent import Node
+from syncer.node.kinds import PROMOTE
 from syncer.procedures.kinds import Plain, Run
 from syncer.procedures.reverse import REVERSE
 from syncer.procedures.steps import Outcome
 from tests.unit.node.running import F, P, Two, contents, run, two, until
-from tests.unit.node.test_homecoming import begun, ended, parted, write
+from tests.unit.node.test_homecoming import begun, ended, finished, parted, write
 
 __all__ = ["two"]
 
@@ -39,5 +42,61 @@ def test_a_reverse_that_is_undone_behind_its_switch_leaves_a_failover_that_appli
             for number in range(2):
                 write(two.b.root, {"later": str(number)})
                 await until(lambda: contents(two.a.root) == contents(two.b.root), "it is applied as before")
+
+    run(work())
+
+
+EXCLUDE = 'exclude = ["*.log"]'
+
+
+def test_what_is_not_synchronized_may_stay_in_a_directory_that_is_gone_and_a_node_comes_home(two: Two) -> None:
+    two.a.write(two.b, domain=EXCLUDE)
+    two.b.write(two.a, domain=EXCLUDE)
+
+    async def work() -> None:
+        files = {"same": "1", "logs/x": "1", "pipes/x": "1"}
+        there = {"logs/own.log": "mine"}
+        async with parted(two, files, {"logs/x": None, "pipes/x": None}, there) as (a, b):
+            for name in ("logs", "pipes"):
+                (two.b.root / name).rmdir()
+            os.mkfifo(two.a.root / "pipes" / "pipe")
+            results = await finished(a, b, await begun(a))
+            assert contents(two.a.root) == {"same": b"1", "logs/own.log": b"mine"}
+            assert (two.a.root / "pipes" / "pipe").is_fifo()
+            # The pipe is to be removed by hand, so that it is told.
+            assert results["home.verify"]["left"] == 1
+            assert "pipes is deleted on production, but holds 'pipes/pipe'" in results["home.verify"]["first_left"][0]
+
+    run(work())
+
+
+def test_a_reverse_does_not_ask_for_what_is_not_synchronized_to_go(two: Two) -> None:
+    two.a.write(two.b, domain=EXCLUDE)
+    two.b.write(two.a, domain=EXCLUDE)
+
+    async def work() -> None:
+        async with parted(two, {"same": "1", "d/x": "1"}, {"d/x": None}, {"d/own.log": "mine"}) as (a, b):
+            (two.b.root / "d").rmdir()
+            await finished(a, b, await begun(a, REVERSE, decided=True, verify=True))
+            assert (a.mode, b.mode) == (P, F)
+            assert contents(two.a.root) == {"same": b"1", "d/own.log": b"mine"}
+
+    run(work())
+
+
+def test_a_planned_promotion_is_not_kept_by_an_excluded_file_in_a_directory_that_production_deleted(two: Two) -> None:
+    two.a.write(two.b, domain=EXCLUDE)
+    two.b.write(two.a, domain=EXCLUDE)
+    write(two.a.root, {"same": "1", "d/x": "1"})
+
+    async def work() -> None:
+        async with two.a.running() as a, two.b.running() as b:
+            await until((two.b.root / "d/x").exists, "it arrived")
+            write(two.b.root, {"d/own.log": "mine"})
+            shutil.rmtree(two.a.root / "d")
+            await until(lambda: not (two.b.root / "d/x").exists(), "the deletion arrived")
+            await finished(b, a, await begun(b, PROMOTE))
+            assert (a.mode, b.mode) == (F, P)
+            assert contents(two.b.root) == {"same": b"1", "d/own.log": b"mine"}
 
     run(work())
