@@ -46,9 +46,8 @@ class HomeCaller:
                 if part.head is not None:
                     announced = part.head.entries
                 if announced > MOST_ENTRIES:
-                    raise PeerProtocolError(
-                        f"{self._name} has {announced:,} entries of {request.domain}: at most {MOST_ENTRIES:,} are taken"
-                    )
+                    held = f"{announced:,} entries of {request.domain}"
+                    raise PeerProtocolError(f"{self._name} has {held}, and at most {MOST_ENTRIES:,} are taken")
                 # Whoever shows signs of life and tells nothing would keep every other homecoming waiting.
                 if not part.end and time.monotonic() >= ends:
                     raise UnreachableError(

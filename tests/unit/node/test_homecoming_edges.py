@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from typing import Any
 
 from syncer.errors import StepFailedError
@@ -12,6 +13,7 @@ from syncer.node.kinds import PROMOTE
 from syncer.procedures.kinds import Plain, Run
 from syncer.procedures.reverse import REVERSE
 from syncer.procedures.steps import Outcome
+from syncer.status import node_status
 from tests.unit.node.running import F, P, Two, contents, run, two, until
 from tests.unit.node.test_homecoming import begun, ended, finished, parted, write
 
@@ -25,11 +27,14 @@ class Failing(Plain):
         raise StepFailedError("it is spoilt", again=False)
 
 
-def spoil(node: Node, kind: str, step: str) -> None:
+def spoil(node: Node, kind: str, step: str) -> Callable[[], None]:
+    """Have a step fail for good; returns what repairs it."""
     found = node.kinds.find(kind)
     assert found is not None
     assert isinstance(found.actions, dict)
-    found.actions[step] = Failing()
+    actions, real = found.actions, found.actions[step]
+    actions[step] = Failing()
+    return lambda: actions.update({step: real})
 
 
 def test_a_reverse_that_is_undone_behind_its_switch_leaves_a_failover_that_applies(two: Two) -> None:
@@ -98,5 +103,22 @@ def test_a_planned_promotion_is_not_kept_by_an_excluded_file_in_a_directory_that
             await finished(b, a, await begun(b, PROMOTE))
             assert (a.mode, b.mode) == (F, P)
             assert contents(two.b.root) == {"same": b"1", "d/own.log": b"mine"}
+
+    run(work())
+
+
+def test_a_reverse_that_is_undone_before_it_fills_overwrites_nothing_without_a_word(two: Two) -> None:
+    async def work() -> None:
+        async with parted(two, {"same": "1", "ours": "1"}, {"ours": "2"}, {"theirs": "2"}) as (a, b):
+            repair = spoil(b, REVERSE, "home.fill")
+            undone = await ended(a, b, await begun(a, REVERSE, decided=True, verify=True))
+            assert undone.journal.outcome is Outcome.ABORTED
+            assert (a.mode, b.mode) == (F, P)
+            await until(lambda: "syncer approve" in str(node_status(b)["targets"]), "a person is asked")
+            assert contents(two.a.root) == {"same": b"1", "ours": b"1", "theirs": b"2"}
+            # Or it is run again.
+            repair()
+            await finished(a, b, await begun(a, REVERSE, decided=True, verify=True))
+            assert contents(two.a.root) == contents(two.b.root) == {"same": b"1", "ours": b"2"}
 
     run(work())
