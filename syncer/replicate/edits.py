@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from syncer.apply.owners import Owners, same_here
@@ -14,6 +15,7 @@ from syncer.capture.reader import Reads
 from syncer.capture.scan import Finding, Scanner
 from syncer.model import Entry, Kind, Known
 from syncer.replicate.drifted import what_happened
+from syncer.replicate.remembered import Remembered, worth_keeping
 from syncer.replicate.strangers import holding_strangers
 from syncer.state.base import Base
 
@@ -59,7 +61,7 @@ class Edits:
         tree: BaseTree,
         keep: KeepLocal,
         owners: Owners,
-        stays: Callable[[], Collection[bytes]] = frozenset,
+        stays: Callable[[], AbstractSet[bytes]] = frozenset,
     ) -> None:
         """Compare `root` with `tree`; `scope` says which paths belong to the domain at that moment.
 
@@ -73,6 +75,9 @@ class Edits:
         self._keep = keep
         self._owners = owners
         self._stays = stays
+        self.held: frozenset[bytes] = frozenset()
+        """Directories that the last look at all found, and that cannot go: what is excluded stands in them."""
+        self._read: tuple[Known, ...] = ()
 
     def scanner(
         self,
@@ -89,50 +94,67 @@ class Edits:
         tree = DoubtedTree(self._tree) if reread else self._tree
         return Scanner(self._root, self._scope(), tree, reads=reads, enter=enter or _ignore)
 
-    def all(self, *, reread: bool = False) -> tuple[dict[bytes, Known | None], set[bytes]]:
+    def all(self, *, reread: bool = False, reads: Reads | None = None) -> tuple[dict[bytes, Known | None], set[bytes]]:
         """Compare the disk with what was last applied; None stands for a path that is gone.
 
         Returns with it which of this node's own files stand here: they are no edits. With `reread` every byte
         is read again, and what differs is not believed any more.
         """
-        findings: Iterable[Finding] = self.scanner(reread=reread).full()
-        self._tree.doubted = ()
-        if reread:
-            findings = (found for found in findings if self._differs(found))
-        edits, kept = self._counting({finding.path: finding.found for finding in findings}, specials=False)
+        found = self._reread(reads) if reread else self._compared(reads)
+        edits, kept = self.counting(found)
+        # What a special file keeps is tried, so that it is told: it is to be removed by hand.
+        self.held = self._standing(edits, specials=False)
         if reread:
             self._tree.doubted = frozenset(edits)
         return edits, kept
 
-    def _counting(
-        self, found: dict[bytes, Known | None], *, specials: bool
-    ) -> tuple[dict[bytes, Known | None], set[bytes]]:
-        """Split what differs from what was applied: (what counts, what stands here and is this node's own).
+    def remember(self, found: Iterable[Known]) -> None:
+        """Believe what was read of this disk a moment ago, where the base knows nothing; () forgets it."""
+        self._read = tuple(found)
 
-        A directory that stands for what is not synchronized does not count: putting it back would not remove it. Where
-        it is a special file that keeps it (`specials`), a synchronization is to say so, but nobody has edited anything.
-        """
-        counting, kept = (found, set()) if self._keep.is_empty else without_kept(found, self._keep, self._tree.get)
-        created = [path for path, known in counting.items() if known is not None and self._is_created(path, known)]
-        if created:
-            standing = holding_strangers(self._root, self._scope(), created, specials=specials)
-            counting = {path: known for path, known in counting.items() if path not in standing}
-        return counting, kept
+    def counting(self, found: dict[bytes, Known | None]) -> tuple[dict[bytes, Known | None], set[bytes]]:
+        """Split what differs from what was applied: (what counts, what stands here and is this node's own)."""
+        return (found, set()) if self._keep.is_empty else without_kept(found, self._keep, self._tree.get)
 
-    def _is_created(self, path: bytes, known: Known) -> bool:
-        return known.entry.kind is Kind.DIRECTORY and self._tree.get(path) is None
+    def _standing(self, edits: dict[bytes, Known | None], *, specials: bool) -> frozenset[bytes]:
+        """Return the directories among what differs that were made here and stand for what is not synchronized."""
+        created = [
+            path
+            for path, known in edits.items()
+            if path and known is not None and known.entry.kind is Kind.DIRECTORY and self._tree.get(path) is None
+        ]
+        if not created:
+            return frozenset()
+        return frozenset(holding_strangers(self._root, self._scope(), created, specials=specials))
 
     def drifted(self, found: dict[bytes, Known | None]) -> dict[bytes, str]:
         """Return what was done here to each of these paths, of those that are not as they were applied."""
         self._owners.refresh()
-        edits, _ = self._counting(found, specials=True)
-        stays = self._stays()
+        edits, _ = self.counting(found)
+        # Putting such a directory back would not remove it: nobody has edited anything.
+        stays = self._stays() | self._standing(edits, specials=True)
         named = {
             path: what_happened(self._tree.get(path), known, self._is_same)
             for path, known in edits.items()
             if path not in stays
         }
         return {path: what for path, what in named.items() if what}
+
+    def _compared(self, reads: Reads | None) -> dict[bytes, Known | None]:
+        self._tree.doubted = ()
+        if not self._read:
+            found = {finding.path: finding.found for finding in self.scanner(reads=reads).full()}
+        else:
+            tree = Remembered(self._tree, self._read)
+            found = tree.edits(Scanner(self._root, self._scope(), tree, reads=reads, forget=tree.forget).full())
+        # A synchronization follows a preview of it, and a preview the comparison with which a node comes home.
+        self._read = worth_keeping(found, self._tree)
+        return found
+
+    def _reread(self, reads: Reads | None) -> dict[bytes, Known | None]:
+        findings = self.scanner(reread=True, reads=reads).full()
+        self._tree.doubted, self._read = (), ()
+        return {finding.path: finding.found for finding in findings if self._differs(finding)}
 
     def _differs(self, finding: Finding) -> bool:
         known = self._tree.get(finding.path)
