@@ -12,10 +12,12 @@ from syncer.admin.progress import while_working
 from syncer.errors import ConfigurationError, RefusedError, UnreachableError
 from syncer.model import Mode
 from syncer.node.home_answers import reverse_parameters
+from syncer.node.home_standing import at_home_sentence, require_reversible
 from syncer.node.kinds import REJOIN
 from syncer.procedures.home_client import HomeCaller
 from syncer.procedures.home_plan import Plan, Policy
 from syncer.procedures.home_wishes import prefer_of, wishes_of
+from syncer.procedures.homecoming import is_exact
 from syncer.procedures.messages import Progress
 from syncer.procedures.plan_file import lines_of, parse
 from syncer.procedures.reverse import REVERSE
@@ -38,8 +40,15 @@ async def home_plan(node: Node, arguments: dict[str, Any]) -> AsyncIterator[Even
     command = str(arguments["command"])
     peer = await asyncio.to_thread(_other, node, command, arguments.get("node"))
     wishes = _wishes(node, peer, arguments)
+    own = node.settings.node.name
+    serving, coming = (own, peer.name) if node.mode is Mode.PRODUCTION else (peer.name, own)
+    roles = {"production": coming, "failover": serving} if command == REVERSE else {}
+    if command == REVERSE and node.mode is not Mode.PRODUCTION:
+        await require_reversible(node, peer, exact=is_exact(wishes))
     if await _is_at_home(node, peer):
-        yield "result", {"peer": peer.name, "at_home": True, "wishes": wishes, "exit_code": 0}
+        if is_exact(wishes):
+            raise RefusedError(at_home_sentence(coming, serving))
+        yield "result", {"peer": peer.name, "at_home": True, "wishes": wishes, **roles, "exit_code": 0}
         return
     events: asyncio.Queue[Event] = asyncio.Queue()
 
@@ -57,7 +66,7 @@ async def home_plan(node: Node, arguments: dict[str, Any]) -> AsyncIterator[Even
             yield "progress", {"lines": lines}
             lines = []
     yield "progress", {"lines": lines}
-    yield "result", {"peer": peer.name, "at_home": False, "wishes": wishes, "exit_code": 0}
+    yield "result", {"peer": peer.name, "at_home": False, "wishes": wishes, **roles, "exit_code": 0}
 
 
 async def rejoin(node: Node, arguments: dict[str, Any]) -> AsyncIterator[Event]:
@@ -77,6 +86,7 @@ async def reverse(node: Node, arguments: dict[str, Any]) -> AsyncIterator[Event]
     if node.mode is Mode.PRODUCTION:
         procedure = await _asked(node, peer, given)
     else:
+        await require_reversible(node, peer, exact=is_exact(given))
         procedure = (await node.procedures.begin(REVERSE, peer, reverse_parameters(given))).id
     async for event in begun_and_followed(node, procedure):
         yield event

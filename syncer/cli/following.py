@@ -63,7 +63,7 @@ def result_lines(found: dict[str, Any]) -> Iterator[str]:
     if found["outcome"] == "finished":
         yield f"{name}: done in {found['seconds']:.1f} s"
     elif found["outcome"] == "aborted":
-        yield f"{name}: {found['reason'] if found['past_return'] else 'undone, it is as before: ' + found['reason']}"
+        yield f"{name}: {found['reason'] if found['past_return'] else 'undone: ' + found['reason']}"
     else:
         yield from procedure_lines(found)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from syncer.cli.wording import counted
@@ -28,7 +28,12 @@ def undecided_lines(plan: Plan) -> Iterator[str]:
             continue
         yield f"{found.domain}: {counted(len(waiting), 'path')} must be decided first: {_first(list(waiting))}"
         path = f"{found.domain}:{shown(waiting[0])}"
-        yield f'  --prefer "{path}=here" keeps what {plan.here} has, =there what {plan.there} has'
+        yield f'  --prefer "{path}={plan.here}" keeps what {plan.here} has, ={plan.there} what {plan.there} has'
+
+
+def roles_line(roles: Mapping[str, Any]) -> str:
+    """Say who is what once it is carried out."""
+    return f"afterwards {roles['production']} is production, and {roles['failover']} its failover"
 
 
 def document(plan: Plan) -> dict[str, Any]:

@@ -63,9 +63,9 @@ def command(
     if given is not None:
         wishes |= _expected(given, fresh)
     if plan_file is not None:
-        return _written(plan_file, fresh, yes=yes, as_json=as_json)
-    _show(plan, result["peer"], as_json=as_json)
-    confirm("Bring the changes home, and exchange the roles?", yes=yes)
+        return _written(plan_file, fresh, result, yes=yes, as_json=as_json)
+    _show(plan, result, as_json=as_json)
+    confirm(printable(f"Make {result['production']} production again, and {result['failover']} its failover?"), yes=yes)
     began = {"node": node, "wishes": wishes, "keep_services": keep_services}
     return say_result(followed(invocation, "reverse", began, as_json=as_json), as_json=as_json)
 
@@ -84,31 +84,38 @@ def _expected(given: Plan, fresh: Plan | None) -> dict[str, Any]:
     return {"prefer": deviations(given, fresh), "expect": expect}
 
 
-def _written(path: Path, plan: Plan | None, *, yes: bool, as_json: bool) -> int:
-    from syncer.cli.render_home import document, plan_lines, undecided_lines
+def _written(path: Path, plan: Plan | None, result: dict[str, Any], *, yes: bool, as_json: bool) -> int:
+    from syncer.cli.render_home import document, plan_lines, roles_line, undecided_lines
 
     if plan is None:
-        raise PlanError("there is nothing to plan: the old production is failover already, and has what is sent to it")
+        raise PlanError(
+            f"there is nothing to plan: {result['production']} is failover of {result['failover']} already, and has "
+            "what that sends"
+        )
     write_plan(path, plan, yes=yes)
     if as_json:
-        print_json({"plan": document(plan), "file": str(path), "exit_code": 0})
+        roles = {"production": result["production"], "failover": result["failover"]}
+        print_json({"plan": document(plan) | {"afterwards": roles}, "file": str(path), "exit_code": 0})
         return 0
-    for line in (*plan_lines(plan), *undecided_lines(plan)):
+    for line in (*plan_lines(plan), *undecided_lines(plan), roles_line(result)):
         say(printable(line))
     say(printable(f"the whole plan is in {path}: decide in it with `take`, then `syncer reverse --apply {path}`"))
     return 0
 
 
-def _show(plan: Plan | None, peer: str, *, as_json: bool) -> None:
+def _show(plan: Plan | None, result: dict[str, Any], *, as_json: bool) -> None:
     """Show what would be done; raises PlanError where a person must decide first."""
-    from syncer.cli.render_home import plan_lines, undecided_lines
+    from syncer.cli.render_home import plan_lines, roles_line, undecided_lines
     from syncer.procedures.home_plan import require_decided
 
     if plan is None:
         if not as_json:
-            note(printable(f"with {peer}: one of both is failover already, so only the roles are exchanged"))
+            home = f"{result['production']} is failover of {result['failover']} already, and has what that sends"
+            note(printable(f"{home}: only the roles are exchanged"))
+            note(printable(roles_line(result)))
         return
     if not as_json:
         say_lines(plan_lines(plan))
         say_lines(undecided_lines(plan))
+        note(printable(roles_line(result)))
     require_decided(plan)

@@ -12,10 +12,12 @@ from syncer.errors import RefusedError
 from syncer.model import Mode
 from syncer.node.followed import followed_flaw
 from syncer.node.home_comparing import Comparing
+from syncer.node.home_standing import require_reversible
 from syncer.procedures import home_messages as h
 from syncer.procedures import messages as m
 from syncer.procedures.home_sides import others
 from syncer.procedures.home_wishes import wishes_of
+from syncer.procedures.homecoming import is_exact
 from syncer.procedures.messages import Refusal, Speaker, Why
 from syncer.procedures.plan_file import lines_of
 from syncer.procedures.reverse import REVERSE
@@ -109,6 +111,7 @@ class HomeAnswers:
             return Refusal(Why.NOT_YOURS, f"{name} gives its role to no procedure of {peer.name}: {flaw}")
         try:
             wishes_of(wish.parameters)
+            await require_reversible(self._node, peer, exact=is_exact(wish.parameters))
             procedure = await self._node.procedures.begin(REVERSE, peer, reverse_parameters(wish.parameters))
         except RefusedError as error:
             return Refusal(Why.IMPOSSIBLE, str(error))

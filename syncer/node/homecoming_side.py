@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from syncer.errors import RefusedError
 from syncer.model import EventValue, Head, Mode
+from syncer.node.frozen_side import FrozenSide
+from syncer.node.home_standing import TURNING_BACK, require_filled, unfilled
 from syncer.procedures.homecoming_node import Looked
 from syncer.procedures.kinds import Tell
 from syncer.procedures.steps import Procedure
 from syncer.procedures.unsent import count_unsent, slipped_in
 from syncer.replicate.remembered import MOST_PATHS
+from syncer.state.cursors import read_standing
+from syncer.state.term import turn_mode_back
 
 if TYPE_CHECKING:
     from syncer.node.agent import Node
@@ -74,6 +78,36 @@ class Returning:
             await asyncio.to_thread(self._remember, self._node.production)
         await self._node.become(Mode.FAILOVER, self._node.mode_and_term()[1], why)
 
+    async def require_filled(self, serving: str, serving_name: str, *, exact: bool) -> None:
+        """Refuse on a failover node that is not at home yet, and where nothing can be chosen any more."""
+        await require_filled(self._node, serving, serving_name, exact=exact)
+
+    async def running(self) -> list[str]:
+        """Return the domains whose services run, of those that can be stopped and started."""
+        assert self._node.failover is not None, "a node has its failover side in every mode"
+        side, services = FrozenSide(self._node), self._node.failover.services
+        names = [domain.name for domain in self._node.settings.domains]
+        able = [
+            name for name in names if name in services and services[name].has("stop") and services[name].has("start")
+        ]
+        return [name for name in able if await side.are_running(name)]
+
+    async def turn_back(self, procedure: Procedure, generations: Mapping[str, int], running: Sequence[str]) -> str:
+        """Be fenced again, with the services that ran, or stay failover where that is all that is left to be."""
+        node, peer = self._node, procedure.peer_name
+        is_home = node.mode is Mode.FAILOVER and not await unfilled(node, procedure.peer)
+        failures = []
+        if not is_home:
+            why = f"its way home to {peer} was undone"
+            await node.modes.become(
+                Mode.FENCED, node.mode_and_term()[1], why, peer=peer, take=turn_mode_back, ways=TURNING_BACK
+            )
+            side = FrozenSide(node)
+            failures = [f"{name}: {said}" for name in running if (said := await side.start_again(name, procedure.id))]
+        said = f"is failover of {peer} now, and has all that it sends" if is_home else "is fenced again"
+        kept = await asyncio.to_thread(self._overwritten, generations)
+        return "; ".join([f"{node.settings.node.name} {said}", *kept, *failures])
+
     async def stop_services(self, by: str) -> list[str]:
         """Stop the services, those that were started last first."""
         assert self._node.failover is not None, "a node has its failover side in every mode"
@@ -123,6 +157,14 @@ class Returning:
             # A monitor is a thread, and tells by a number.
             while any(one.state.looks == looks for one, looks in zip(monitors, before, strict=True)):  # noqa: ASYNC110
                 await asyncio.sleep(LOOK_EACH)
+
+    def _overwritten(self, generations: Mapping[str, int]) -> list[str]:
+        found = {name: read_standing(self._node.store, name) for name in generations}
+        return [
+            f"what was overwritten in {name} is kept: `syncer history {name} {generations[name]}`"
+            for name, standing in found.items()
+            if standing is not None and standing.generation >= generations[name]
+        ]
 
     def _keep(self, reason: str) -> Mapping[str, int]:
         found = {}

@@ -126,6 +126,8 @@ class Modes:
         if await asyncio.to_thread(is_retired, self._node.store, peer_term.node_id):
             self._outbid(own, peer_term)
             return Rank(own.mode, said)
+        if peer_mode is Mode.FAILOVER and self._node.failover is not None:
+            self._node.failover.refusals.is_failover(peer_node_id)
         verdict = judge(own, peer_term)
         log.debug("%s says that it is %s under term %d", peer_name, peer_mode.value, peer_term.counter)
         self.saw_term(peer_name, peer_term)
@@ -170,7 +172,9 @@ class Modes:
                 found = await asyncio.to_thread(read_retired, self._node.store, self._node.store.node_id)
                 if found is not None:
                     raise RefusedError(found.sentence, Reason.RETIRED)
-                await self._require_settled()
+            if before is Mode.FAILOVER and mode is not before:
+                # Half of a transaction would be captured as what was changed here.
+                await self._require_settled(mode)
             record = take or take_mode
             if await asyncio.to_thread(record, self._node.store, mode, term, why, peer) and before is not mode:
                 change = await asyncio.to_thread(read_mode_change, self._node.store)
@@ -233,10 +237,10 @@ class Modes:
             # It sends no more, but would after a restart: somebody must look at the disk.
             self._node.fail(error)
 
-    async def _require_settled(self) -> None:
+    async def _require_settled(self, mode: Mode) -> None:
         troubles = await self._node.failover.settle() if self._node.failover is not None else []
         if troubles:
-            raise RefusedError(f"{'; '.join(troubles)}: repair that before this node becomes production")
+            raise RefusedError(f"{'; '.join(troubles)}: repair that before this node becomes {mode.value}")
 
     async def _run(self) -> None:
         """Let the parts follow the mode; ends only by cancellation, and then never half-way."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from syncer.errors import PlanError
+from syncer.errors import ConfigurationError, PlanError
 from syncer.model import path_flaw, shown
 from syncer.procedures.comparison import Compared
 from syncer.procedures.home_plan import FINGERPRINT_SIZE, Plan, Policy, Take
@@ -108,7 +108,7 @@ def _mapping(found: object, what: str) -> Mapping[str, Any]:
 
 
 def prefer_of(said: Sequence[str], domains: Collection[str], here: str, there: str) -> dict[str, dict[str, str]]:
-    """Return the choices that a person typed as [DOMAIN:]PATH=here|there|NODE, by domain. Raises PlanError.
+    """Return the choices that a person typed as [DOMAIN:]PATH=here|there|NODE, by domain. Raises ConfigurationError.
 
     `here` and `there` are the names of the nodes. Without a domain, the only one is meant.
     """
@@ -118,14 +118,19 @@ def prefer_of(said: Sequence[str], domains: Collection[str], here: str, there: s
     for text in said:
         path, _, side = text.rpartition("=")
         if not path or side not in takes:
-            raise PlanError(f"--prefer {text!a}: write [DOMAIN:]PATH=here, =there, ={here} or ={there}")
+            raise ConfigurationError(
+                f"--prefer {text!a}: write [DOMAIN:]PATH={here} or ={there}; =here is {here}, which serves, and =there "
+                f"{there}"
+            )
         domain, colon, rest = path.partition(":")
         if colon and rest and domain in domains:
             path = rest
         elif len(domains) == 1:
             [domain] = domains
         else:
-            raise PlanError(f"--prefer {text!a}: say of which domain, as in {sorted(domains)[0]}:{path}={side}")
+            unknown = f"there is no domain {domain!a}" if colon and rest else "it does not say of which domain"
+            names = ", ".join(f"{name}:" for name in sorted(domains))
+            raise ConfigurationError(f"--prefer {text!a}: {unknown}: begin with one of {names}")
         found.setdefault(domain, {})[path] = takes[side]
     return found
 

@@ -77,6 +77,9 @@ def ordered(run: Run, prefix: str, name: str, *, chosen: bool) -> Mapping[str, A
     looked = run.results.get(f"{prefix}.{LOOK}", {})
     given: dict[str, Any] = {"skip": bool(looked.get("skip"))}
     parameters = run.parameters
+    if name == LOOK:
+        # What comes behind a switch is done, whatever the old production has become meanwhile.
+        return {"strict": chosen, "exact": chosen and is_exact(parameters)}
     if name == COMPARE:
         wishes = {key: parameters[key] for key in WISHES if key in parameters} if chosen else {"unseen": True}
         return given | wishes
@@ -84,19 +87,22 @@ def ordered(run: Run, prefix: str, name: str, *, chosen: bool) -> Mapping[str, A
         compared = run.results.get(f"{prefix}.{COMPARE}", {})
         heads = {one.get("name"): one.get("there") for one in compared.get("domains", ())}
         return given | {
+            "running": list(looked.get("running", ())),
+            "generations": dict(run.results.get(f"{prefix}.{KEEP}", {}).get("generations", {})),
             "heads": heads,
             # What one side keeps by a choice was decided for what stood then, and for nothing later.
-            "exact": chosen and _is_exact(parameters),
+            "exact": chosen and is_exact(parameters),
             "keep_services": bool(parameters.get("keep_services")),
         }
     if name == FILL:
-        return given | {"exact": chosen and _is_exact(parameters)}
+        return given | {"exact": chosen and is_exact(parameters)}
     if name == VERIFY:
-        return given | {"exact": chosen and _is_exact(parameters), "verify": chosen and bool(parameters.get("verify"))}
+        return given | {"exact": chosen and is_exact(parameters), "verify": chosen and bool(parameters.get("verify"))}
     return given
 
 
-def _is_exact(parameters: Mapping[str, Any]) -> bool:
+def is_exact(parameters: Mapping[str, Any]) -> bool:
+    """Tell whether something was chosen for what stands now, and for nothing else."""
     return bool(parameters.get("prefer") or parameters.get("expect") or parameters.get("policy") == Policy.MERGE.value)
 
 
@@ -118,8 +124,8 @@ class _Given:
     async def verify(self, run: Run) -> None:
         await self._step.verify(self._given(run))
 
-    async def undo(self, run: Run) -> None:
-        await self._step.undo(self._given(run))
+    async def undo(self, run: Run) -> Mapping[str, Any] | None:
+        return await self._step.undo(self._given(run))
 
     def _given(self, run: Run) -> Run:
         if run.procedure.role is Role.SECOND:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from syncer.model import EventValue, Head, Mode
@@ -28,6 +28,12 @@ class ReturningNode(Protocol):
     async def require_followed(self, procedure: Procedure) -> None:
         """Raise RefusedError unless the other node is the production that this one follows; see SwitchNode."""
 
+    async def require_filled(self, serving: str, serving_name: str, *, exact: bool) -> None:
+        """Raise RefusedError where the serving node has not synchronized this failover node yet, or `exact`."""
+
+    async def running(self) -> list[str]:
+        """Return the domains whose services run."""
+
     async def look(self) -> list[Looked]:
         """Scan once more. Raises UnavailableRootError where a root cannot be read."""
 
@@ -39,6 +45,12 @@ class ReturningNode(Protocol):
 
     async def become_failover(self, why: str) -> None:
         """Be failover of whoever serves; at once where it is already."""
+
+    async def turn_back(self, procedure: Procedure, generations: Mapping[str, int], running: Sequence[str]) -> str:
+        """Undo that this node became failover, unless it has all of the serving node; returns what is not as before.
+
+        `generations` are those that were protected before, `running` the domains whose services are started again.
+        """
 
     async def stop_services(self, by: str) -> list[str]:
         """Stop the domains' services, in the reverse of their order; returns how some failed."""

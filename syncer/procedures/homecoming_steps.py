@@ -44,6 +44,9 @@ class Look(Plain):
         if run.procedure.role is Role.LEAD:
             # A second has handed over to its lead, under a term that it recorded.
             await self._node.require_followed(run.procedure)
+        if run.parameters.get("strict") and self._node.mode() is Mode.FAILOVER:
+            peer = run.procedure
+            await self._node.require_filled(peer.peer, peer.peer_name, exact=bool(run.parameters.get("exact")))
 
     async def do(self, run: Run) -> Mapping[str, Any]:
         """Return where each domain stands."""
@@ -53,6 +56,8 @@ class Look(Plain):
         return {
             "domains": [{"name": one.domain, "head": list(one.head), "unsent": one.unsent} for one in found],
             "unsent": sum(one.unsent or 0 for one in found),
+            # Whoever brings it back to what it was must know it, also after a crash.
+            "running": await self._node.running() if run.parameters.get("strict") else [],
         }
 
 
@@ -131,8 +136,13 @@ class Rejoin(Plain):
             "troubles": [*troubles, *([trouble] if trouble else [])],
         }
 
-    async def undo(self, run: Run) -> None:
-        """Leave it failover: production again it becomes by a promotion only."""
+    async def undo(self, run: Run) -> Mapping[str, Any] | None:
+        """Leave it failover only where it has all that the serving node has; else what it never sent counts again."""
+        if run.parameters.get("skip"):
+            return None
+        running = [] if run.parameters.get("keep_services") else list(run.parameters.get("running", ()))
+        generations = dict(run.parameters.get("generations") or {})
+        return {"note": await self._node.turn_back(run.procedure, generations, running)}
 
 
 class Fill(Plain):

@@ -155,10 +155,13 @@ class ProcedureJournal:
         """Record that a step could not be undone yet."""
         self._move(procedure, name, {StepState.UNDOING}, StepState.UNDOING, reason=reason, again=again)
 
-    def finish_undo(self, procedure: str, name: str) -> None:
-        """Record that a step is undone; also one that was never begun, so that no late order begins it."""
+    def finish_undo(self, procedure: str, name: str, note: str = "") -> None:
+        """Record that a step is undone; also one that was never begun, so that no late order begins it.
+
+        `note`: what is not as before.
+        """
         before = {StepState.PENDING, StepState.FAILED, StepState.UNDOING}
-        self._move(procedure, name, before, StepState.UNDONE)
+        self._move(procedure, name, before, StepState.UNDONE, reason=note)
 
     def ask_abort(self, procedure: str, why: str, *, forced: bool = False) -> None:
         """Record that a procedure is to be undone. RefusedError where it is over, or past the point of no return."""

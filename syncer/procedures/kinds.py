@@ -46,8 +46,11 @@ class Step(Protocol):
     async def verify(self, run: Run) -> None:
         """Make sure that what was done stands; raises where it does not."""
 
-    async def undo(self, run: Run) -> None:
-        """Bring back what was before `do`, however far that had come; what was never done is undone already."""
+    async def undo(self, run: Run) -> Mapping[str, Any] | None:
+        """Bring back what was before `do`, however far that had come; what was never done is undone already.
+
+        May return {"note": SENTENCE} on the lead, where not all is as before: it is told with why it was undone.
+        """
 
 
 class Plain:
@@ -63,8 +66,9 @@ class Plain:
     async def verify(self, run: Run) -> None:
         """Take the word of `do`."""
 
-    async def undo(self, run: Run) -> None:
+    async def undo(self, run: Run) -> Mapping[str, Any] | None:
         """Leave nothing behind to undo."""
+        return None
 
 
 def _as_the_procedure(run: Run) -> Mapping[str, Any]:

@@ -28,6 +28,7 @@ from syncer.procedures.steps import (
     Wait,
     is_past_return,
     next_move,
+    why_undone,
 )
 from syncer.procedures.told import ProcedureEvents
 from syncer.procedures.voice import Limits
@@ -212,8 +213,9 @@ class Lead:
             assert self._kind is not None, "a kind that is not known has no moves"
             ending = await performing.undo(spec, self._kind.actions[spec.name], self._run(known))
         if isinstance(ending, m.Done):
-            await settled(partial(self._journal.finish_undo, procedure.id, spec.name))
-            self._events.step(procedure, spec, StepState.UNDONE)
+            note = str(ending.result.get("note", ""))
+            await settled(partial(self._journal.finish_undo, procedure.id, spec.name, note))
+            self._events.step(procedure, spec, StepState.UNDONE, note)
             return
         reason, again = ending.reason, ending.again
         await settled(partial(self._journal.fail_undo, procedure.id, spec.name, reason, again=again))
@@ -254,12 +256,15 @@ class Lead:
     async def _close(self, known: Known, outcome: Outcome) -> None:
         procedure, journal = known.procedure, known.journal
         report = self._report(known)
+        # What an undo could not bring back belongs to the outcome, on both nodes.
+        notes = [record.reason for record in journal.steps if record.state is StepState.UNDONE and record.reason]
+        why = "; ".join([why_undone(journal), *notes]) if outcome is Outcome.ABORTED else None
         asked = any(record.name == AGREE.name and record.attempts for record in journal.steps)
-        await settled(partial(self._journal.close, procedure.id, outcome, report, told=not asked))
+        await settled(partial(self._journal.close, procedure.id, outcome, report, told=not asked, why=why))
         if outcome is Outcome.FINISHED:
             self._events.finished(procedure, report)
         else:
-            self._events.aborted(procedure, journal.abort)
+            self._events.aborted(procedure, why or "")
 
     def _report(self, known: Known) -> Mapping[str, Any]:
         if self._kind is None:

@@ -17,6 +17,7 @@ _EVENTS = {
     Reason.RETIRED: "session.refused",
 }
 """What a person must hear of; the others are shown by the node that was refused."""
+_BY_ROLE = (Reason.STALE_TERM, Reason.WRONG_MODE)
 
 
 class Refused(NamedTuple):
@@ -25,6 +26,8 @@ class Refused(NamedTuple):
     peer: str
     reason: str
     at: float
+    by_role: bool = False
+    """For what it was, or under which term: nothing that outlives its role."""
 
 
 class Refusals:
@@ -43,10 +46,16 @@ class Refusals:
         if event is None:
             return
         if event != "rules.refused":
-            self.standing = {**self.standing, node_id: Refused(peer, message, time.time())}
+            self.standing = {**self.standing, node_id: Refused(peer, message, time.time(), reason in _BY_ROLE)}
         if self._told.get((node_id, event)) != message:
             self._told[node_id, event] = message
             self._record(event, {"peer": peer, "reason": message})
+
+    def is_failover(self, node_id: str) -> None:
+        """A peer says that it is failover: it sends nothing, and what it was refused for as production is over."""
+        found = self.standing.get(node_id)
+        if found is not None and found.by_role:
+            self.admitted(node_id)
 
     def admitted(self, node_id: str) -> None:
         """A peer is listened to: what was said of it before is over, but for the rules, which each domain has."""

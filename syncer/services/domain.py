@@ -72,7 +72,8 @@ class DomainServices:
             )
         if not ended.is_ok:
             how = f"took longer than {command.seconds:g} s" if ended.timed_out else f"ended with {ended.exit}"
-            raise self._refused(ended.failure(command), f"{how}: correct the configuration on production")
+            cure = f"correct the configuration on production, or what the check needs on {self._node}"
+            raise self._refused(ended.failure(command), f"{how}: {cure}")
         self.check_failure = None
 
     def attend(self, generation: int, term: int, *, start: bool, reloaded: Callable[[], None] | None) -> None:

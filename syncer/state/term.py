@@ -90,6 +90,16 @@ def take_mode(store: StateStore, mode: Mode, term: Term, why: str = "", peer: st
         return True
 
 
+def turn_mode_back(store: StateStore, mode: Mode, term: Term, why: str = "", peer: str = "") -> bool:
+    """Make durable that a failover node is what it was before; raises as take_mode.
+
+    What it has received is not what stands here any more once it captures again: nothing is built upon it.
+    """
+    with store.transaction() as writer:
+        writer.execute("UPDATE standing SET resumable = 0")
+        return take_mode(store, mode, term, why, peer)
+
+
 def begin_mode(store: StateStore, configured: Mode) -> None:
     """Record what a node that starts for the first time is; a production begins with counter 1 of its own.
 

@@ -8,7 +8,14 @@ from typing import Any, cast
 
 import pytest
 
-from syncer.errors import PeerProtocolError, PeerRejectedError, PlanError, RefusedError, UnreachableError
+from syncer.errors import (
+    ConfigurationError,
+    PeerProtocolError,
+    PeerRejectedError,
+    PlanError,
+    RefusedError,
+    UnreachableError,
+)
 from syncer.model import Change, Entry, Head, Kind, Mode, Term
 from syncer.pb import procedures_pb2 as pb
 from syncer.procedures import home_messages as h
@@ -211,8 +218,14 @@ def test_a_choice_for_a_path_goes_before_one_for_all_below_and_the_nearest_direc
 def test_choices_are_typed_with_or_without_a_domain_by_side_or_by_the_name_of_a_node() -> None:
     assert prefer_of(["a=b=here", "tree:c/=old"], ["tree"], "new", "old") == {"tree": {"a=b": "here", "c/": "there"}}
     assert prefer_of(["x:y=new"], ["tree"], "new", "old") == {"tree": {"x:y": "here"}}
-    for text, domains in (("a", ["tree"]), ("a=other", ["tree"]), ("=here", ["tree"]), ("a=here", ["tree", "etc"])):
-        with pytest.raises(PlanError):
+    for text, domains, said in (
+        ("a", ["tree"], "write .DOMAIN:.PATH=new or =old"),
+        ("a=other", ["tree"], "write .DOMAIN:.PATH=new or =old"),
+        ("=here", ["tree"], "write .DOMAIN:.PATH=new or =old"),
+        ("a=here", ["tree", "etc"], "it does not say of which domain: begin with one of etc:, tree:"),
+        ("foo:a=here", ["tree", "etc"], "there is no domain 'foo': begin with one of etc:, tree:"),
+    ):
+        with pytest.raises(ConfigurationError, match=said):
             prefer_of([text], domains, "new", "old")
 
 
