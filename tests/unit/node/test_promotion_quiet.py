@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import pytest
+
+from syncer.config.programs import HOOKS
 from syncer.errors import SyncerError
 from syncer.node.home_decisions import awaited
-from syncer.node.kinds import PROMOTE
+from syncer.node.kinds import PROMOTE, PROMOTE_FORCED, REJOIN
 from syncer.procedures.journal import Known
 from syncer.procedures.reverse import REVERSE
 from syncer.procedures.steps import Journal, Outcome, Procedure, Role, StepRecord, StepSpec
+from syncer.procedures.switching import told_kinds
 from syncer.replicate.preflight import let_in
 from syncer.state.procedures import ProcedureRow
 from tests.unit.node.running import F, P, Place, Two, contents, run, two, until
@@ -46,6 +50,51 @@ def test_planned_switches_there_and_back_refuse_no_session_and_suspend_nothing(t
             assert [told["seconds"] for _, told in two.a.raised(a, "frozen")] == [0]
 
     run(work())
+
+
+def with_hooks(place: Place, target: Place) -> None:
+    """Configure every hook, to write what it is told into a file that both nodes share."""
+    line = f'["/bin/sh", "-c", "echo $SYNCER_HOOK $SYNCER_KIND $SYNCER_PROCEDURE_KIND >> {place.folder.parent}/told"]'
+    place.write(target, domain="[hooks]\n" + "".join(f"{hook} = {line}\n" for hook in HOOKS))
+
+
+def told_by_hooks(two: Two) -> list[str]:
+    """Return what hooks were told since this was asked last."""
+    found = two.a.folder.parent / "told"
+    lines = found.read_text().splitlines()
+    found.write_text("")
+    return lines
+
+
+def test_every_hook_of_one_procedure_is_told_the_same_kind(two: Two) -> None:
+    with_hooks(two.a, two.b)
+    with_hooks(two.b, two.a)
+
+    async def work() -> None:
+        rest = at_rest(two)
+        async with two.a.running() as a, two.b.running() as b:
+            await until(rest, "the changes arrived")
+            await ended(b, a, await begin(b))
+            hooks = ["before_demote", "before_promote", "after_promote", "after_demote"]
+            assert told_by_hooks(two) == [f"{hook} planned promote" for hook in hooks]
+            await ended(a, b, await begin(a, REVERSE))
+            around = ["before_failback", *hooks, "after_failback"]
+            assert told_by_hooks(two) == [f"{hook} planned reverse" for hook in around]
+
+    run(work())
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        (PROMOTE, ("planned", "promote")),
+        (PROMOTE_FORCED, ("forced", "promote")),
+        (REJOIN, ("rejoin", "rejoin")),
+        (REVERSE, ("planned", "reverse")),
+    ],
+)
+def test_each_kind_of_procedure_is_told_as_a_switch_and_as_a_command(kind: str, told: tuple[str, str]) -> None:
+    assert told_kinds(kind) == told
 
 
 def test_nodes_are_awaited_until_they_are_filled() -> None:
