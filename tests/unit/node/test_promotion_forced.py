@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 
+from syncer.cli.exposure import Severity, sentences
 from syncer.model import Term
 from syncer.node.agent import Node
 from syncer.procedures.steps import Outcome
 from syncer.replicate.fencing import Rank
 from syncer.state.handover import read_handover
 from syncer.state.store import StateStore
+from syncer.state.term import next_term
+from syncer.status import node_status
 from tests.unit.node.running import F, P, Two, X, contents, run, two, until
 from tests.unit.node.test_promotion import at_rest, begin, ended, is_over, known, with_services
 from tests.unit.node.test_promotion_crashes import mortal
@@ -61,6 +64,32 @@ def test_a_production_that_died_in_a_promotion_does_not_become_it_again_beside_a
                 assert b.modes.rank() == Rank(P, term)
                 assert read_handover(a.store) is None
                 assert two.a.raised(a, "split_brain") == []
+
+    run(work())
+
+
+def test_an_old_production_says_that_its_services_still_run(two: Two) -> None:
+    with_services(two.a, two.b)
+    (two.a.folder / "service").touch()
+
+    async def work() -> None:
+        rest = at_rest(two)
+        async with two.b.running() as b:
+            async with two.a.running() as a:
+                await until(rest, "the changes arrived")
+                # While it is production it is asked nothing, and says nothing.
+                assert node_status(a)["domains"][0]["service"] is None
+            await b.become(P, next_term(b.store), "a test promotes it")
+            async with two.a.running() as a:
+                await until(lambda: a.mode is X, "the old production is fenced")
+
+                def service() -> Any:
+                    return node_status(a)["domains"][0].get("service") or {}
+
+                await until(lambda: service().get("state") == "running", "it has asked its services")
+                [sentence] = sentences(node_status(a))
+                assert "the services of tree still run here, beside those of the node that serves" in sentence.text
+                assert sentence.severity is Severity.BAD
 
     run(work())
 
