@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from syncer.admin.procedures import document_of
 from syncer.errors import RefusedError, SyncerError, UnreachableError
+from syncer.procedures.shown import LED_BY
 
 if TYPE_CHECKING:
     from syncer.node.agent import Node
@@ -79,5 +80,6 @@ def exit_code(found: dict[str, Any]) -> int | None:
 def _said(step: dict[str, Any], found: dict[str, Any]) -> str:
     """Say how far a step is, or what holds it up."""
     progress, waits_for = str(found["progress"]["text"]), str(found["waits_for"])
-    # What it waits for is the step itself while nothing holds it up.
-    return progress or ("" if step["title"] in waits_for else waits_for)
+    # What it waits for is the step itself while nothing holds it up, or the node that leads.
+    is_usual = step["title"] in waits_for or waits_for == LED_BY.format(peer=found["peer"])
+    return progress or ("" if is_usual else waits_for)

@@ -7,10 +7,19 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from syncer.admin.following import Event, begun_and_followed
-from syncer.errors import RefusedError, SyncerError, UnreachableError
+from syncer.errors import RefusedError, UnreachableError
 from syncer.model import Mode
 from syncer.node.kinds import PROMOTE, PROMOTE_FORCED
-from syncer.node.readiness_side import production_of, readiness
+from syncer.node.readiness_side import (
+    ASKED_SECONDS,
+    FORCED_SEARCH_SECONDS,
+    SEARCH_SECONDS,
+    ask,
+    facts_of,
+    production_of,
+)
+from syncer.procedures.messages import Speaker
+from syncer.procedures.preconditions import assess
 from syncer.procedures.readiness import Purpose, document
 from syncer.procedures.shown import open_procedures
 from syncer.state.peers import Peer, peers
@@ -48,12 +57,19 @@ async def _planned(node: Node, *, force: bool) -> dict[str, Any]:
         cure = "run it on the failover node" if mode is Mode.PRODUCTION else "run `syncer rejoin` first"
         raise RefusedError(f"{node.settings.node.name} is {mode.value}, and only a failover node is promoted: {cure}")
     peer = await asyncio.to_thread(_production, node)
-    trouble = await _trouble(node, peer)
-    kind = "forced" if force or trouble else "planned"
     given_up = await asyncio.to_thread(_open, node, peer) if force else []
     # What is given up first stands in nobody's way.
     besides = str(given_up[0]["id"]) if given_up else ""
-    found = document(Purpose(kind), await readiness(node, Purpose(kind), besides=besides))
+    search = FORCED_SEARCH_SECONDS if force else SEARCH_SECONDS
+    asking = asyncio.ensure_future(ask(node, peer, ASKED_SECONDS if force else None))
+    try:
+        purpose = Purpose.FORCED if force else Purpose.PLANNED
+        facts = await facts_of(node, purpose, search=search, check=True, besides=besides, said=asyncio.shield(asking))
+        trouble = _trouble(peer, await asking)
+    finally:
+        asking.cancel()
+    kind = "forced" if force or trouble else "planned"
+    found = document(Purpose(kind), assess(facts, Purpose(kind)))
     needs_force = bool(trouble) and not force
     return {
         "kind": kind,
@@ -68,12 +84,10 @@ async def _planned(node: Node, *, force: bool) -> dict[str, Any]:
     }
 
 
-async def _trouble(node: Node, peer: Peer) -> str:
+def _trouble(peer: Peer, said: Speaker | str) -> str:
     """Say why production cannot hand over; "" where it can."""
-    try:
-        said = await node.procedures.knock(peer)
-    except SyncerError as error:
-        return str(error)
+    if isinstance(said, str):
+        return said
     if said.mode is not Mode.PRODUCTION:
         return f"{peer.name} is {said.mode.value}, and has no role to hand over"
     return ""

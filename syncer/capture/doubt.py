@@ -10,6 +10,7 @@ from pathlib import Path
 
 from syncer.capture.findings import KnownTree
 from syncer.capture.pace import TokenBucket
+from syncer.capture.read_ahead import Belongs, ReadAhead
 from syncer.capture.reader import Reads
 from syncer.errors import SyncerError
 from syncer.model import Known
@@ -46,6 +47,19 @@ class FreshReads(Reads):
         self.bytes = 0
         self._bucket = TokenBucket(bytes_per_second) if bytes_per_second else None
         self._stopping = stopping
+        # At a rate, a disk that others need is not to be given many things at a time.
+        self._ahead = None if bytes_per_second else ReadAhead()
+
+    def expect(self, descriptor: int, names: list[str], belongs: Belongs) -> None:
+        """Have what comes next read from the disk meanwhile, where no rate is set."""
+        if self._ahead is not None:
+            self._ahead.expect(descriptor, names, belongs)
+
+    def close(self, descriptor: int) -> None:  # type: ignore[override]
+        """Close a descriptor."""
+        if self._ahead is not None:
+            self._ahead.forget(descriptor)
+        super().close(descriptor)
 
     # Reads has static methods; its callers cannot tell them from bound ones.
     def open(  # type: ignore[override]
@@ -53,7 +67,11 @@ class FreshReads(Reads):
     ) -> int:
         """Open a name, and have the kernel forget what it remembers of its content."""
         descriptor = super().open(name, flags, dir_fd=dir_fd)
-        if not flags & os.O_DIRECTORY:
+        if flags & os.O_DIRECTORY:
+            return descriptor
+        if self._ahead is not None:
+            self._ahead.begin(dir_fd, str(name))
+        if self._ahead is None or not self._ahead.has_begun(descriptor):
             try:
                 # Else a page that is still in memory would hide what has become of it on the disk.
                 os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,6 +55,9 @@ class Reads:
     def names(descriptor: int) -> list[str]:
         """Return the names in an opened directory."""
         return os.listdir(descriptor)
+
+    def expect(self, descriptor: int, names: list[str], belongs: Callable[[str, os.stat_result], bool]) -> None:
+        """Take it that of these names in an opened directory those are read next that belong to the scope."""
 
     @staticmethod
     def read_link(name: str, *, dir_fd: int) -> str:

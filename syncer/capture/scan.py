@@ -11,6 +11,7 @@ import stat
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from syncer.capture.contents import ContentCache
@@ -146,6 +147,7 @@ class Scanner:
         prefix = directory + b"/" if directory else b""
         kept = False
         left = dict(known)
+        self._reads.expect(descriptor, names, partial(self._is_next, prefix))
         for name in names:
             raw = name.encode(_ENCODING, _ERRORS)
             if raw == STAGING_NAME:
@@ -272,6 +274,10 @@ class Scanner:
         if self._filtered and not self._scope.wants(path, is_directory=False):
             return False
         return (yield from self.told(unreadable(path, None, error), old))
+
+    def _is_next(self, prefix: bytes, name: str, status: os.stat_result) -> bool:
+        raw = name.encode(_ENCODING, _ERRORS)
+        return raw != STAGING_NAME and (not self._filtered or self.belongs(prefix + raw, status.st_mode))
 
     def belongs(self, path: bytes, mode: int) -> bool:
         """Tell whether something of this mode at `path` is to be looked at."""

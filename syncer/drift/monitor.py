@@ -18,6 +18,7 @@ from syncer.model import EventValue, RecordEvent, shown
 from syncer.replicate.destination import Destination
 from syncer.replicate.drifted import RestorePace
 from syncer.state.drift import forget_drift, read_drift, record_drift
+from syncer.state.protected import awaits_filling
 from syncer.state.store import StateStore
 
 log = logging.getLogger(__name__)
@@ -151,7 +152,9 @@ class DriftMonitor(threading.Thread):
 
     def _is_there(self) -> bool:
         """Tell whether there is anything to compare with; a root that is away is no drift."""
-        if self._destination.standing() is None:
+        standing = self._destination.standing()
+        # Of a node that comes home, what stands is not what was applied: until it is filled that is no news.
+        if standing is None or awaits_filling(self._store, self._destination.domain, standing.generation):
             # The first commit wakes us.
             self._full_at = time.monotonic() + self._rescan
             self._watch.take()

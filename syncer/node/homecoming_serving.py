@@ -105,6 +105,9 @@ class Serving:
         if self._node.production is not None:
             for peer in {self._node_id(sender) for sender in self._node.production.senders.values()}:
                 await asyncio.to_thread(self._node.production.obey, peer)
+            # What held them back is over: else they would wait for the next change.
+            for sender in self._node.production.senders.values():
+                sender.head_moved()
 
     async def fill(self, peer: str, tell: Tell, *, exact: bool) -> dict[str, Any]:
         """Synchronize every domain in full, each exactly as was decided."""

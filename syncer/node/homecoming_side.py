@@ -13,6 +13,7 @@ from syncer.procedures.homecoming_node import Looked
 from syncer.procedures.kinds import Tell
 from syncer.procedures.steps import Procedure
 from syncer.procedures.unsent import count_unsent, slipped_in
+from syncer.replicate.remembered import MOST_PATHS
 
 if TYPE_CHECKING:
     from syncer.node.agent import Node
@@ -65,6 +66,8 @@ class Returning:
 
     async def become_failover(self, why: str) -> None:
         """Be failover, under the term that it has seen."""
+        if self._node.mode is Mode.FENCED and self._node.production is not None:
+            await asyncio.to_thread(self._remember, self._node.production)
         await self._node.become(Mode.FAILOVER, self._node.mode_and_term()[1], why)
 
     async def stop_services(self, by: str) -> list[str]:
@@ -124,6 +127,15 @@ class Returning:
             found[name] = (standing.generation if standing is not None else 0) + 1
             destination.history.protect(found[name], reason)
         return found
+
+    def _remember(self, production: ProductionSide) -> None:
+        """Spare the first comparison of a failover node to read what has been captured here."""
+        for name, destination in self._node.failover.destinations.items() if self._node.failover else ():
+            if name not in production.captures.capturers:
+                continue
+            with production.index.snapshot(name) as snapshot:
+                if snapshot.count() <= MOST_PATHS:
+                    destination.edits.remember(row.known() for row in snapshot.rows())
 
     def _captures(self) -> ProductionSide:
         if self._node.production is None:

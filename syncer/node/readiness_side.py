@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 import time
+from collections.abc import Awaitable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,10 @@ from syncer.admin.leftovers import leftovers_here
 from syncer.config import DomainSettings
 from syncer.config.programs import HOOKS, missing_hooks, missing_programs
 from syncer.errors import ApplyError, SyncerError
-from syncer.model import Mode
+from syncer.model import Mode, Term
 from syncer.node.outlooks import home_of
 from syncer.node.way_home import addresses_to
+from syncer.procedures.messages import Speaker
 from syncer.procedures.preconditions import DomainFacts, Facts, ProductionFacts, assess
 from syncer.procedures.readiness import Finding, Purpose
 from syncer.replicate.lane import Heard
@@ -32,28 +34,63 @@ if TYPE_CHECKING:
 
 SEARCH_SECONDS = 1.0
 """How long a promotion waits for the search for production's addresses; a drill waits for all of it."""
+FORCED_SEARCH_SECONDS = 0.25
+"""Where it is forced: nobody serves meanwhile, and what is found holds up nothing."""
+ASKED_SECONDS = 3.0
+"""How long a forced promotion waits for an answer of production, which is taken for dead."""
+NOT_ASKED = "it was asked before"
 REACH_SECONDS = 3.0
 """How long a drill waits for an answer of production, for each of its addresses."""
 
 
 async def readiness(
-    node: Node, purpose: Purpose = Purpose.PLANNED, *, thorough: bool = True, besides: str = ""
+    node: Node,
+    purpose: Purpose = Purpose.PLANNED,
+    *,
+    thorough: bool = True,
+    besides: str = "",
+    asks: bool = True,
 ) -> list[Finding]:
     """Return what was found, in the order in which it is shown. Raises SyncerError where the state cannot be read.
 
     Levels are those that count for `purpose`: what only a living production can cure is no refusal where it is dead.
-    `thorough`: the domains' checks are run on what stands, and it is searched for production's addresses, for
-    SEARCH_SECONDS at most; without, what was found last counts, and it takes milliseconds. A drill says nothing to
-    production that could fence it. `besides` is the id of the procedure that asks: it hinders itself not.
+    `thorough`: the domains' checks are run on what stands, and it is searched for production's addresses, for a second
+    at most; without, what was found last counts, and it takes milliseconds. A drill says nothing to production that
+    could fence it. `besides` is the id of the procedure that asks: it hinders itself not. `asks` False: production is
+    not called, since it was before.
     """
-    return assess(
-        await facts_of(node, purpose, search=SEARCH_SECONDS if thorough else 0.0, check=thorough, besides=besides),
-        purpose,
+    search = FORCED_SEARCH_SECONDS if purpose is Purpose.FORCED else SEARCH_SECONDS
+    said = None if asks else NOT_ASKED
+    found = await facts_of(
+        node, purpose, search=search if thorough else 0.0, check=thorough, besides=besides, said=said
     )
+    return assess(found, purpose)
 
 
-async def facts_of(node: Node, purpose: Purpose, *, search: float, check: bool, besides: str = "") -> Facts:
-    """Return what is known of this node; see `readiness`. It searches for at most `search` seconds, 0: not at all."""
+async def ask(node: Node, peer: Peer, seconds: float | None = None) -> Speaker | str:
+    """Return what a node says of itself, or why it does not; after `seconds` it does not answer."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await node.procedures.knock(peer)
+    except SyncerError as error:
+        return str(error)
+    except TimeoutError:
+        return f"{peer.name} did not answer within {seconds:g} s"
+
+
+async def facts_of(
+    node: Node,
+    purpose: Purpose,
+    *,
+    search: float,
+    check: bool,
+    besides: str = "",
+    said: Awaitable[Speaker | str] | str | None = None,
+) -> Facts:
+    """Return what is known of this node; see `readiness`. It searches for at most `search` seconds, 0: not at all.
+
+    `said` is or comes to what production says of itself, None: it is asked. What takes its time is done side by side.
+    """
     mode, term = node.mode_and_term()
     name = node.settings.node.name
     if mode is not Mode.FAILOVER or node.failover is None:
@@ -61,12 +98,32 @@ async def facts_of(node: Node, purpose: Purpose, *, search: float, check: bool, 
     retired = await asyncio.to_thread(read_retired, node.store, node.store.node_id)
     if retired is not None:
         return Facts(name, mode, term.counter, None, "", (), retired=retired.sentence)
-    production = await _production(node, purpose)
+    asking = asyncio.ensure_future(_production(node, purpose, said))
+    searching = asyncio.ensure_future(_leftovers(node, search))
+    try:
+        return await _gathered(node, mode, term, asking, searching, check=check, besides=besides)
+    finally:
+        for task in (asking, searching):
+            task.cancel()
+        await asyncio.gather(asking, searching, return_exceptions=True)
+
+
+async def _gathered(
+    node: Node,
+    mode: Mode,
+    term: Term,
+    asking: Awaitable[ProductionFacts | None],
+    searching: Awaitable[tuple[Report | None, bool]],
+    *,
+    check: bool,
+    besides: str,
+) -> Facts:
     exposure = await asyncio.to_thread(node.alarms.exposure)
     domains = tuple([await _domain(node, domain, check=check) for domain in node.settings.domains])
-    found, is_searched = await _leftovers(node, search) if search else (None, True)
+    production = await asking
+    found, is_searched = await searching
     return Facts(
-        name,
+        node.settings.node.name,
         mode,
         term.counter,
         production,
@@ -106,7 +163,9 @@ def free_bytes(node: Node) -> int | None:
     return found.f_bavail * found.f_frsize
 
 
-async def _production(node: Node, purpose: Purpose) -> ProductionFacts | None:
+async def _production(
+    node: Node, purpose: Purpose, said: Awaitable[Speaker | str] | str | None
+) -> ProductionFacts | None:
     peer = await asyncio.to_thread(production_of, node)
     if peer is None:
         return None
@@ -122,12 +181,11 @@ async def _production(node: Node, purpose: Purpose) -> ProductionFacts | None:
         clock_skew_seconds=latest.clock_skew_seconds if latest is not None else None,
     )
     if purpose is Purpose.DRILL:
-        said = await _unreached(node, peer)
-        return known._replace(answers=not said, said=said)
-    try:
-        speaker = await node.procedures.knock(peer)
-    except SyncerError as error:
-        return known._replace(said=str(error))
+        why = await _unreached(node, peer)
+        return known._replace(answers=not why, said=why)
+    speaker = said if isinstance(said, str) else await (said or ask(node, peer))
+    if isinstance(speaker, str):
+        return known._replace(said=speaker)
     return known._replace(answers=True, mode=speaker.mode, term=speaker.term.counter)
 
 
@@ -204,14 +262,17 @@ def _home_trouble(node: Node, domain: DomainSettings) -> str:
         return str(error)
 
 
-async def _leftovers(node: Node, seconds: float) -> tuple[Report, bool]:
-    """Return what stands here of production's addresses, and whether all was looked through in that time."""
+async def _leftovers(node: Node, seconds: float) -> tuple[Report | None, bool]:
+    """Return what stands here of production's addresses, and whether all was looked through; 0: nobody looks."""
+    if not seconds:
+        return None, True
     stopping = threading.Event()
     timer = asyncio.get_running_loop().call_later(seconds, stopping.set)
     try:
         return await leftovers_here(node, stopping), not stopping.is_set()
     finally:
         timer.cancel()
+        stopping.set()
 
 
 def _open_procedures(node: Node, besides: str) -> list[str]:

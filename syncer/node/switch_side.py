@@ -67,7 +67,9 @@ class SwitchSide:
     async def refusals(self, procedure: Procedure, *, forced: bool) -> Sequence[str]:
         """Say what forbids a promotion of this node; what was looked at thoroughly before it began is not again."""
         purpose = Purpose.FORCED if forced else Purpose.PLANNED
-        found = refusals(await readiness(self._node, purpose, thorough=False, besides=procedure.id))
+        # Whatever a production says that is taken for dead, it refuses no forced promotion: it is not waited for.
+        asks = not forced
+        found = refusals(await readiness(self._node, purpose, thorough=False, besides=procedure.id, asks=asks))
         return [f"{finding.sentence}: {finding.cure}" if finding.cure else finding.sentence for finding in found]
 
     def domains(self) -> list[str]:

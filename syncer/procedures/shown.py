@@ -15,6 +15,8 @@ from syncer.procedures.switching import TAKE_OVER
 
 ALONE = {"promote": (TAKE_OVER, "syncer promote --force")}
 """Kinds for which the lead has another command where the other node is dead, until this step has begun."""
+LED_BY = "{peer}, which leads it"
+"""What a second waits for where nothing holds it up."""
 SUSPENDED = 4
 """Exit code of a status whose node waits for a person."""
 
@@ -89,7 +91,7 @@ def _waits(procedures: Procedures, known: Known) -> tuple[str, bool]:
         untold = f"{procedure.peer_name} still has to hear of it"
         return ("" if row.told else f"{untold}: {facts.away}" if facts.away else untold), False
     if procedure.role is Role.SECOND:
-        leads = f"{procedure.peer_name}, which leads it"
+        leads = LED_BY.format(peer=procedure.peer_name)
         return (f"{leads}: {facts.away}" if facts.away else leads), False
     match next_move(procedure, journal, facts):
         case Wait(reason, person):

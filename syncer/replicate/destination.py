@@ -202,6 +202,7 @@ class Destination(DestinationState):
         self.committed_at = time.monotonic()
         self._has_intent = self._promised = False
         self._summary = None
+        self.edits.remember(())
         self.failure = ""
         self.rolled_back.refresh()
         if full:

@@ -14,6 +14,7 @@ from syncer.capture.reader import Reads
 from syncer.capture.scan import Finding, Scanner
 from syncer.model import Entry, Known
 from syncer.replicate.drifted import what_happened
+from syncer.replicate.remembered import Remembered, worth_keeping
 from syncer.state.base import Base
 
 
@@ -72,6 +73,7 @@ class Edits:
         self._keep = keep
         self._owners = owners
         self._stays = stays
+        self._read: tuple[Known, ...] = ()
 
     def scanner(
         self,
@@ -88,20 +90,21 @@ class Edits:
         tree = DoubtedTree(self._tree) if reread else self._tree
         return Scanner(self._root, self._scope(), tree, reads=reads, enter=enter or _ignore)
 
-    def all(self, *, reread: bool = False) -> tuple[dict[bytes, Known | None], set[bytes]]:
+    def all(self, *, reread: bool = False, reads: Reads | None = None) -> tuple[dict[bytes, Known | None], set[bytes]]:
         """Compare the disk with what was last applied; None stands for a path that is gone.
 
         Returns with it which of this node's own files stand here: they are no edits. With `reread` every byte
         is read again, and what differs is not believed any more.
         """
-        findings: Iterable[Finding] = self.scanner(reread=reread).full()
-        self._tree.doubted = ()
-        if reread:
-            findings = (found for found in findings if self._differs(found))
-        edits, kept = self.counting({finding.path: finding.found for finding in findings})
+        found = self._reread(reads) if reread else self._compared(reads)
+        edits, kept = self.counting(found)
         if reread:
             self._tree.doubted = frozenset(edits)
         return edits, kept
+
+    def remember(self, found: Iterable[Known]) -> None:
+        """Believe what was read of this disk a moment ago, where the base knows nothing; () forgets it."""
+        self._read = tuple(found)
 
     def counting(self, found: dict[bytes, Known | None]) -> tuple[dict[bytes, Known | None], set[bytes]]:
         """Split what differs from what was applied: (what counts, what stands here and is this node's own)."""
@@ -118,6 +121,22 @@ class Edits:
             if path not in stays
         }
         return {path: what for path, what in named.items() if what}
+
+    def _compared(self, reads: Reads | None) -> dict[bytes, Known | None]:
+        self._tree.doubted = ()
+        if not self._read:
+            found = {finding.path: finding.found for finding in self.scanner(reads=reads).full()}
+        else:
+            tree = Remembered(self._tree, self._read)
+            found = tree.edits(Scanner(self._root, self._scope(), tree, reads=reads, forget=tree.forget).full())
+        # A synchronization follows a preview of it, and a preview the comparison with which a node comes home.
+        self._read = worth_keeping(found, self._tree)
+        return found
+
+    def _reread(self, reads: Reads | None) -> dict[bytes, Known | None]:
+        findings = self.scanner(reread=True, reads=reads).full()
+        self._tree.doubted, self._read = (), ()
+        return {finding.path: finding.found for finding in findings if self._differs(finding)}
 
     def _differs(self, finding: Finding) -> bool:
         known = self._tree.get(finding.path)

@@ -40,6 +40,13 @@ def settle_protected(writer: sqlite3.Connection, domain: str, generation: int) -
     writer.execute("DELETE FROM protected WHERE domain = ? AND generation > ?", (domain, generation))
 
 
+def awaits_filling(store: StateStore, domain: str, generation: int) -> bool:
+    """Tell whether the generation that comes next is protected already: the node comes home, and is not filled yet."""
+    with store.read() as reader:
+        query = "SELECT 1 FROM protected WHERE domain = ? AND generation > ?"
+        return reader.execute(query, (domain, generation)).fetchone() is not None
+
+
 def read_protected(store: StateStore, domain: str) -> Mapping[int, Protection]:
     """Return the protected generations of a domain, those among them that nothing has made yet."""
     with store.read() as reader:

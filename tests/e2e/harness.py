@@ -56,7 +56,7 @@ class Node(NodeProcess):
     ) -> ForkedProcess:
         with open(os.devnull, "rb") as nothing:
             files = (nothing.fileno(), log.fileno(), log.fileno())
-            return self.server().start(self._arguments(arguments), environment() | environ, files, session=session)
+            return self.server().start(self._arguments(arguments), {**environment(), **environ}, files, session=session)
 
     @property
     def environ(self) -> Mapping[str, str]:

@@ -8,7 +8,6 @@ import random
 import re
 import threading
 from pathlib import Path
-from typing import NamedTuple
 
 from syncer.demo.comparison import STAGING
 
@@ -20,24 +19,24 @@ GONE = 0
 """Stands for a deletion, and for what was never there."""
 
 
-class Edit(NamedTuple):
-    """One edit of a path: `number` is in the content that it left; GONE where it deleted."""
-
-    number: int
-    node: str
-
-
+Mark = dict[tuple[str, str], int]
+"""For each node and path how many edits there were."""
 Numbers = dict[str, int]
 """For each path the number of the edit that stands there."""
 
 
 class Ledger:
-    """Every edit of every path, in order; and how far they were acknowledged. Used by several threads."""
+    """Every edit of every path on each node, and how far they were acknowledged. Used by several threads.
+
+    What stood everywhere when it began anew is each node's first edit of a path. While two nodes believe to be
+    production each goes on from there by itself.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._edits: dict[str, list[Edit]] = {}
-        self._acknowledged: dict[str, int] = {}
+        self._base: Numbers = {}
+        self._edits: dict[tuple[str, str], list[int]] = {}
+        self._acknowledged: dict[tuple[str, str], int] = {}
         self._last_on: dict[str, Numbers] = {}
         self._highest = 0
         self.count = 0
@@ -49,30 +48,34 @@ class Ledger:
             self._highest += 1
             return self._highest
 
-    def wrote(self, path: str, edit: Edit) -> None:
+    def wrote(self, node: str, path: str, number: int) -> None:
         """Take in an edit, once it is on the disk."""
         with self._lock:
             self.count += 1
-            self._edits.setdefault(path, []).append(edit)
-            self._last_on.setdefault(edit.node, {})[path] = edit.number
+            self._edits.setdefault((node, path), []).append(number)
+            self._last_on.setdefault(node, {})[path] = number
 
-    def mark(self) -> dict[str, int]:
-        """Return how many edits of each path there are now: what a later acknowledgement is of."""
+    def mark(self, node: str) -> Mark:
+        """Return how many edits of each path were made on a node by now: what a later acknowledgement is of."""
         with self._lock:
-            return {path: len(edits) for path, edits in self._edits.items()}
+            return {at: len(edits) for at, edits in self._edits.items() if at[0] == node}
 
-    def acknowledged(self, mark: dict[str, int]) -> None:
+    def acknowledged(self, mark: Mark) -> None:
         """Take in that everything up to a mark was acknowledged."""
         with self._lock:
-            for path, count in mark.items():
-                self._acknowledged[path] = max(count, self._acknowledged.get(path, 0))
+            for at, count in mark.items():
+                # RACE: it may have begun anew since the mark.
+                known = len(self._edits.get(at, ()))
+                self._acknowledged[at] = max(min(count, known), self._acknowledged.get(at, 0))
 
-    def lost_of_acknowledged(self, standing: Numbers) -> list[str]:
-        """Say which acknowledged edits do not stand, nor any that came after them on the same node."""
+    def lost_of_acknowledged(self, node: str, standing: Numbers) -> list[str]:
+        """Say which acknowledged edits of a node do not stand, nor any that came after them on that node."""
         with self._lock:
             found = []
-            for path, count in self._acknowledged.items():
-                allowed = {edit.number for edit in self._edits[path][count - 1 :]}
+            paths = {*self._base, *(path for maker, path in self._edits if maker == node)}
+            for path in sorted(paths):
+                made = [self._base.get(path, GONE), *self._edits.get((node, path), ())]
+                allowed = set(made[self._acknowledged.get((node, path), 0) :])
                 if standing.get(path, GONE) not in allowed:
                     found.append(f"{path}: {standing.get(path, GONE)} instead of one of {sorted(allowed)}")
             return found
@@ -83,11 +86,16 @@ class Ledger:
             last = dict(self._last_on.get(node, {}))
         return {path: number for path, number in last.items() if number not in (GONE, standing.get(path, GONE))}
 
+    def goes_on(self, standing: Numbers) -> None:
+        """Take what stands on a node that was promoted for where it goes on from; what others did is still unsent."""
+        with self._lock:
+            self._base = dict(standing)
+            self._edits, self._acknowledged = {}, {}
+
     def begin_anew(self, standing: Numbers) -> None:
         """Take what stands on the node that serves for all that there is, and for acknowledged."""
+        self.goes_on(standing)
         with self._lock:
-            self._edits = {path: [Edit(number, "")] for path, number in standing.items()}
-            self._acknowledged = dict.fromkeys(standing, 1)
             self._last_on = {}
 
 
@@ -122,7 +130,7 @@ class Editor(threading.Thread):
         match self._chance.randrange(10):
             case 0:
                 file.unlink()
-                self._ledger.wrote(path, Edit(GONE, self._node))
+                self._ledger.wrote(self._node, path, GONE)
             case 1:
                 file.chmod(self._chance.choice((0o600, 0o644, 0o755)))
             case 2 | 3:
@@ -130,14 +138,14 @@ class Editor(threading.Thread):
                 file.parent.mkdir(parents=True, exist_ok=True)
                 number, content = self._content(path)
                 file.write_bytes(content)
-                self._ledger.wrote(path, Edit(number, self._node))
+                self._ledger.wrote(self._node, path, number)
             case _:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 number, content = self._content(path)
                 fresh = self._root.parent / f".fresh-{self._node}"
                 fresh.write_bytes(content)
                 os.replace(fresh, file)
-                self._ledger.wrote(path, Edit(number, self._node))
+                self._ledger.wrote(self._node, path, number)
 
     def _content(self, path: str) -> tuple[int, bytes]:
         number = self._ledger.next_number()

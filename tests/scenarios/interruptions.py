@@ -16,7 +16,9 @@ WAYS = ("kill lead", "kill second", "cut", "timeout", "abort")
 KINDS = ("promote", "promote_forced", "rejoin", "reverse")
 SECONDS = 60.0
 CUT_SECONDS = 3.0
-RESUMED, UNDONE, NONE = "resumed", "undone", "–"
+RESUMED, UNDONE, FAILOVER, NONE = "resumed", "undone", "undone, failover", "–"
+HOME = "home.rejoin"
+"""From this step of a reverse on, an undo leaves the old production a failover server of the node that serves."""
 MODES_AFTER = {
     # Of the node that was production at first, and of the other one.
     "promote": ("failover", "production"),
@@ -99,8 +101,10 @@ class Case:
             for step in found["steps"]
         ]
 
-    def interrupt(self, step: Step, way: str, *, is_past: bool, by_second: bool) -> str:
+    def interrupt(self, step: Step, way: str, *, is_past: bool, is_home: bool, by_second: bool) -> str:
         """Interrupt it at a step and return what came of it; `is_past`: the point of no return has been begun by then.
+
+        `is_home`: the old production has been made a failover server, in a reverse.
 
         Fails where it is neither resumed to its end nor undone to its beginning.
         """
@@ -127,12 +131,25 @@ class Case:
         expected = "aborted" if way in ("timeout", "abort") and not is_past else "finished"
         assert outcome == expected, (outcome, self.last())
         if outcome == "aborted":
-            after = self.seen()
-            assert after._replace(trees=()) == before._replace(trees=())
-            assert after.trees == before.trees, "a tree is not as it was"
-            return UNDONE
+            return self._undone(before, is_home=is_home)
         self._require_done()
         return RESUMED
+
+    def _undone(self, before: Seen, *, is_home: bool) -> str:
+        after = self.seen()
+        assert after.frozen == before.frozen
+        assert after.services == before.services
+        if not is_home:
+            assert after.modes == before.modes
+            assert after.trees == before.trees, "a tree is not as it was"
+            return UNDONE
+        # The lead is the old production.
+        assert after.modes == ("failover", "production")
+        assert after.trees[1] == before.trees[1], "the tree that serves is not as it was"
+        # Whether it was filled or not: run again it comes to its end.
+        self.lead.cli(*self.command)
+        self._require_done()
+        return FAILOVER
 
     def mend(self) -> None:
         """Let whoever takes part run again."""

@@ -47,7 +47,7 @@ class Witness(threading.Thread):
     def run(self) -> None:
         # At most so often: it is to hear of some states, not to hold up the node.
         while not self._ended.wait(0.03):
-            mark = self._ledger.mark()
+            mark = self._ledger.mark(self._node.name)
             # A node that is killed, cut or no production just now acknowledges nothing.
             with contextlib.suppress(SyncerError, OSError):
                 if self._node.asked("wait", timeout=1.0)["exit_code"] == 0:
@@ -98,8 +98,9 @@ class Cycles:
                 self.pair.cut()
             self._by_force(new)
             standing = numbers_in(new.root)
-            lost = self.ledger.lost_of_acknowledged(standing)
+            lost = self.ledger.lost_of_acknowledged(old.name, standing)
             assert not lost, f"acknowledged, and lost by a forced promotion: {lost}"
+            self.ledger.goes_on(standing)
             with self._editing(new, CALM):
                 pass
         self.pair.mend()
@@ -153,8 +154,8 @@ class Cycles:
         wait_until(lambda: old.status()["mode"] == "failover", COMMAND_SECONDS, f"{old.name} was failover")
         self.pair.wait_level()
         standing = numbers_in(new.root)
-        lost = self.ledger.lost_of_acknowledged(standing)
-        assert not lost, f"acknowledged by {new.name}, and lost: {lost}"
+        lost = self.ledger.lost_of_acknowledged(old.name, standing)
+        assert not lost, f"acknowledged to {old.name}, not on {new.name}: {lost}"
         for node in self.pair.nodes:
             unsent = self.ledger.unsent_of(node.name, standing)
             gone = set(unsent.values()) - numbers_kept(node.folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -39,13 +40,14 @@ class OperatorsPair(TwoWayPair):
     def happenings(self) -> dict[str, Callable[[], None]]:
         """Return what can happen on a page without being typed."""
         return {
-            "prod-a dies": lambda: self.production.kill() and None,
+            "prod-a dies": self._dies,
             "prod-a boots again": self._boots_again,
             "dr-a took over, and both were edited": self._took_over,
             "both were promoted on both sides of a cut, and edited": self._split,
             "the network is back, and both have met": self._met,
             "prod-a is lost, and dr-a took over": self._lost,
-            "both have told each other": lambda: self._is_level(self.production),
+            "both have told each other": lambda: self._have_told(*self.nodes),
+            "prod-b and dr-a have told each other": lambda: self._have_told(self.spare, self.failover),
             "its table is removed": self._unnamed,
             "prod-b is configured": self._configured,
             "dr-a names prod-b": self._named,
@@ -61,12 +63,16 @@ class OperatorsPair(TwoWayPair):
         found: dict[str, Node] = {"prod-a": self.production, TARGET: self.failover, "prod-b": self.spare}
         return found | self._others
 
+    def _dies(self) -> None:
+        self.production.kill()
+
     def _boots_again(self) -> None:
         self.production.start()
         wait_until(lambda: self.production.status()["mode"] == "fenced", SECONDS, "prod-a was fenced")
 
-    def _is_level(self, node: Node) -> None:
-        wait_until(lambda: node.status()["exit_code"] == 0, SECONDS, f"nothing was wrong with {node.name}")
+    def _have_told(self, *nodes: Node) -> None:
+        for node in nodes:
+            wait_until(partial(_is_well, node), SECONDS, f"all was well with {node.name}")
 
     def _lost(self) -> None:
         self.production.kill()
@@ -118,6 +124,10 @@ class OperatorsPair(TwoWayPair):
         text = self.failover.config.read_text("utf-8")
         table = f'[[failover]]\nname = "prod-b"\naddress = "{self.spare.address}"\n{RETRY}'
         self.failover.config.write_text(text + table, "utf-8")
+
+
+def _is_well(node: Node) -> bool:
+    return bool(node.status()["exit_code"] == 0)
 
 
 @pytest.fixture

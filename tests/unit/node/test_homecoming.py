@@ -138,6 +138,8 @@ def test_reverse_makes_the_old_production_serve_again_and_the_other_its_failover
             assert (told["changed_here"], told["changed_there"], told["overwritten"]) == (1, 1, 1)
             write(two.a.root, {"later": "x"})
             await until(lambda: contents(two.b.root).get("later") == b"x", "the stream goes on")
+            # What it was changed to while it served is no edit on a failover node.
+            assert two.b.raised(b, "drift.detected") == []
 
     run(work())
 

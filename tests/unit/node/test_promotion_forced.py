@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from syncer.cli.exposure import Severity, sentences
 from syncer.model import Term
 from syncer.node.agent import Node
+from syncer.node.readiness_side import ASKED_SECONDS
 from syncer.procedures.steps import Outcome
 from syncer.replicate.fencing import Rank
 from syncer.state.handover import read_handover
@@ -20,6 +23,15 @@ from tests.unit.node.test_promotion import at_rest, begin, ended, is_over, known
 from tests.unit.node.test_promotion_crashes import mortal
 
 __all__ = ["two"]
+
+
+async def force_plan(node: Node) -> dict[str, Any]:
+    from syncer.admin.commands import Commands
+
+    async for kind, body in Commands(node).run("promote", {"plan": True, "force": True}):
+        if kind == "result":
+            return body
+    raise AssertionError("it ends with a result")
 
 
 async def promote_by_force(node: Node) -> dict[str, Any]:
@@ -146,5 +158,26 @@ def test_what_can_only_be_finished_is_given_up_where_it_stands(two: Two) -> None
             assert given_up.journal.outcome is Outcome.ABORTED
             assert "nothing was undone" in given_up.journal.abort
             assert b.mode is P
+
+    run(work())
+
+
+def test_a_production_that_opens_and_says_nothing_holds_up_no_forced_promotion(two: Two) -> None:
+    """As a machine that hangs, or one behind a cut link: each call to it ends only by its own time limit."""
+
+    async def work() -> None:
+        rest = at_rest(two)
+        async with two.b.running() as b:
+            async with two.a.running():
+                await until(rest, "the changes arrived")
+            # The kernel opens what nobody accepts.
+            with socket.create_server(("127.0.0.1", two.a.port)):
+                async with asyncio.timeout(ASKED_SECONDS * 2):
+                    plan = await force_plan(b)
+                assert (plan["kind"], plan["answers"], plan["exit_code"]) == ("forced", False, 0)
+                assert f"{ASKED_SECONDS:g} s" in plan["trouble"]
+                async with asyncio.timeout(ASKED_SECONDS * 2):
+                    result = await promote_by_force(b)
+                assert (result["exit_code"], b.mode) == (0, P)
 
     run(work())

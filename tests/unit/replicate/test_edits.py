@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 from syncer.apply.owners import Owners
 from syncer.capture.ignore import Scope
+from syncer.capture.inspection import RACY_NS
 from syncer.capture.keep_local import KeepLocal
+from syncer.capture.reader import Reads
 from syncer.capture.scan import Scanner
-from syncer.model import DiskIdentity, Known, Patterns
+from syncer.model import DiskIdentity, Known, Patterns, name_of, parent_of
 from syncer.replicate.edits import Edits
 
 ELSEWHERE = DiskIdentity(0, 0, 0, 0, 0)
@@ -58,3 +61,83 @@ def test_another_name_for_an_owner_is_no_edit_where_the_map_says_so(
     (tmp_path / "page").write_text("edited")
     found = {item.path: item.found for item in edits.scanner().full()}
     assert edits.drifted(found)[b"page"] == "edited"
+
+
+class Applied(Tree):
+    """A base that tells directories apart."""
+
+    def children(self, directory: bytes) -> dict[bytes, Known]:
+        rows = self.rows.items()
+        return {name_of(path): known for path, known in rows if path and parent_of(path) == directory}
+
+
+class Opened(Reads):
+    """Remembers which files were opened."""
+
+    def __init__(self) -> None:
+        self.files: list[str] = []
+
+    def open(  # type: ignore[override]
+        self, name: str | Path, flags: int, *, dir_fd: int | None = None
+    ) -> int:
+        if not flags & os.O_DIRECTORY:
+            self.files.append(str(name))
+        return super().open(name, flags, dir_fd=dir_fd)
+
+
+def old(path: Path) -> None:
+    """Let the last change of a file be so old that a later one must show."""
+    ends = time.monotonic() + 5
+    while abs(time.time_ns() - path.lstat().st_ctime_ns) < 2 * RACY_NS:
+        assert time.monotonic() < ends
+
+
+def test_what_was_read_a_moment_ago_is_not_read_again_and_what_changed_since_is(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    for name in ("same", "edited", "gone", "below/same", "below/kind"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / "applied").write_text("applied")
+    old(tmp_path / "applied")
+    tree, reads = Applied(), Opened()
+    found = {item.path: item.found for item in Scanner(tmp_path, scope(), tree).full()}
+    applied = found.pop(b"applied")
+    assert applied is not None
+    tree.rows[b"applied"] = applied
+    edits = edits_of(tmp_path, tree, {})
+    edits.remember([known for known in found.values() if known is not None])
+    (tmp_path / "edited").write_text("EDITED")
+    (tmp_path / "gone").unlink()
+    (tmp_path / "below/kind").unlink()
+    (tmp_path / "below/kind").mkdir()
+    (tmp_path / "new").write_text("new")
+    plain = edits_of(tmp_path, tree, {}).all()
+    assert edits.all(reads=reads) == plain
+    assert sorted(reads.files) == ["edited", "new"]
+    assert sorted(plain[0]) == [b"", b"below", b"below/kind", b"below/same", b"edited", b"new", b"same"]
+    # The comparison itself is remembered, what is in the base meanwhile is not, and nothing is where it was forgotten.
+    old(tmp_path / "new")
+    edits.all()
+    tree.rows |= {path: known for path, known in plain[0].items() if known is not None and path == b"same"}
+    reads.files.clear()
+    assert edits.all(reads=reads) == edits_of(tmp_path, tree, {}).all()
+    assert reads.files == []
+    edits.remember(())
+    edits.all(reads=reads)
+    assert sorted(reads.files) == ["edited", "new", "same"]
+
+
+def test_what_does_not_belong_to_the_domain_any_more_is_no_edit_though_it_was_read(tmp_path: Path) -> None:
+    for name in ("kept", "left.log"):
+        (tmp_path / name).write_text(name)
+    old(tmp_path / "left.log")
+    tree = Applied()
+    found = [item.found for item in Scanner(tmp_path, scope(), tree).full()]
+    edits = Edits(
+        tmp_path,
+        lambda: Scope(Patterns(exclude=("*.log",))),
+        tree,  # type: ignore[arg-type]  # a fake base
+        KeepLocal(()),
+        Owners(),
+    )
+    edits.remember([known for known in found if known is not None])
+    assert sorted(edits.all()[0]) == [b"", b"kept"]
