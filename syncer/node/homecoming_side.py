@@ -124,7 +124,7 @@ class Returning:
 
     async def hook(self, hook: str, procedure: Procedure) -> str:
         """Run a hook to its end; returns how one that comes after has failed."""
-        outcome = await self._switch.run_hook(hook, procedure, procedure.kind, self._node.mode_and_term()[1])
+        outcome = await self._switch.run_hook(hook, procedure, self._node.mode_and_term()[1])
         return "" if outcome is None or outcome.is_ok else outcome.sentence(hook)
 
     async def check(self, tell: Tell) -> list[str]:

@@ -149,7 +149,7 @@ class Modes:
         """Take it that the node's parts are built and begun for the mode in node.db."""
         self._form = self.rank().mode
         if self._form is Mode.FENCED and read_handover(self._node.store) is None:
-            self._stop_services()
+            self._attend_services()
         change = read_mode_change(self._node.store)
         if change is not None and not change.is_told:
             # The agent ended before the event was durable.
@@ -200,7 +200,7 @@ class Modes:
         # What a node hands over itself is a step of a procedure: nothing to be alarmed about, and told by that.
         if not change.is_told:
             if mode is Mode.FENCED:
-                self._stop_services()
+                self._attend_services()
             self._begin(self._tell(mode, term, change))
         self._tell_changed()
 
@@ -326,10 +326,14 @@ class Modes:
             node.production = production
             self._parts.begin("production", production.run)
 
-    def _stop_services(self) -> None:
+    def _attend_services(self) -> None:
+        """Have a node that was replaced look whether it still serves; and stop that, where it is configured to."""
         node = self._node
-        if node.settings.node.stop_services_when_fenced and node.failover is not None:
+        if node.failover is None:
+            return
+        if node.settings.node.stop_services_when_fenced:
             node.failover.stop_services("this node is fenced")
+        node.failover.watch_services()
 
     def _tell_split(self, own: Term, other: Term, peer: str) -> None:
         both = frozenset({own, other})

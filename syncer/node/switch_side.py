@@ -18,6 +18,7 @@ from syncer.node.readiness_side import readiness
 from syncer.procedures.kinds import Tell
 from syncer.procedures.readiness import Purpose, refusals
 from syncer.procedures.steps import Procedure
+from syncer.procedures.switching import told_kinds
 from syncer.replicate.fencing import Rank
 from syncer.services import lifecycle
 from syncer.services.commands import Outcome
@@ -90,13 +91,14 @@ class SwitchSide:
                 found.append(domain)
         return found
 
-    async def run_hook(self, hook: str, procedure: Procedure, kind: str, term: Term) -> Outcome | None:
+    async def run_hook(self, hook: str, procedure: Procedure, term: Term) -> Outcome | None:
         """Run a hook to its end, behind the one that runs; None where none is configured."""
         node = self._node
         hooks = Hooks(node.settings.hooks, self._failover().runner, node.events.raise_event)
         if not hooks.has(hook):
             return None
-        about = About(node.settings.node.name, procedure.peer_name, term.counter, kind, procedure.id)
+        switch, command = told_kinds(procedure.kind)
+        about = About(node.settings.node.name, procedure.peer_name, term.counter, switch, procedure.id, command)
         before = self._hook
 
         async def run() -> Outcome:

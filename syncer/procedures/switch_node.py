@@ -31,7 +31,7 @@ class SwitchNode(Protocol):
     async def running(self) -> list[str]:
         """Return the domains whose services run."""
 
-    async def run_hook(self, hook: str, procedure: Procedure, kind: str, term: Term) -> object:
+    async def run_hook(self, hook: str, procedure: Procedure, term: Term) -> object:
         """Run a hook to its end. Raises HookError where one that comes before fails; what comes after is told."""
 
     async def freeze(self, procedure: Procedure) -> list[str]:

@@ -54,7 +54,7 @@ class BeforeDemote(Plain):
 
     async def do(self, run: Run) -> Mapping[str, Any]:
         """Run the hook."""
-        await self._node.run_hook("before_demote", run.procedure, "planned", self._node.mode_and_term()[1])
+        await self._node.run_hook("before_demote", run.procedure, self._node.mode_and_term()[1])
         return {}
 
     async def undo(self, run: Run) -> None:
@@ -62,7 +62,7 @@ class BeforeDemote(Plain):
         await self._node.decided()
         mode, term = self._node.mode_and_term()
         if mode is Mode.PRODUCTION:
-            await self._node.run_hook("after_promote", run.procedure, "planned", term)
+            await self._node.run_hook("after_promote", run.procedure, term)
 
 
 class Freeze(Plain):
@@ -111,13 +111,12 @@ class Equal(Plain):
 class BeforePromote(Plain):
     """The lead's own preparation. What its hook does must be harmless where nothing follows."""
 
-    def __init__(self, node: SwitchNode, kind: str) -> None:
+    def __init__(self, node: SwitchNode) -> None:
         self._node = node
-        self._kind = kind
 
     async def do(self, run: Run) -> Mapping[str, Any]:
         """Run the hook, then choose the term."""
-        await self._node.run_hook("before_promote", run.procedure, self._kind, self._node.mode_and_term()[1])
+        await self._node.run_hook("before_promote", run.procedure, self._node.mode_and_term()[1])
         # CRASH: a term that was chosen and not journalled is never chosen again.
         return {"term": switching.term_document(await self._node.reserve_term(run.procedure))}
 
@@ -195,13 +194,12 @@ class Serve(Plain):
 class AfterPromote(Plain):
     """The surroundings know."""
 
-    def __init__(self, node: SwitchNode, kind: str) -> None:
+    def __init__(self, node: SwitchNode) -> None:
         self._node = node
-        self._kind = kind
 
     async def do(self, run: Run) -> Mapping[str, Any]:
         """Run the hook; its failure is an event, and undoes nothing."""
-        await self._node.run_hook("after_promote", run.procedure, self._kind, self._node.mode_and_term()[1])
+        await self._node.run_hook("after_promote", run.procedure, self._node.mode_and_term()[1])
         return {}
 
     async def undo(self, run: Run) -> None:
@@ -209,7 +207,7 @@ class AfterPromote(Plain):
         term = self._node.mode_and_term()[1]
         for hook in ("before_demote", "after_demote"):
             try:
-                await self._node.run_hook(hook, run.procedure, self._kind, term)
+                await self._node.run_hook(hook, run.procedure, term)
             except HookError:
                 # It was told, and must not hold up the way back.
                 continue
@@ -224,11 +222,11 @@ def planned_part(node: SwitchNode) -> Part:
         switching.FREEZE: Freeze(node),
         switching.DRAIN: Drain(node),
         switching.EQUAL: Equal(node),
-        switching.BEFORE_PROMOTE: BeforePromote(node, kind),
+        switching.BEFORE_PROMOTE: BeforePromote(node),
         switching.HAND_OVER: HandOver(node),
         switching.TAKE_OVER: TakeOver(node, kind),
         switching.SERVE: Serve(node, kind),
-        switching.AFTER_PROMOTE: AfterPromote(node, kind),
+        switching.AFTER_PROMOTE: AfterPromote(node),
     }
     return Part(switching.PLANNED, actions, {switching.HAND_OVER: switching.ordered_handover})
 
@@ -238,9 +236,9 @@ def forced_part(node: SwitchNode) -> Part:
     kind = "forced"
     actions: dict[str, Step] = {
         switching.READY: Ready(node, forced=True),
-        switching.BEFORE_PROMOTE: BeforePromote(node, kind),
+        switching.BEFORE_PROMOTE: BeforePromote(node),
         switching.TAKE_OVER: TakeOver(node, kind),
         switching.SERVE: Serve(node, kind),
-        switching.AFTER_PROMOTE: AfterPromote(node, kind),
+        switching.AFTER_PROMOTE: AfterPromote(node),
     }
     return Part(switching.FORCED, actions)

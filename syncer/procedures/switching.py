@@ -51,6 +51,13 @@ FORCED = (
 )
 
 
+def told_kinds(kind: str) -> tuple[str, str]:
+    """Return how a hook is told of a kind of procedure: what switch it is, and by what command it was begun."""
+    # A reverse is a planned switch as every other one is: hooks that need not know better need no second case.
+    switch = {"promote_forced": "forced", "rejoin": "rejoin"}.get(kind, "planned")
+    return switch, kind.removesuffix("_forced")
+
+
 def ordered_handover(run: Run) -> Mapping[str, Any]:
     """Return what the handover is ordered with: the term that the lead has chosen."""
     return {"term": dict(run.results.get(BEFORE_PROMOTE, {}).get("term", {}))}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from syncer.cli.exposure import Severity, sentences
 from syncer.errors import PeerRejectedError, Reason, RefusedError, UnreachableError
 from syncer.model import Mode, Term
 from syncer.node.agent import Node
@@ -19,6 +20,8 @@ from syncer.procedures.steps import Outcome
 from syncer.replicate.fencing import Rank
 from syncer.state.handover import read_handover
 from syncer.state.store import StateStore
+from syncer.state.term import next_term
+from syncer.status import node_status
 from tests.unit.node.running import F, P, Two, X, contents, run, two, until
 from tests.unit.node.test_promotion import at_rest, begin, ended, is_over, known, log_of, spoil, with_services
 from tests.unit.node.test_promotion_crashes import Watch, mortal
@@ -319,5 +322,31 @@ def test_a_production_that_opens_and_says_nothing_holds_up_no_forced_promotion(t
                 async with asyncio.timeout(ASKED_SECONDS * 2):
                     result = await promote_by_force(b)
                 assert (result["exit_code"], b.mode) == (0, P)
+
+    run(work())
+
+
+def test_an_old_production_says_that_its_services_still_run(two: Two) -> None:
+    with_services(two.a, two.b)
+    (two.a.folder / "service").touch()
+
+    async def work() -> None:
+        rest = at_rest(two)
+        async with two.b.running() as b:
+            async with two.a.running() as a:
+                await until(rest, "the changes arrived")
+                # While it is production it is asked nothing, and says nothing.
+                assert node_status(a)["domains"][0]["service"] is None
+            await b.become(P, next_term(b.store), "a test promotes it")
+            async with two.a.running() as a:
+                await until(lambda: a.mode is X, "the old production is fenced")
+
+                def service() -> Any:
+                    return node_status(a)["domains"][0].get("service") or {}
+
+                await until(lambda: service().get("state") == "running", "it has asked its services")
+                [sentence] = sentences(node_status(a))
+                assert "the services of tree still run here, beside those of the node that serves" in sentence.text
+                assert sentence.severity is Severity.BAD
 
     run(work())
