@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from syncer.errors import Reason, RefusedError, SyncerError
-from syncer.model import Mode, Term
+from syncer.model import TERM_COUNTER_MAX, Mode, Term
 from syncer.node.supervised import Supervised
 from syncer.node.way_home import without_way_home
 from syncer.replicate.fencing import Rank, answer, are_split, in_short, judge
@@ -40,9 +40,6 @@ BACK = frozenset({(Mode.FENCED, Mode.PRODUCTION)})
 
 Take = Callable[[StateStore, Mode, Term, str, str], bool]
 """Makes mode and term durable in one commit; see state.term.take_mode."""
-
-OUTBID_MAX = 1 << 62
-"""Counters above are invented: so many promotions nobody makes, and node.db must be able to hold the next."""
 
 EVENTS = {Mode.PRODUCTION: "promoted", Mode.FAILOVER: "demoted", Mode.FENCED: "fenced"}
 
@@ -206,7 +203,7 @@ class Modes:
     def _outbid(self, own: Rank, term: Term) -> None:
         """Have the term of a retired node win nowhere: production takes a higher one, and tells it."""
         # What nothing can be above is no term that anybody took.
-        if own.mode is Mode.PRODUCTION and term > own.term and term.counter < OUTBID_MAX:
+        if own.mode is Mode.PRODUCTION and term > own.term and term.counter < TERM_COUNTER_MAX:
             higher = Term(term.counter + 1, self._node.store.node_id)
             log.warning("term %d is that of a retired node: this node takes %d", term.counter, higher.counter)
             self._begin(self._take_higher(higher))
