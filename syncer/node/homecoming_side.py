@@ -11,6 +11,7 @@ from syncer.errors import RefusedError
 from syncer.model import EventValue, Head, Mode
 from syncer.node.frozen_side import FrozenSide
 from syncer.node.home_standing import TURNING_BACK, require_filled, unfilled
+from syncer.procedures.homecoming import FILL
 from syncer.procedures.homecoming_node import Looked
 from syncer.procedures.kinds import Tell
 from syncer.procedures.steps import Procedure
@@ -95,7 +96,12 @@ class Returning:
     async def turn_back(self, procedure: Procedure, generations: Mapping[str, int], running: Sequence[str]) -> str:
         """Be fenced again, with the services that ran, or stay failover where that is all that is left to be."""
         node, peer = self._node, procedure.peer_name
-        is_home = node.mode is Mode.FAILOVER and not await unfilled(node, procedure.peer)
+        # A switch that was undone behind it has left nothing to be resumed: filled it was all the same.
+        known = await asyncio.to_thread(node.procedures.journal.read, procedure.id)
+        was_filled = known is not None and any(
+            record.result for record in known.journal.steps if record.name.endswith(f".{FILL}")
+        )
+        is_home = node.mode is Mode.FAILOVER and (was_filled or not await unfilled(node, procedure.peer))
         failures = []
         if not is_home:
             why = f"its way home to {peer} was undone"
