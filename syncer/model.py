@@ -108,6 +108,10 @@ class Term(NamedTuple):
     node_id: str
 
 
+TERM_COUNTER_MAX = 2**53
+"""A counter above it is no promotion's: nothing takes it from a peer, and it survives JSON and node.db."""
+
+
 class Start(NamedTuple):
     """One start of a node: which one it is, and a random id that no other start has, not even that of a copy."""
 

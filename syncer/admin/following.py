@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 from syncer.admin.procedures import document_of
-from syncer.errors import RefusedError, SyncerError
+from syncer.errors import RefusedError, SyncerError, UnreachableError
 from syncer.procedures.shown import LED_BY
 
 if TYPE_CHECKING:
@@ -23,15 +24,20 @@ _WORKING = ("running", "undoing", "failed")
 async def begun_and_followed(node: Node, procedure: str) -> AsyncIterator[Event]:
     """Yield what becomes of a procedure, by its whole id, until it is over or waits for a person.
 
-    Progress is `{"step", "title", "on", "state", "text", "done", "total"}`, `on` being the name of the node that does
-    the step; the result `{"procedure", "exit_code"}`. Whoever stops listening does not stop the procedure.
+    Where the other node is waited for and has been away for `peer_timeout`, this ends, too, and the procedure goes on
+    when that returns. Progress is `{"step", "title", "on", "state", "text", "done", "total"}`, `on` being the name of
+    the node that does the step; the result `{"procedure", "exit_code"}`. Whoever stops listening stops nothing.
     """
     told: dict[str, dict[str, Any]] = {}
+    away = time.monotonic()
     while True:
         found = await asyncio.to_thread(document_of, node, procedure)
         for event in news(told, found["procedure"], node.settings.node.name):
             yield "progress", event
         code = exit_code(found["procedure"])
+        away = away if found["procedure"]["without_peer"] else time.monotonic()
+        if code is None and time.monotonic() - away >= node.settings.node.peer_timeout:
+            code = UnreachableError.exit_code
         if code is not None:
             yield "result", {**found, "exit_code": code}
             return

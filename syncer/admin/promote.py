@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from syncer.admin.following import Event, begun_and_followed
 from syncer.errors import RefusedError, UnreachableError
 from syncer.model import Mode
+from syncer.node.claiming import claim
 from syncer.node.kinds import PROMOTE, PROMOTE_FORCED
 from syncer.node.readiness_side import (
     ASKED_SECONDS,
@@ -113,6 +114,10 @@ def _open(node: Node, peer: Peer) -> list[dict[str, Any]]:
 
 async def _give_up(node: Node, peer: Peer) -> None:
     """End here what is open with a node that is taken for dead, without it: it hears of the end when it returns."""
-    for found in await asyncio.to_thread(_open, node, peer):
+    given_up = await asyncio.to_thread(_open, node, peer)
+    if given_up:
+        # RACE: it may be alive, and would take back what it has handed over: it hears a higher term first.
+        await claim(node, str(given_up[0]["id"]))
+    for found in given_up:
         await node.procedures.abort(found["id"], why=GIVEN_UP, force=True)
         await node.procedures.over(found["id"])

@@ -49,6 +49,11 @@ def _of_fenced(status: dict[str, Any]) -> Sentence:
     counts = [domain["unsent"] for domain in status["domains"] if domain.get("unsent") is not None]
     if counts:
         text += f"; {counted(sum(counts), 'change')} of its own were never sent"
+    serving = [
+        domain["name"] for domain in status["domains"] if (domain.get("service") or {}).get("state") == "running"
+    ]
+    if serving:
+        text += f"; the services of {', '.join(serving)} still run here, beside those of the node that serves"
     return Sentence(f"{text}; `syncer reverse` brings it home, `syncer rejoin` makes it failover", Severity.BAD)
 
 

@@ -65,6 +65,8 @@ def result_lines(found: dict[str, Any]) -> Iterator[str]:
     elif found["outcome"] == "aborted":
         yield f"{name}: {found['reason'] if found['past_return'] else 'undone: ' + found['reason']}"
     else:
+        if found["without_peer"] and not found["needs_person"]:
+            yield f"{name}: {found['peer']} is away, and the procedure waits for it"
         yield from procedure_lines(found)
 
 

@@ -43,7 +43,9 @@ def procedure_lines(found: dict[str, Any]) -> Iterator[str]:
         yield f"  now: {progress['text']}{of}"
     if found["go_on"] and found["needs_person"]:
         yield f"  try again: {found['go_on']}"
-    if found["give_up"] and found["needs_person"]:
+    for command in found["without_peer"]:
+        yield f"  it goes on by itself when {found['peer']} returns; where that is dead: {command}"
+    if found["give_up"] and found["needs_person"] and not found["without_peer"]:
         yield f"  give it up as it stands, on this node: {found['give_up']}"
     if found["abort"] and not found["reason"]:
         yield f"  undo it: {found['abort']}"

@@ -17,7 +17,9 @@ FREEZE_EVENTS: Mapping[str, Definition] = {
             "domain": DOMAIN,
             "by": _BY,
             "reason": _WHY,
-            "seconds": Variable(float, "after how many seconds it ends by itself, unless a procedure keeps it"),
+            "seconds": Variable(
+                float, "after how many seconds it ends by itself; 0 where a procedure keeps it to its own end"
+            ),
             "read_only": Variable(bool, "whether its root is read-only meanwhile"),
         },
     ),

@@ -37,7 +37,7 @@ from syncer.node.listening import listen
 from syncer.node.memory import keep_small
 from syncer.node.modes import Modes
 from syncer.node.opening import lock_for_agent, lock_for_command
-from syncer.node.procedures import is_open, knock, procedures_of
+from syncer.node.procedures import awaited, is_open, knock, procedures_of
 from syncer.node.production import ProductionSide
 from syncer.node.reload import Loaded, Reloading
 from syncer.node.vitals import Sentence, Vitals
@@ -155,6 +155,7 @@ class Node:
             standing=StandingProblems(problems_told(self.store, self.events)),
             refusal="" if self.mode is Mode.PRODUCTION else refusal,
             is_open=partial(is_open, self.procedures),
+            awaited=partial(awaited, self.procedures),
         )
         production.port = self.port
         production.met = self._met_target

@@ -129,6 +129,11 @@ class FailoverSide:
                 log.warning("stopping the services of domain %s: %s", name, why)
                 services.by_hand("stop", why).add_done_callback(partial(_stopped, name))
 
+    def watch_services(self) -> None:
+        """Begin to ask the services of every domain how they are; returns at once."""
+        for services in self.services.values():
+            services.watch()
+
     def _stop_watching(self) -> None:
         self._stop_monitors(list(self.monitors))
         if self._watcher is not None:
@@ -161,8 +166,7 @@ class FailoverSide:
         """Do what a crash has left to do, before anything new is applied; returns at once."""
         if self.identity.rank().mode is Mode.FAILOVER:
             self.receiver.recover()
-            for services in self.services.values():
-                services.watch()
+            self.watch_services()
 
     def end_commands(self) -> None:
         """End the commands that run, so that nothing waits for them."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from syncer.errors import RefusedError
 from syncer.model import Mode
+from syncer.node.followed import followed_flaw
 from syncer.node.home_comparing import Comparing
 from syncer.node.home_standing import require_reversible
 from syncer.procedures import home_messages as h
@@ -22,6 +23,7 @@ from syncer.procedures.plan_file import lines_of
 from syncer.procedures.reverse import REVERSE
 from syncer.procedures.unsent import sent_up_to
 from syncer.procedures.wire.home import lines_at_once, others_at_once
+from syncer.replicate.fencing import Rank
 from syncer.state.peers import Peer
 
 if TYPE_CHECKING:
@@ -98,13 +100,15 @@ class HomeAnswers:
             yield h.PlanLines(piece)
         yield h.PlanLines((), end=True)
 
-    async def begin(self, peer: Peer, wish: h.BeginWish) -> h.Begun | Refusal:
-        """Lead a procedure with a peer."""
-        name = self._node.settings.node.name
+    async def begin(self, peer: Peer, speaker: Speaker, wish: h.BeginWish) -> h.Begun | Refusal:
+        """Lead a procedure with a peer, where that is the production node that this one follows."""
+        name, (mode, _) = self._node.settings.node.name, self._node.mode_and_term()
         if wish.kind != REVERSE:
             return Refusal(Why.IMPOSSIBLE, f"{name} leads no {wish.kind} because another node asks for it")
-        if self._node.mode is Mode.PRODUCTION:
+        if mode is Mode.PRODUCTION:
             return Refusal(Why.NOT_YOURS, f"{name} is production itself")
+        if flaw := self._followed_flaw(peer, speaker):
+            return Refusal(Why.NOT_YOURS, f"{name} gives its role to no procedure of {peer.name}: {flaw}")
         try:
             wishes_of(wish.parameters)
             await require_reversible(self._node, peer, exact=is_exact(wish.parameters))
@@ -116,14 +120,18 @@ class HomeAnswers:
     def _others_flaw(self, peer: Peer, speaker: Speaker, request: h.OthersRequest) -> str:
         """Say why a peer is not told what this node has; "" where it is."""
         node = self._node
-        name, (mode, term) = node.settings.node.name, node.mode_and_term()
+        name, (mode, _) = node.settings.node.name, node.mode_and_term()
         if mode is not Mode.FENCED or node.production is None:
             return f"{name} is in mode {mode.value}, and what it has is only told where it is fenced"
-        if speaker.mode is not Mode.PRODUCTION or speaker.term != term or term.node_id != peer.node_id:
-            return f"what {name} has is told only to the production node with the highest term"
+        if flaw := self._followed_flaw(peer, speaker):
+            return f"what {name} has is told only to the production node with the highest term: {flaw}"
         if request.domain not in node.production.captures.capturers:
             return f"there is no domain {request.domain!a} on {name}: add [domains.{request.domain}] there"
         return ""
+
+    def _followed_flaw(self, peer: Peer, speaker: Speaker) -> str:
+        name, (_, term) = self._node.settings.node.name, self._node.mode_and_term()
+        return followed_flaw(name, term, peer.name, peer.node_id, Rank(speaker.mode, speaker.term))
 
 
 def reverse_parameters(given: Mapping[str, object]) -> dict[str, object]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 
+from syncer.procedures.homecoming import FILL
+from syncer.procedures.journal import Known
+from syncer.procedures.steps import Outcome
 from syncer.replicate import home_ways
 from syncer.replicate.home_tree import HomeRendering
 from syncer.replicate.home_ways import HomeWays
@@ -20,10 +23,17 @@ _WAYS = {Choice.THEIRS: home_ways.Choice.KEEP_THEIRS, Choice.REWRITTEN: home_way
 class HomeDecisions:
     """Which streams wait for a procedure to fill their target; read in memory, for any thread."""
 
-    def __init__(self, store: StateStore, is_open: Callable[[str], bool]) -> None:
-        """Take up what node.db remembers; `is_open` tells of a procedure by its id. Blocking."""
+    def __init__(
+        self,
+        store: StateStore,
+        is_open: Callable[[str], bool],
+        awaited: Callable[[], Collection[str]] = frozenset,
+    ) -> None:
+        """Take up what node.db remembers; `is_open` tells of a procedure by its id, `awaited` as below. Blocking."""
         self._store = store
         self._is_open = is_open
+        self._awaited = awaited
+        self._apart: frozenset[str] = frozenset()
         self._held: frozenset[tuple[str, str]] = frozenset()
         self._nodes: dict[str, str] = {}
         self.refresh()
@@ -38,8 +48,17 @@ class HomeDecisions:
         )
         self._nodes = {}
 
+    def kept_apart(self, target: str) -> str:
+        """Return why no connection to a target is to be made; "" where one is. Looks at the procedures; blocking."""
+        record = read_target(self._store, target)
+        is_apart = record is not None and record.node_id in self._awaited()
+        self._apart = self._apart | {target} if is_apart else self._apart - {target}
+        return WAITS if is_apart else ""
+
     def held_back(self, target: str, domain: str) -> str:
         """Return why a stream sends only what it is asked for; "" where it goes on by itself."""
+        if target in self._apart:
+            return WAITS
         if not self._held:
             return ""
         node_id = self._nodes.get(target)
@@ -47,6 +66,22 @@ class HomeDecisions:
             record = read_target(self._store, target)
             node_id = self._nodes[target] = record.node_id if record is not None else ""
         return WAITS if (node_id, domain) in self._held else ""
+
+
+def awaited(found: Iterable[Known]) -> frozenset[str]:
+    """Return the nodes that these procedures bring home to this one and that cannot be sent anything yet (pure).
+
+    Such a node is fenced, and would refuse every session: until it is to be filled there is nothing to connect for.
+    """
+    return frozenset(
+        known.procedure.peer
+        for known in found
+        if known.journal.outcome is Outcome.OPEN
+        for spec in known.procedure.steps
+        if spec.on is known.procedure.role
+        and spec.name.endswith(f".{FILL}")
+        and not known.journal.step(spec.name).begun
+    )
 
 
 def obey(store: StateStore, ways: HomeWays, node_id: str) -> None:

@@ -138,13 +138,23 @@ class Serving:
         production = self.comparing.serving()
         for is_last in (False, True):
             found: list[str] = []
+            left: list[str] = []
             paths = 0
             for sender in await self._senders(peer):
                 flaws, count = await self._differing(production, sender, tell, reread=reread)
-                paths += count
-                found += [f"{sender.stream.domain}: {flaw}" for flaw in flaws]
+                domain, paths = sender.stream.domain, paths + count
+                # RACE: of what was applied last: asked for behind the look at it.
+                reasons = {item.path: item.reason for item in sender.view().problems}
+                for path, flaw in flaws.items():
+                    if path not in reasons:
+                        found.append(f"{domain}: {flaw}")
+                    elif reread:
+                        found.append(f"{domain}: {flaw}: it {reasons[path]}")
+                    else:
+                        # What the other node cannot do must not keep it from coming home; it is a problem there.
+                        left.append(f"{domain}: {shown(path)[:LONGEST_TOLD]} {reasons[path]}")
             if not found:
-                return {"paths": paths, "reread": reread}
+                return {"paths": paths, "reread": reread, "left": len(left), "first_left": left[:PATHS_TOLD]}
             if is_last:
                 more = f" and {len(found) - 1} more" if len(found) > 1 else ""
                 raise StepFailedError(f"both sides are not equal: {found[0]}{more}")
@@ -153,16 +163,18 @@ class Serving:
 
     async def _differing(
         self, production: ProductionSide, sender: Sender, tell: Tell, *, reread: bool
-    ) -> tuple[list[str], int]:
-        """Return what differs and was not decided to, and how many paths were compared."""
+    ) -> tuple[dict[bytes, str], int]:
+        """Return what differs and was not decided to, in words, and how many paths were compared."""
         domain = sender.stream.domain
         chosen = await asyncio.to_thread(lambda: list(read_chosen(self._node.store, self._node_id(sender), domain)))
         kept = {one.path for one in chosen if one.choice is Choice.THEIRS}
         if not reread:
             planned = await self._asked(sender, Request(True, False, lambda report: None))
             assert isinstance(planned, Planned), "a dry run is answered with a plan"
-            flaws = [(item.path, f"{shown(item.path)} ({item.action})") for item in planned.items]
-            return [flaw for path, flaw in flaws if path not in kept], production.index.count(domain)
+            flaws = {
+                item.path: f"{shown(item.path)} ({item.action})" for item in planned.items if item.path not in kept
+            }
+            return flaws, production.index.count(domain)
 
         def report(_: Sender, told: Report) -> None:
             tell(f"reading {domain} again", told.done, told.total)
@@ -171,8 +183,8 @@ class Serving:
         while True:
             [result] = await verify(production, production.to_verify(domain), [sender], report, on_demand=True)
             if result.error is None:
-                flaws = [(item.path, f"{shown(item.path)} ({item.what}, on {item.side})") for item in result.findings]
-                return [flaw for path, flaw in flaws if path not in kept], result.paths
+                found = [item for item in result.findings if item.path not in kept]
+                return {item.path: f"{shown(item.path)} ({item.what}, on {item.side})" for item in found}, result.paths
             await _pause(result.error, ends)
 
     async def _filled(

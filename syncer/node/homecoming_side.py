@@ -43,6 +43,10 @@ class Returning:
         """Return what it is now."""
         return self._node.mode
 
+    async def require_followed(self, procedure: Procedure) -> None:
+        """Raise RefusedError unless the other node is the production that this one follows."""
+        await self._switch.require_followed(procedure)
+
     async def look(self) -> list[Looked]:
         """Scan once more, and return where each domain stands."""
         production = self._captures()
@@ -126,7 +130,7 @@ class Returning:
 
     async def hook(self, hook: str, procedure: Procedure) -> str:
         """Run a hook to its end; returns how one that comes after has failed."""
-        outcome = await self._switch.run_hook(hook, procedure, procedure.kind, self._node.mode_and_term()[1])
+        outcome = await self._switch.run_hook(hook, procedure, self._node.mode_and_term()[1])
         return "" if outcome is None or outcome.is_ok else outcome.sentence(hook)
 
     async def check(self, tell: Tell) -> list[str]:

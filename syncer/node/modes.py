@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from syncer.errors import Reason, RefusedError, SyncerError
-from syncer.model import Mode, Term
+from syncer.model import TERM_COUNTER_MAX, Mode, Term
 from syncer.node.supervised import Supervised
 from syncer.node.way_home import without_way_home
 from syncer.replicate.fencing import Rank, answer, are_split, in_short, judge
@@ -41,9 +41,6 @@ BACK = frozenset({(Mode.FENCED, Mode.PRODUCTION)})
 Take = Callable[[StateStore, Mode, Term, str, str], bool]
 """Makes mode and term durable in one commit; see state.term.take_mode."""
 
-OUTBID_MAX = 1 << 62
-"""Counters above are invented: so many promotions nobody makes, and node.db must be able to hold the next."""
-
 EVENTS = {Mode.PRODUCTION: "promoted", Mode.FAILOVER: "demoted", Mode.FENCED: "fenced"}
 
 
@@ -54,10 +51,11 @@ class Modes:
         """Change the mode of `node`, whose parts are built for the one in node.db."""
         self.changing = asyncio.Lock()
         """Held by whoever builds or ends parts of the node."""
+        self.deciding = asyncio.Lock()
+        """Held while a change of the mode is made durable, or refused: who gave up waiting for one stopped none."""
         self.changed: list[Callable[[], None]] = []
         """Called on the event loop whenever the mode has changed, and again when the parts have followed."""
         self._node = node
-        self._deciding = asyncio.Lock()
         self._parts: Supervised[str] = Supervised()
         self._wake = asyncio.Event()
         self._followed = asyncio.Condition()
@@ -151,7 +149,7 @@ class Modes:
         """Take it that the node's parts are built and begun for the mode in node.db."""
         self._form = self.rank().mode
         if self._form is Mode.FENCED and read_handover(self._node.store) is None:
-            self._stop_services()
+            self._attend_services()
         change = read_mode_change(self._node.store)
         if change is not None and not change.is_told:
             # The agent ended before the event was durable.
@@ -166,7 +164,7 @@ class Modes:
         take: Take | None = None,
         ways: Collection[tuple[Mode, Mode]] = WAYS,
     ) -> None:
-        async with self._deciding:
+        async with self.deciding:
             before = self.rank().mode
             if before is not mode:
                 require_way(self._node.settings.node.name, before, mode, ways)
@@ -202,14 +200,14 @@ class Modes:
         # What a node hands over itself is a step of a procedure: nothing to be alarmed about, and told by that.
         if not change.is_told:
             if mode is Mode.FENCED:
-                self._stop_services()
+                self._attend_services()
             self._begin(self._tell(mode, term, change))
         self._tell_changed()
 
     def _outbid(self, own: Rank, term: Term) -> None:
         """Have the term of a retired node win nowhere: production takes a higher one, and tells it."""
         # What nothing can be above is no term that anybody took.
-        if own.mode is Mode.PRODUCTION and term > own.term and term.counter < OUTBID_MAX:
+        if own.mode is Mode.PRODUCTION and term > own.term and term.counter < TERM_COUNTER_MAX:
             higher = Term(term.counter + 1, self._node.store.node_id)
             log.warning("term %d is that of a retired node: this node takes %d", term.counter, higher.counter)
             self._begin(self._take_higher(higher))
@@ -328,10 +326,14 @@ class Modes:
             node.production = production
             self._parts.begin("production", production.run)
 
-    def _stop_services(self) -> None:
+    def _attend_services(self) -> None:
+        """Have a node that was replaced look whether it still serves; and stop that, where it is configured to."""
         node = self._node
-        if node.settings.node.stop_services_when_fenced and node.failover is not None:
+        if node.failover is None:
+            return
+        if node.settings.node.stop_services_when_fenced:
             node.failover.stop_services("this node is fenced")
+        node.failover.watch_services()
 
     def _tell_split(self, own: Term, other: Term, peer: str) -> None:
         both = frozenset({own, other})

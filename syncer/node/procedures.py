@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import grpc.aio
 
 from syncer.errors import UnreachableError
+from syncer.node import home_decisions
 from syncer.node.introduced import stated_addresses
 from syncer.node.seeking import Doubts, seek
 from syncer.node.way_home import addresses_to
@@ -99,6 +100,11 @@ def is_open(procedures: Procedures, procedure: str) -> bool:
     """Tell whether a procedure, by its whole id, is under way; for any thread."""
     known = procedures.journal.read(procedure)
     return known is not None and known.journal.outcome is Outcome.OPEN
+
+
+def awaited(procedures: Procedures) -> frozenset[str]:
+    """Return the nodes that a procedure under way brings home and that cannot be sent anything yet; blocking."""
+    return home_decisions.awaited(procedures.journal.unsettled())
 
 
 async def knock(procedures: Procedures, peer: Peer, own: Rank) -> Rank:

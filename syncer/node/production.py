@@ -79,11 +79,13 @@ class ProductionSide:
         saw_term: Callable[[str, Term], None] = nobody_is_fenced,
         refusal: str = "",
         is_open: Callable[[str], bool] = lambda procedure: False,
+        awaited: Callable[[], Collection[str]] = frozenset,
     ) -> None:
         """Build capturers and senders; with `automatic` False nothing is sent but what is asked for.
 
         `start` is which start of the node it is; `saw_term` is told a target's name with each term that it says. A
-        `refusal` says why nothing is sent at all: then there are no senders. `is_open` tells whether a procedure is.
+        `refusal` says why nothing is sent at all: then there are no senders. `is_open` tells whether a procedure is,
+        `awaited` which nodes come home and cannot be sent anything yet.
         """
         self.refusal = refusal
         """Why nothing is sent any more; "" where it is."""
@@ -114,7 +116,7 @@ class ProductionSide:
         self._in_force = asyncio.Event()
         self._in_force.set()
         shapes = self.captures.shapes.get
-        self.decisions = HomeDecisions(store, is_open)
+        self.decisions = HomeDecisions(store, is_open, awaited)
         """What was decided for nodes that come home."""
         self.building = Building(self, store, identity, self.index, self._cache, shapes, lambda: self._settings)
         self.senders: Mapping[tuple[str, str], Sender] = self._senders(settings, {})
@@ -272,6 +274,10 @@ class ProductionSide:
     def held_back(self, target: str, domain: str) -> str:
         """Return why only what is asked for is sent, by a procedure's word."""
         return self.decisions.held_back(target, domain)
+
+    def kept_apart(self, target: str) -> str:
+        """Return why no connection is made, by a procedure's word; blocking."""
+        return self.decisions.kept_apart(target)
 
     def homeward(self) -> set[tuple[str, str]]:
         """Return the streams, by target and domain, that bring home what stands here."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Callable, Sequence
 
 from syncer.config.address import parse_address
@@ -66,36 +67,49 @@ async def seek(peer: str, addresses: Sequence[str], doubts: Doubts) -> str:
     """Return the first address of `peer` (host:port) that opens, and doubt it; UnreachableError where none does."""
     knocks = [asyncio.create_task(_knock(address), name=address) for address in addresses]
     opened: list[str] = []
+    silent: list[str] = []
     try:
         for knock in asyncio.as_completed(knocks):
-            address = await knock
-            if address and not doubts.about(address):
+            address, said = await knock
+            if said:
+                silent.append(f"{address}: {said}")
+                continue
+            opened.append(address)
+            if not doubts.about(address):
                 opened = [address]
                 break
-            if address:
-                opened.append(address)
     finally:
         for task in knocks:
             task.cancel()
     if not opened:
+        # What was refused at once is told before what never answered: somebody is there.
         raise UnreachableError(
-            f"{peer} cannot be reached at any address that it named ({', '.join(addresses)}): add a "
-            "[[failover]] table of that name with one that leads there"
+            f"{peer} cannot be reached ({'; '.join(silent)}); where it has another address, add a [[failover]] table "
+            "of that name"
         )
     found = min(opened, key=addresses.index)
     doubts.taken(found)
     return found
 
 
-async def _knock(address: str) -> str:
-    """Return the address where somebody opens, else ""."""
+async def _knock(address: str) -> tuple[str, str]:
+    """Return the address, and "" where somebody opens, else why nobody did."""
     found = parse_address(address)
     try:
         async with asyncio.timeout(KNOCK_SECONDS):
             _, writer = await asyncio.open_connection(found.host, found.port)
-    except (OSError, TimeoutError, UnicodeError):
-        return ""
+    except TimeoutError:
+        return address, f"no answer within {KNOCK_SECONDS:g} s"
+    except (OSError, UnicodeError) as error:
+        return address, _reason(error)
     writer.close()
     with contextlib.suppress(OSError):
         await writer.wait_closed()
-    return address
+    return address, ""
+
+
+def _reason(error: OSError | UnicodeError) -> str:
+    """Say why an address did not open, in the system's words."""
+    number = getattr(error, "errno", None)
+    # A name that is not known has a number of its own kind, below zero.
+    return os.strerror(number) if number is not None and number > 0 else str(error)

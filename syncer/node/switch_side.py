@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 from syncer.errors import RefusedError, UnreachableError
 from syncer.model import Cursor, Head, Mode, ServiceState, Term
 from syncer.node.draining import Draining, sending_to
+from syncer.node.followed import followed_flaw
 from syncer.node.frozen_side import FrozenSide
 from syncer.node.modes import BACK
 from syncer.node.readiness_side import readiness
 from syncer.procedures.kinds import Tell
 from syncer.procedures.readiness import Purpose, refusals
 from syncer.procedures.steps import Procedure
+from syncer.procedures.switching import told_kinds
+from syncer.replicate.fencing import Rank
 from syncer.services import lifecycle
 from syncer.services.commands import Outcome
 from syncer.services.hooks import About, Hooks
@@ -49,19 +52,19 @@ class SwitchSide:
         """Look at `node` whenever it is asked."""
         self._node = node
         self._hook: asyncio.Task[Outcome] | None = None
-        self._prepared: set[str] = set()
-        """Procedures whose handover was ordered in this life of the agent."""
 
     def mode_and_term(self) -> tuple[Mode, Term]:
         """Return what it is, and the highest term that it has seen."""
         return self._node.mode_and_term()
 
-    async def peer_mode(self, peer: str) -> Mode:
-        """Ask the other node what it is. UnreachableError where it does not answer."""
-        found = await asyncio.to_thread(peer_by_node_id, self._node.store, peer)
-        if found is None:
-            raise UnreachableError(f"the node {peer} is not paired with this one any more: pair it again")
-        return (await self._node.procedures.knock(found)).mode
+    async def require_followed(self, procedure: Procedure) -> None:
+        """Raise RefusedError unless the other node is the production that this one follows."""
+        said = await self._asked(procedure.peer)
+        # What it said was heard: a term that was new is durable by now.
+        name, (_, term) = self._node.settings.node.name, self.mode_and_term()
+        flaw = followed_flaw(name, term, procedure.peer_name, procedure.peer, said)
+        if flaw:
+            raise RefusedError(flaw)
 
     async def refusals(self, procedure: Procedure, *, forced: bool) -> Sequence[str]:
         """Say what forbids a promotion of this node; what was looked at thoroughly before it began is not again."""
@@ -88,13 +91,14 @@ class SwitchSide:
                 found.append(domain)
         return found
 
-    async def run_hook(self, hook: str, procedure: Procedure, kind: str, term: Term) -> Outcome | None:
+    async def run_hook(self, hook: str, procedure: Procedure, term: Term) -> Outcome | None:
         """Run a hook to its end, behind the one that runs; None where none is configured."""
         node = self._node
         hooks = Hooks(node.settings.hooks, self._failover().runner, node.events.raise_event)
         if not hooks.has(hook):
             return None
-        about = About(node.settings.node.name, procedure.peer_name, term.counter, kind, procedure.id)
+        switch, command = told_kinds(procedure.kind)
+        about = About(node.settings.node.name, procedure.peer_name, term.counter, switch, procedure.id, command)
         before = self._hook
 
         async def run() -> Outcome:
@@ -116,6 +120,11 @@ class SwitchSide:
                 raise RefusedError(f"{hold.domain} is held while `{hold.command}` runs: promote when that has ended")
         report = await freezes.freeze(f"{procedure.peer_name} takes over", procedure.id)
         return [item.domain for item in report.domains if item.starts_again]
+
+    async def decided(self) -> None:
+        """Return once every change of the mode that was begun is durable, or was refused."""
+        async with self._node.modes.deciding:
+            return
 
     async def thaw(self, procedure: Procedure, starting: Sequence[str]) -> None:
         """End that freeze, and start what a handover has let it forget; failures are events."""
@@ -142,12 +151,15 @@ class SwitchSide:
         if self._node.mode is Mode.PRODUCTION:
             await Draining(*sending_to(self._node, peer)).hurry(seconds)
 
-    async def cursors(self) -> Mapping[str, Cursor | None]:
-        """Return how far each domain was applied here; None: not as it was sent."""
+    async def cursors(self, peer: str) -> Mapping[str, Cursor | None]:
+        """Return how far each domain was applied here; None: not as that peer sent it."""
 
         def read() -> dict[str, Cursor | None]:
             found = {domain: read_standing(self._node.store, domain) for domain in self.domains()}
-            return {name: at.cursor if at is not None and at.resumable else None for name, at in found.items()}
+            return {
+                name: at.cursor if at is not None and at.resumable and at.source_node == peer else None
+                for name, at in found.items()
+            }
 
         return await asyncio.to_thread(read)
 
@@ -161,14 +173,12 @@ class SwitchSide:
 
     async def reserve_term(self, procedure: Procedure) -> Term:
         """Choose the term of a promotion; no later call returns it."""
-        self._prepared.add(procedure.id)
         return await asyncio.to_thread(reserve_term, self._node.store)
 
     async def confirm_handover(self, procedure: Procedure) -> None:
-        """Make sure that what was handed over was not taken back while this node was away."""
-        # CRASH: an operator of the other node may have made it production again, by force, while this one was dead.
-        if procedure.id not in self._prepared and await self.peer_mode(procedure.peer) is Mode.PRODUCTION:
-            raise RefusedError(f"{procedure.peer_name} is production again: it was made that while this node was away")
+        """Make sure that what was handed over was not taken back, while this node was dead or could not be reached."""
+        if (await self._asked(procedure.peer)).mode is Mode.PRODUCTION:
+            raise RefusedError(f"{procedure.peer_name} is production again: an operator of it has taken its role back")
 
     async def hand_over(self, procedure: Procedure, term: Term) -> None:
         """Be production no more, under the peer's term."""
@@ -238,6 +248,14 @@ class SwitchSide:
             outcome = await self._run(services, "stop", by)
             if not outcome.is_ok:
                 log.error("the services of %s could not be stopped: %s", domain, outcome.sentence("stop"))
+
+    async def _asked(self, peer: str) -> Rank:
+        """Return what the other node says that it is. UnreachableError where it does not answer."""
+        found = await asyncio.to_thread(peer_by_node_id, self._node.store, peer)
+        if found is None:
+            raise UnreachableError(f"the node {peer} is not paired with this one any more: pair it again")
+        said = await self._node.procedures.knock(found)
+        return Rank(said.mode, said.term)
 
     def _services(self) -> list[tuple[str, DomainServices]]:
         found = self._failover().services

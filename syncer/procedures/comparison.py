@@ -11,9 +11,15 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
+from syncer.errors import PlanError
 from syncer.model import Entry, Kind, parent_of
 from syncer.origin import Origin
 from syncer.replicate.compare import order_of, same_owner
+
+MOST_HELD = 256 * 1024 * 1024
+"""Bytes of memory, roughly, for what the other node has and neither stands here nor was ever in common."""
+_OVERHEAD = 300
+"""Bytes of a difference beside its path, roughly."""
 
 
 class State(Enum):
@@ -96,13 +102,15 @@ def compare(
     there: Iterable[Other],
     is_undecided: Callable[[Entry], bool] = lambda entry: False,
     own: Collection[bytes] = frozenset(),
+    most_held: int = MOST_HELD,
 ) -> Compared:
     """Compare what stands here, as it would go home, and what the other node has with the last common state.
 
     An UNKNOWN entry says nothing of its path, unless it `is_undecided`: then it was edited here. `own` are paths that
-    were never in common, since it was decided before that this node keeps what it has there.
+    were never in common, since it was decided before that this node keeps what it has there. Raises PlanError where the
+    other node has more of its own than `most_held` bytes of memory take.
     """
-    found = _Comparing(is_undecided, own)
+    found = _Comparing(is_undecided, own, most_held)
     for path, old, ours, theirs in _merged(base, here, there):
         found.take(path, old, ours, theirs)
     found.settle()
@@ -135,8 +143,10 @@ def _merged(base: Iterable[Entry], here: Iterable[Entry], there: Iterable[Other]
 
 
 class _Comparing:
-    def __init__(self, is_undecided: Callable[[Entry], bool], own: Collection[bytes]) -> None:
+    def __init__(self, is_undecided: Callable[[Entry], bool], own: Collection[bytes], most_held: int) -> None:
         self.compared = Compared()
+        self._most_held = most_held
+        self._held = 0
         self._own = own
         self._is_undecided = is_undecided
         # Directories that a side took away, or made another thing of: what the other did below cannot stand with it.
@@ -147,8 +157,14 @@ class _Comparing:
         theirs = other.entry if other is not None else None
         count = len(self.compared.differences)
         self._take(path, old, own, other)
-        if theirs is not None and theirs.kind is Kind.DIRECTORY and len(self.compared.differences) > count:
+        if theirs is None or len(self.compared.differences) == count:
+            return
+        if theirs.kind is Kind.DIRECTORY:
             self.compared.directories[path] = theirs
+            self._hold(len(theirs.attributes))
+        if old is None and own is None:
+            # What stands here bounds all else: of this a peer may tell as much as it likes.
+            self._hold(_OVERHEAD + len(path))
 
     def _take(self, path: bytes, old: Entry | None, own: Entry | None, other: Other | None) -> None:
         theirs = other.entry if other is not None else None
@@ -194,6 +210,14 @@ class _Comparing:
                 continue
             if any(directory in gone for directory in _above(difference.path)):
                 self.compared.differences[number] = difference._replace(state=State.CONFLICT)
+
+    def _hold(self, count: int) -> None:
+        self._held += count
+        if self._held > self._most_held:
+            raise PlanError(
+                f"the other node has so much that was never here that it cannot be compared (more than "
+                f"{self._most_held >> 20:,} MiB to be kept in mind): move it out of the domain there, or exclude it"
+            )
 
     def _add(self, difference: Difference) -> None:
         self.compared.differences.append(difference)

@@ -153,7 +153,9 @@ class Freezes:
             self._news.set()
             report = FreezeReport(by, tuple([await self._reported(claim) for claim in new]))
         for name in chosen:
-            what: dict[str, EventValue] = {"by": by, "reason": reason, "seconds": length, "read_only": read_only}
+            what: dict[str, EventValue] = {"by": by, "reason": reason, "read_only": read_only}
+            # Nobody waits for the end of a procedure's: it comes with that, and by itself never.
+            what["seconds"] = length if by == OPERATOR else 0.0
             self._record("frozen", {"domain": name, **what})
         return report
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
-from syncer.errors import PeerProtocolError, PeerRejectedError, Reason, RefusedError
+from syncer.errors import PeerProtocolError, PeerRejectedError, Reason, RefusedError, UnreachableError
 from syncer.procedures import home_messages as h
 from syncer.procedures import messages as m
 from syncer.procedures.client import PeerCaller
@@ -14,21 +15,27 @@ from syncer.procedures.wire import home as words
 
 MOST_LINES = 8_000_000
 """Of a plan that a peer sends; all of its paths differ then."""
+MOST_ENTRIES = 50_000_000
+"""Of a domain that a peer tells of."""
+MOST_SECONDS = 2 * 3600.0
+"""For which a peer may tell what it has of a domain; a million paths take a minute or two."""
 
 
 class HomeCaller:
     """Calls to one paired node; each raises as PeerCaller's, PeerRejectedError where it refuses."""
 
-    def __init__(self, caller: PeerCaller, name: str) -> None:
-        """Ask through `caller`, whose node errors call `name`."""
+    def __init__(self, caller: PeerCaller, name: str, seconds: float = MOST_SECONDS) -> None:
+        """Ask through `caller`, whose node errors call `name`; it has `seconds` to tell what it has of a domain."""
         self._caller = caller
         self._name = name
+        self._seconds = seconds
 
     async def others(self, request: h.OthersRequest) -> AsyncGenerator[h.OthersPart, None]:
         """Yield what the peer has of a domain, piece by piece: one head first, one end last."""
         data = words.encode_others_request(await self._caller.speak(), request)
         what = f"what it has of {request.domain}"
         has_begun, entries, announced = False, 0, 0
+        ends = time.monotonic() + self._seconds
         async with contextlib.aclosing(self._caller.events("Others", data, words.decode_others, what)) as events:
             async for event in events:
                 part = self._accepted(event)
@@ -38,6 +45,14 @@ class HomeCaller:
                 entries += len(part.others)
                 if part.head is not None:
                     announced = part.head.entries
+                if announced > MOST_ENTRIES:
+                    held = f"{announced:,} entries of {request.domain}"
+                    raise PeerProtocolError(f"{self._name} has {held}, and at most {MOST_ENTRIES:,} are taken")
+                # Whoever shows signs of life and tells nothing would keep every other homecoming waiting.
+                if not part.end and time.monotonic() >= ends:
+                    raise UnreachableError(
+                        f"{self._name} did not tell within {self._seconds:g} s {what}: see how busy it is"
+                    )
                 if has_begun and entries > announced:
                     raise PeerProtocolError(f"{self._name} sent more of {request.domain} than it had announced")
                 yield part

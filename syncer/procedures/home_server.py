@@ -31,8 +31,8 @@ class HomeServed(Protocol):
     def compare(self, peer: Peer, wishes: h.Wishes) -> AsyncIterator[m.Progress | h.PlanLines | Refusal]:
         """Tell what would become of a peer's changes, while this node serves."""
 
-    async def begin(self, peer: Peer, wish: h.BeginWish) -> h.Begun | Refusal:
-        """Lead a procedure with that peer."""
+    async def begin(self, peer: Peer, speaker: Speaker, wish: h.BeginWish) -> h.Begun | Refusal:
+        """Lead a procedure with that peer, where it serves."""
 
 
 def home_handlers(served: HomeServed, voice: Voice, authorise: Authorise) -> grpc.GenericRpcHandler:
@@ -82,7 +82,7 @@ class _Service:
         peer, speaker, wish = await self._gate.enter(context, home_words.decode_begin, data)
 
         async def answer() -> h.Begun | Refusal:
-            return await self._gate.stale(peer, speaker) or await self._served.begin(peer, wish)
+            return await self._gate.stale(peer, speaker) or await self._served.begin(peer, speaker, wish)
 
         asked: Awaitable[h.Begun | Refusal] = answer()
         found = await self._gate.guarded(context, peer, asked)

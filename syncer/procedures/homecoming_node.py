@@ -25,6 +25,9 @@ class ReturningNode(Protocol):
     def mode(self) -> Mode:
         """Return what it is now."""
 
+    async def require_followed(self, procedure: Procedure) -> None:
+        """Raise RefusedError unless the other node is the production that this one follows; see SwitchNode."""
+
     async def require_filled(self, serving: str, serving_name: str, *, exact: bool) -> None:
         """Raise RefusedError where the serving node has not synchronized this failover node yet, or `exact`."""
 

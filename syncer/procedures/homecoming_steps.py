@@ -10,6 +10,7 @@ from syncer.model import Head, Mode, shown
 from syncer.procedures import homecoming as names
 from syncer.procedures.homecoming_node import ReturningNode, ServingNode
 from syncer.procedures.kinds import Plain, Run, Step
+from syncer.procedures.steps import Role
 
 PATHS_TOLD = 5
 _SKIPPED = {"skip": True}
@@ -34,12 +35,15 @@ class Look(Plain):
         self._node = node
 
     async def require(self, run: Run) -> None:
-        """Refuse on the node that serves."""
+        """Refuse on the node that serves, and where the other one is not known to."""
         if self._node.mode() is Mode.PRODUCTION:
             raise RefusedError(
                 f"this node is production, and comes home to nobody: {run.procedure.peer_name} must serve, and this "
                 "node must have heard of its promotion"
             )
+        if run.procedure.role is Role.LEAD:
+            # A second has handed over to its lead, under a term that it recorded.
+            await self._node.require_followed(run.procedure)
         if run.parameters.get("strict") and self._node.mode() is Mode.FAILOVER:
             peer = run.procedure
             await self._node.require_filled(peer.peer, peer.peer_name, exact=bool(run.parameters.get("exact")))

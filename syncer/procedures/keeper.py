@@ -11,7 +11,9 @@ from typing import Any
 
 from syncer.errors import ConfigurationError, RefusedError, UnreachableError
 from syncer.model import RecordEvent
+from syncer.procedures import asking
 from syncer.procedures import messages as m
+from syncer.procedures.asking import ask_lead
 from syncer.procedures.client import PeerCaller
 from syncer.procedures.following import Following
 from syncer.procedures.journal import Known, ProcedureJournal, settled
@@ -109,7 +111,8 @@ class Procedures:
         """Have a procedure undone; returns once that is decided, not done.
 
         `force`: without the other node, which undoes its part when it hears of it; past the point of no return nothing
-        is undone, and it is given up here where it stands. Raises RefusedError past that point without `force`,
+        is undone, and it is given up here where it stands. A lead that answers undoes it all the same. Raises
+        RefusedError past that point without `force`, or where the lead answers and does not undo it;
         UnreachableError where another node leads it and does not answer.
         """
         known = await self.find(procedure)
@@ -123,16 +126,14 @@ class Procedures:
             return
         if self._tasks is None:
             raise RefusedError(_STOPPED)
-        if force:
-            await self._serving().abandon(known.procedure.peer, procedure)
-            return
         caller = self._caller(known.procedure.peer, known.procedure.peer_name)
         try:
-            refusal = await caller.abort(m.AbortWish(procedure, why))
+            if force:
+                await self._force(known, caller, why)
+            elif (refusal := await caller.abort(m.AbortWish(procedure, why))) is not None:
+                raise RefusedError(f"{known.procedure.peer_name} refused: {refusal.message}")
         finally:
             await caller.close()
-        if refusal is not None:
-            raise RefusedError(f"{known.procedure.peer_name} refused: {refusal.message}")
 
     async def give_up(self, peer: str, why: str) -> list[str]:
         """Close every procedure with a node that is gone for good, and undo nothing; returns their ids."""
@@ -251,6 +252,17 @@ class Procedures:
     def caller(self, peer: Peer) -> PeerCaller:
         """Return the calls to a paired node; whoever asks closes them."""
         return self._caller(peer.node_id, peer.name)
+
+    async def _force(self, known: Known, caller: PeerCaller, why: str) -> None:
+        """End here what another node leads, without it where it is gone: as long as it answers it may be production."""
+        procedure = known.procedure
+        match await ask_lead(caller, procedure.peer_name, m.AbortWish(procedure.id, why)):
+            case asking.Lead.UNDOES:
+                return
+            case asking.Lead.GONE:
+                await self._serving().abandon(procedure.peer, procedure.id)
+            case asking.Lead.SERVES:
+                await self._give_up(known, f"{why}, and {procedure.peer_name} is production")
 
     async def _give_up(self, known: Known, why: str) -> None:
         """End a procedure where it stands, by an operator's word: the other node may be gone for good."""

@@ -132,8 +132,9 @@ class Lead:
             self.facts = Facts()
         except SyncerError as error:
             is_ordered = isinstance(move, Do | Undo) and move.step.on is Role.SECOND
-            is_away = is_ordered and isinstance(error, UnreachableError)
-            self.facts = Facts(away=str(error)) if is_away else Facts(pausing=str(error))
+            is_away = isinstance(error, UnreachableError)
+            # Also a step of this node's own may need the other one: then it is that step which pauses.
+            self.facts = Facts(str(error) if is_away else "", "" if is_away and is_ordered else str(error))
             raise
         finally:
             self.progress = m.Progress()

@@ -58,9 +58,10 @@ class Disable(Plain):
         self._node = node
 
     async def require(self, run: Run) -> None:
-        """Refuse on a production node."""
+        """Refuse on a production node, and with a node that is not the one that serves."""
         if self._node.mode() is Mode.PRODUCTION:
             raise RefusedError("this node is production: there is nothing to bring home to it")
+        await self._node.require_followed(run.procedure)
 
     async def do(self, run: Run) -> Mapping[str, Any]:
         """Say what it is."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from syncer.procedures.messages import Action, End, Order, Refusal, Standing, Why
 from syncer.procedures.steps import (
     Journal,
@@ -51,7 +53,8 @@ def end_flaw(procedure: Procedure, journal: Journal, end: End) -> Refusal | None
     if unknown is not None:
         return unknown
     if end.outcome is Outcome.ABORTED:
-        return _past(procedure, journal)
+        # What was given up past its point of no return undoes nothing, also where the order that passed it was lost.
+        return _past(procedure, journal) or _past_by(procedure.steps, end.standing)
     missing = [spec.name for spec in _own(procedure) if journal.step(spec.name).state is not StepState.DONE]
     if missing:
         return Refusal(Why.OUT_OF_SEQUENCE, f"{procedure.kind} cannot be finished: {missing[0]} is not done here")
@@ -81,7 +84,8 @@ def _do_flaw(procedure: Procedure, journal: Journal, spec: StepSpec) -> Refusal 
 
 
 def _undo_flaw(procedure: Procedure, journal: Journal, spec: StepSpec, standing: Standing) -> Refusal | None:
-    past = _past(procedure, journal) or _past_by(procedure, standing)
+    lead = [item for item in procedure.steps if item.on is Role.LEAD]
+    past = _past(procedure, journal) or _past_by(lead, standing)
     if past is not None:
         return past
     own = _own(procedure)
@@ -97,20 +101,16 @@ def _past(procedure: Procedure, journal: Journal) -> Refusal | None:
     return None
 
 
-def _past_by(procedure: Procedure, standing: Standing) -> Refusal | None:
-    """Say where the lead's own word is that nothing can be undone any more."""
+def _past_by(steps: Sequence[StepSpec], standing: Standing) -> Refusal | None:
+    """Say where the lead's own word of some steps is that nothing can be undone any more."""
     beyond = {StepState.RUNNING, StepState.DONE}
-    if any(spec.point_of_no_return and standing.get(spec.name) in beyond for spec in _lead(procedure)):
-        return Refusal(Why.TOO_LATE, f"{procedure.kind} is past its point of no return and can only be finished")
+    if any(spec.point_of_no_return and standing.get(spec.name) in beyond for spec in steps):
+        return Refusal(Why.TOO_LATE, "its lead has passed the point of no return: it can only be finished, or given up")
     return None
 
 
 def _own(procedure: Procedure) -> list[StepSpec]:
     return [spec for spec in procedure.steps if spec.on is Role.SECOND]
-
-
-def _lead(procedure: Procedure) -> list[StepSpec]:
-    return [spec for spec in procedure.steps if spec.on is Role.LEAD]
 
 
 def _why(journal: Journal) -> str:

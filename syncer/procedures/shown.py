@@ -11,7 +11,10 @@ from syncer.procedures.journal import Known
 from syncer.procedures.keeper import Procedures
 from syncer.procedures.kinds import Kind
 from syncer.procedures.steps import Do, Outcome, Role, StepSpec, Undo, Wait, is_past_return, next_move
+from syncer.procedures.switching import TAKE_OVER
 
+ALONE = {"promote": (TAKE_OVER, "syncer promote --force")}
+"""Kinds for which the lead has another command where the other node is dead, until this step has begun."""
 LED_BY = "{peer}, which leads it"
 """What a second waits for where nothing holds it up."""
 SUSPENDED = 4
@@ -54,10 +57,30 @@ def shown(procedures: Procedures, known: Known, now: float) -> dict[str, Any]:
         "progress": {"text": progress.text, "done": progress.done, "total": progress.total},
         "steps": _steps(known),
         "go_on": _command(kind, "go_on", procedure.id) if is_open and procedure.role is Role.LEAD else "",
-        "abort": _command(kind, "abort", procedure.id) if is_open and not past else "",
+        "abort": _abort(procedures, known, kind) if is_open and not past else "",
         "give_up": f"syncer procedure {procedure.id[:8]} abort --force" if is_open and past and waits_for else "",
+        "without_peer": without_peer(procedures, known),
         "peer_told": row.told,
     }
+
+
+def without_peer(procedures: Procedures, known: Known) -> list[str]:
+    """Return by what commands it is ended without the other node; nothing while that answers, or is not waited for."""
+    procedure, journal, _ = known
+    if journal.outcome is not Outcome.OPEN or journal.forced or not procedures.facts(procedure.id).away:
+        return []
+    found = [f"syncer procedure {procedure.id[:8]} abort --force"]
+    until, command = ALONE.get(procedure.kind, ("", ""))
+    begun = {record.name for record in journal.steps if record.begun}
+    if command and procedure.role is Role.LEAD and until not in begun:
+        found.append(command)
+    return found
+
+
+def _abort(procedures: Procedures, known: Known, kind: Kind | None) -> str:
+    """Return the command that undoes it, which is another one where that was asked for and waits for the other node."""
+    alone = without_peer(procedures, known) if known.journal.abort else []
+    return alone[0] if alone else _command(kind, "abort", known.procedure.id)
 
 
 def _waits(procedures: Procedures, known: Known) -> tuple[str, bool]:

@@ -16,8 +16,11 @@ class SwitchNode(Protocol):
     def mode_and_term(self) -> tuple[Mode, Term]:
         """Return what it is, and the highest term that it has seen."""
 
-    async def peer_mode(self, peer: str) -> Mode:
-        """Ask the other node what it is. UnreachableError where it does not answer."""
+    async def require_followed(self, procedure: Procedure) -> None:
+        """Raise RefusedError unless the other node is the production that this one follows, by the highest term seen.
+
+        UnreachableError where it does not answer.
+        """
 
     async def refusals(self, procedure: Procedure, *, forced: bool) -> Sequence[str]:
         """Say what forbids a promotion of this node; nothing where all is well."""
@@ -28,7 +31,7 @@ class SwitchNode(Protocol):
     async def running(self) -> list[str]:
         """Return the domains whose services run."""
 
-    async def run_hook(self, hook: str, procedure: Procedure, kind: str, term: Term) -> object:
+    async def run_hook(self, hook: str, procedure: Procedure, term: Term) -> object:
         """Run a hook to its end. Raises HookError where one that comes before fails; what comes after is told."""
 
     async def freeze(self, procedure: Procedure) -> list[str]:
@@ -49,8 +52,8 @@ class SwitchNode(Protocol):
     async def hurried(self, peer: str, seconds: float) -> None:
         """Let what changed since arrive, for at most so long."""
 
-    async def cursors(self) -> Mapping[str, Cursor | None]:
-        """Return how far each domain was applied here; None: not as it was sent."""
+    async def cursors(self, peer: str) -> Mapping[str, Cursor | None]:
+        """Return how far each domain was applied here; None: not as that peer sent it."""
 
     async def drift(self) -> Mapping[str, int]:
         """Return how many paths of each domain were edited here."""
@@ -59,9 +62,15 @@ class SwitchNode(Protocol):
         """Choose the term of a promotion; no later call returns it."""
 
     async def confirm_handover(self, procedure: Procedure) -> None:
-        """Make sure that what was handed over was not taken back while this node was away.
+        """Make sure that what was handed over was not taken back since.
 
         Raises RefusedError where it was, UnreachableError where nobody can tell.
+        """
+
+    async def decided(self) -> None:
+        """Return once every change of the mode that was begun is durable, or was refused.
+
+        A step that was interrupted leaves the change that it began under way; what undoes it must not look before.
         """
 
     async def hand_over(self, procedure: Procedure, term: Term) -> None:

@@ -24,12 +24,12 @@ class Ready(Plain):
         self._forced = forced
 
     async def require(self, run: Run) -> None:
-        """Look at this node, and where production hands over, at what that says of itself."""
+        """Look at this node, and where production hands over, at whether it is the one that this node follows."""
         mode, _ = self._node.mode_and_term()
         if mode is not Mode.FAILOVER:
             raise RefusedError(f"this node is {mode.value}, and only a failover node is promoted")
-        if not self._forced and (theirs := await self._node.peer_mode(run.procedure.peer)) is not Mode.PRODUCTION:
-            raise RefusedError(f"{run.procedure.peer_name} is {theirs.value}, and has no role to hand over")
+        if not self._forced:
+            await self._node.require_followed(run.procedure)
         refusals = await self._node.refusals(run.procedure, forced=self._forced)
         if refusals:
             raise RefusedError("; ".join(refusals))
@@ -54,14 +54,15 @@ class BeforeDemote(Plain):
 
     async def do(self, run: Run) -> Mapping[str, Any]:
         """Run the hook."""
-        await self._node.run_hook("before_demote", run.procedure, "planned", self._node.mode_and_term()[1])
+        await self._node.run_hook("before_demote", run.procedure, self._node.mode_and_term()[1])
         return {}
 
     async def undo(self, run: Run) -> None:
         """Let what let go take hold again, where this node is production still or again."""
+        await self._node.decided()
         mode, term = self._node.mode_and_term()
         if mode is Mode.PRODUCTION:
-            await self._node.run_hook("after_promote", run.procedure, "planned", term)
+            await self._node.run_hook("after_promote", run.procedure, term)
 
 
 class Freeze(Plain):
@@ -75,7 +76,8 @@ class Freeze(Plain):
         return {"starting": await self._node.freeze(run.procedure)}
 
     async def undo(self, run: Run) -> None:
-        """Thaw."""
+        """Thaw; services are started again only where this node is production still or again."""
+        await self._node.decided()
         starting = run.results.get(switching.FREEZE, {}).get("starting", [])
         await self._node.thaw(run.procedure, [str(domain) for domain in starting])
 
@@ -100,7 +102,7 @@ class Equal(Plain):
     async def do(self, run: Run) -> Mapping[str, Any]:
         """Compare the cursors, and look for edits; no file is read."""
         heads = switching.heads_of(run.results.get(switching.DRAIN, {}))
-        flaws = switching.unequal(heads, await self._node.cursors(), await self._node.drift())
+        flaws = switching.unequal(heads, await self._node.cursors(run.procedure.peer), await self._node.drift())
         if flaws:
             raise StepFailedError("; ".join(flaws), again=False)
         return {"domains": len(heads)}
@@ -109,13 +111,12 @@ class Equal(Plain):
 class BeforePromote(Plain):
     """The lead's own preparation. What its hook does must be harmless where nothing follows."""
 
-    def __init__(self, node: SwitchNode, kind: str) -> None:
+    def __init__(self, node: SwitchNode) -> None:
         self._node = node
-        self._kind = kind
 
     async def do(self, run: Run) -> Mapping[str, Any]:
         """Run the hook, then choose the term."""
-        await self._node.run_hook("before_promote", run.procedure, self._kind, self._node.mode_and_term()[1])
+        await self._node.run_hook("before_promote", run.procedure, self._node.mode_and_term()[1])
         # CRASH: a term that was chosen and not journalled is never chosen again.
         return {"term": switching.term_document(await self._node.reserve_term(run.procedure))}
 
@@ -135,6 +136,8 @@ class HandOver(Plain):
 
     async def undo(self, run: Run) -> None:
         """Be production again, unless another node was promoted since."""
+        # RACE: the handover that was interrupted may be about to take effect.
+        await self._node.decided()
         await self._node.take_back(run.procedure)
 
 
@@ -148,7 +151,7 @@ class TakeOver(Plain):
     async def do(self, run: Run) -> Mapping[str, Any]:
         """Take the mode under the chosen term."""
         term = switching.chosen_term(run)
-        if self._kind == "planned":
+        if self._kind == "planned" and self._node.mode_and_term() != (Mode.PRODUCTION, term):
             await self._node.confirm_handover(run.procedure)
         how = f"{run.procedure.peer_name} handed over" if self._kind == "planned" else "by force"
         await self._node.take_over(term, f"promoted ({how})")
@@ -156,6 +159,8 @@ class TakeOver(Plain):
 
     async def undo(self, run: Run) -> None:
         """Be failover again; the term stays, and is never taken a second time."""
+        # RACE: the change that was interrupted may be about to take effect.
+        await self._node.decided()
         await self._node.step_down(switching.chosen_term(run), "its promotion was undone")
 
 
@@ -189,13 +194,12 @@ class Serve(Plain):
 class AfterPromote(Plain):
     """The surroundings know."""
 
-    def __init__(self, node: SwitchNode, kind: str) -> None:
+    def __init__(self, node: SwitchNode) -> None:
         self._node = node
-        self._kind = kind
 
     async def do(self, run: Run) -> Mapping[str, Any]:
         """Run the hook; its failure is an event, and undoes nothing."""
-        await self._node.run_hook("after_promote", run.procedure, self._kind, self._node.mode_and_term()[1])
+        await self._node.run_hook("after_promote", run.procedure, self._node.mode_and_term()[1])
         return {}
 
     async def undo(self, run: Run) -> None:
@@ -203,7 +207,7 @@ class AfterPromote(Plain):
         term = self._node.mode_and_term()[1]
         for hook in ("before_demote", "after_demote"):
             try:
-                await self._node.run_hook(hook, run.procedure, self._kind, term)
+                await self._node.run_hook(hook, run.procedure, term)
             except HookError:
                 # It was told, and must not hold up the way back.
                 continue
@@ -218,11 +222,11 @@ def planned_part(node: SwitchNode) -> Part:
         switching.FREEZE: Freeze(node),
         switching.DRAIN: Drain(node),
         switching.EQUAL: Equal(node),
-        switching.BEFORE_PROMOTE: BeforePromote(node, kind),
+        switching.BEFORE_PROMOTE: BeforePromote(node),
         switching.HAND_OVER: HandOver(node),
         switching.TAKE_OVER: TakeOver(node, kind),
         switching.SERVE: Serve(node, kind),
-        switching.AFTER_PROMOTE: AfterPromote(node, kind),
+        switching.AFTER_PROMOTE: AfterPromote(node),
     }
     return Part(switching.PLANNED, actions, {switching.HAND_OVER: switching.ordered_handover})
 
@@ -232,9 +236,9 @@ def forced_part(node: SwitchNode) -> Part:
     kind = "forced"
     actions: dict[str, Step] = {
         switching.READY: Ready(node, forced=True),
-        switching.BEFORE_PROMOTE: BeforePromote(node, kind),
+        switching.BEFORE_PROMOTE: BeforePromote(node),
         switching.TAKE_OVER: TakeOver(node, kind),
         switching.SERVE: Serve(node, kind),
-        switching.AFTER_PROMOTE: AfterPromote(node, kind),
+        switching.AFTER_PROMOTE: AfterPromote(node),
     }
     return Part(switching.FORCED, actions)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from syncer.errors import PeerProtocolError, StepFailedError
-from syncer.model import Cursor, Head, Term
+from syncer.model import TERM_COUNTER_MAX, Cursor, Head, Term
 from syncer.procedures.kinds import Run
 from syncer.procedures.steps import Role, StepSpec
 
@@ -28,8 +28,6 @@ AFTER_PROMOTE = "after_promote"
 
 DRAIN_SECONDS = 600.0
 """How long production stays frozen for what is left to arrive; then everything is undone."""
-COUNTER_MAX = 2**53
-"""A counter above it is no promotion's: it must survive JSON, and leave room for those that follow."""
 
 PLANNED = (
     StepSpec(READY, "Make sure that this node can take over"),
@@ -51,6 +49,13 @@ FORCED = (
     StepSpec(SERVE, "Start the services and check them", point_of_no_return=True),
     StepSpec(AFTER_PROMOTE, "Tell the surroundings"),
 )
+
+
+def told_kinds(kind: str) -> tuple[str, str]:
+    """Return how a hook is told of a kind of procedure: what switch it is, and by what command it was begun."""
+    # A reverse is a planned switch as every other one is: hooks that need not know better need no second case.
+    switch = {"promote_forced": "forced", "rejoin": "rejoin"}.get(kind, "planned")
+    return switch, kind.removesuffix("_forced")
 
 
 def ordered_handover(run: Run) -> Mapping[str, Any]:
@@ -76,7 +81,7 @@ def ordered_term(run: Run) -> Term:
     found = run.parameters.get("term")
     counter = found.get("counter") if isinstance(found, Mapping) else None
     node_id = found.get("node_id") if isinstance(found, Mapping) else None
-    if type(counter) is not int or not 1 < counter <= COUNTER_MAX or node_id != run.procedure.peer:
+    if type(counter) is not int or not 1 < counter <= TERM_COUNTER_MAX or node_id != run.procedure.peer:
         raise PeerProtocolError(f"{run.procedure.peer_name} orders a handover to a term that cannot be its own")
     return Term(counter, str(node_id))
 

@@ -209,6 +209,11 @@ class DestinationState(ABC):
         """Compare the disk with what was last applied; see Edits.all."""
         return self.edits.all(reread=reread)
 
+    def may_go(self) -> Callable[[bytes, bool], bool]:
+        """Return what tells whether a path that production does not have is to be deleted here."""
+        wants, held = self.scope().wants, self.edits.held
+        return lambda path, is_directory: path not in held and wants(path, is_directory)
+
     def receive(self, patterns: Patterns) -> None:
         """Take note of which paths production synchronizes."""
         self.received_patterns = patterns

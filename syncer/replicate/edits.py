@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from syncer.apply.owners import Owners, same_here
@@ -12,9 +13,10 @@ from syncer.capture.ignore import Scope
 from syncer.capture.keep_local import KeepLocal, without_kept
 from syncer.capture.reader import Reads
 from syncer.capture.scan import Finding, Scanner
-from syncer.model import Entry, Known
+from syncer.model import Entry, Kind, Known
 from syncer.replicate.drifted import what_happened
 from syncer.replicate.remembered import Remembered, worth_keeping
+from syncer.replicate.strangers import holding_strangers
 from syncer.state.base import Base
 
 
@@ -59,7 +61,7 @@ class Edits:
         tree: BaseTree,
         keep: KeepLocal,
         owners: Owners,
-        stays: Callable[[], Collection[bytes]] = frozenset,
+        stays: Callable[[], AbstractSet[bytes]] = frozenset,
     ) -> None:
         """Compare `root` with `tree`; `scope` says which paths belong to the domain at that moment.
 
@@ -73,6 +75,8 @@ class Edits:
         self._keep = keep
         self._owners = owners
         self._stays = stays
+        self.held: frozenset[bytes] = frozenset()
+        """Directories that the last look at all found, and that cannot go: what is excluded stands in them."""
         self._read: tuple[Known, ...] = ()
 
     def scanner(
@@ -98,6 +102,8 @@ class Edits:
         """
         found = self._reread(reads) if reread else self._compared(reads)
         edits, kept = self.counting(found)
+        # What a special file keeps is tried, so that it is told: it is to be removed by hand.
+        self.held = self._standing(edits, specials=False)
         if reread:
             self._tree.doubted = frozenset(edits)
         return edits, kept
@@ -110,11 +116,23 @@ class Edits:
         """Split what differs from what was applied: (what counts, what stands here and is this node's own)."""
         return (found, set()) if self._keep.is_empty else without_kept(found, self._keep, self._tree.get)
 
+    def _standing(self, edits: dict[bytes, Known | None], *, specials: bool) -> frozenset[bytes]:
+        """Return the directories among what differs that were made here and stand for what is not synchronized."""
+        created = [
+            path
+            for path, known in edits.items()
+            if path and known is not None and known.entry.kind is Kind.DIRECTORY and self._tree.get(path) is None
+        ]
+        if not created:
+            return frozenset()
+        return frozenset(holding_strangers(self._root, self._scope(), created, specials=specials))
+
     def drifted(self, found: dict[bytes, Known | None]) -> dict[bytes, str]:
         """Return what was done here to each of these paths, of those that are not as they were applied."""
         self._owners.refresh()
         edits, _ = self.counting(found)
-        stays = self._stays()
+        # Putting such a directory back would not remove it: nobody has edited anything.
+        stays = self._stays() | self._standing(edits, specials=True)
         named = {
             path: what_happened(self._tree.get(path), known, self._is_same)
             for path, known in edits.items()

@@ -144,7 +144,7 @@ class Incoming:
             return self._nothing_to_do()
         self._vanished = [path for path, known in edits.items() if known is None]
         self._comparison = Comparison(
-            self._destination.current(edits), self._destination.scope().wants, self._destination.is_same
+            self._destination.current(edits), self._destination.may_go(), self._destination.is_same
         )
         return [WantEntries(self.number)] if not part.changes and not part.end else self._take_part(part)
 

@@ -144,7 +144,9 @@ def is_retrying(progress: Progress, decision: Decision) -> bool:
 def _unsuspended(progress: Progress, facts: Facts, now: float) -> Decision:
     """Name the next step of a stream that no person has stopped."""
     if not progress.connected:
-        return _disconnected(progress)
+        # A refusal of earlier is over with the procedure that holds the stream back; that nobody is there is not.
+        is_held = facts.held_back and (progress.refused or not progress.failures)
+        return _only_asked(facts) if is_held else _disconnected(progress)
     if facts.unavailable:
         return Decision(Step.REFUSE if facts.requested else Step.WAIT, Phase.SUSPENDED, facts.unavailable)
     if not facts.scanned:

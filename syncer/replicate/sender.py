@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 from syncer.errors import (
@@ -24,7 +25,7 @@ from syncer.replicate.examination import Examination
 from syncer.replicate.failing import Failing
 from syncer.replicate.link import Dial
 from syncer.replicate.pauses import Cause
-from syncer.replicate.preflight import first_scan
+from syncer.replicate.preflight import first_scan, let_in
 from syncer.replicate.preparation import Preparation
 from syncer.replicate.progress import (
     Decision,
@@ -258,6 +259,8 @@ class Sender:
         await self._announce()
 
     async def _connected(self) -> None:
+        apart = partial(self._production.kept_apart, self.stream.target)
+        await let_in(self._on_thread, apart, self._wake, self._state.fail_requests)
         stream = self._dial()
         session = Session(
             stream,
@@ -327,7 +330,9 @@ class Sender:
                 await until_news(self._wake, self._state.next_attempt())
 
     def _decided(self, decision: Decision) -> None:
-        """Have it told where a suspension begins or ends by this."""
+        """Have it told where a suspension begins or ends by this; what a procedure holds back is none."""
+        if decision.reason and decision.reason == self._production.held_back(self.stream.target, self.stream.domain):
+            return
         by_person = self._state.pause().cause is Cause.PERSON
         retrying = is_retrying(self._state.progress, decision)
         self._sending.outcomes.decided(decision, retrying=retrying, by_person=by_person)

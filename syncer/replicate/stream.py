@@ -93,6 +93,9 @@ class Production(Protocol):
     def held_back(self, target: str, domain: str) -> str:
         """Return why only what is asked for is sent, by a procedure's word; "" where the stream goes on by itself."""
 
+    def kept_apart(self, target: str) -> str:
+        """Return why no connection is made, by a procedure's word; "" where one is. Blocking."""
+
     def holds_begun(self, domain: str) -> int:
         """Return how many holds of the domain have begun."""
 

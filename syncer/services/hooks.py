@@ -20,9 +20,11 @@ class About(NamedTuple):
     term: int
     """The counter: before a promotion the one of now, after it the new one."""
     kind: str
-    """Such as `planned` or `forced`."""
+    """Of the switch, the same in each hook of one procedure: `planned`, `forced` or `rejoin`."""
     procedure: str
     """Its id."""
+    procedure_kind: str
+    """By what command it was begun: `promote`, `reverse` or `rejoin`."""
 
     def variables(self, hook: str) -> dict[str, str]:
         """Return the environment of a hook, beside what all commands find."""

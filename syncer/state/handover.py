@@ -8,7 +8,7 @@ from typing import NamedTuple
 from syncer.errors import Reason, RefusedError
 from syncer.model import Mode, Term
 from syncer.state.store import StateStore
-from syncer.state.term import in_words, next_term, read_term, take_mode
+from syncer.state.term import in_words, next_term, observe_term, read_term, take_mode
 
 
 class Handover(NamedTuple):
@@ -32,6 +32,14 @@ def reserve_term(store: StateStore) -> Term:
     with store.transaction() as writer:
         term = next_term(store)
         writer.execute("UPDATE node SET reserved_counter = ?", (term.counter,))
+    return term
+
+
+def claim_term(store: StateStore) -> Term:
+    """Choose a term as `reserve_term`, and have it be the highest that this node has seen. Raises StateError."""
+    with store.transaction():
+        term = reserve_term(store)
+        observe_term(store, term)
     return term
 
 

@@ -6,7 +6,7 @@ import time
 from typing import NamedTuple
 
 from syncer.errors import Reason, RefusedError
-from syncer.model import Mode, Term
+from syncer.model import TERM_COUNTER_MAX, Mode, Term
 from syncer.state.store import StateStore
 
 NO_TERM = Term(0, "")
@@ -53,8 +53,10 @@ def take_mode(store: StateStore, mode: Mode, term: Term, why: str = "", peer: st
 
     A node that begins to be production ceases to be what its base says: the next thing it receives is a full
     synchronization. Raises RefusedError (STALE_TERM) for a term lower than the one seen, or for a production
-    under the term of another node; StateError where the disk fails. Then nothing was changed.
+    under the term of another node, or a term that none can be; StateError where the disk fails. Then nothing was
+    changed.
     """
+    _require_possible(term)
     with store.transaction() as writer:
         row = writer.execute("SELECT mode, term_counter, term_node_id, node_id, held_counter FROM node").fetchone()
         before, seen, own = row[0], Term(row[1], row[2]), str(row[3])
@@ -125,11 +127,13 @@ def read_held(store: StateStore) -> Term:
 def next_term(store: StateStore) -> Term:
     """Return the term of a promotion of this node: above every one that it has seen or chosen, never a configured one.
 
-    See handover.reserve_term, which chooses it for good.
+    See handover.reserve_term, which chooses it for good. RefusedError where nothing is above what was seen.
     """
     with store.read() as reader:
         counters = reader.execute("SELECT term_counter, held_counter, reserved_counter FROM node").fetchone()
-    return Term(max(*counters, 1) + 1, store.node_id)
+    term = Term(max(*counters, 1) + 1, store.node_id)
+    _require_possible(term)
+    return term
 
 
 def read_mode_change(store: StateStore) -> ModeChange | None:
@@ -143,6 +147,15 @@ def mode_change_told(store: StateStore, change: ModeChange) -> None:
     """The event of this change is durable; one that came since has an event of its own."""
     with store.transaction() as writer:
         writer.execute("UPDATE mode_change SET told = 1 WHERE at = ? AND before = ?", (change.at, change.before.value))
+
+
+def _require_possible(term: Term) -> None:
+    if term.counter > TERM_COUNTER_MAX:
+        raise RefusedError(
+            f"there is no term {term.counter}: a paired node has said the highest that can be, which no promotion "
+            "reaches, so no node can be promoted above it; find out which one it was, then set the nodes up anew",
+            Reason.STALE_TERM,
+        )
 
 
 def in_words(term: Term) -> str:

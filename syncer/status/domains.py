@@ -103,8 +103,15 @@ def _captured(node: Node, production: ProductionSide, name: str, path: str) -> d
         "problems": [problem_document(problem) for problem in state.problems] if state else [],
         "frozen": frozen_document(node.freezes, name) if node.freezes is not None else None,
         "unsent": count_unsent(node.store, production.index, targets, name) if production.refusal else None,
+        # A node that was replaced may serve still, and so two sites do.
+        "service": _service_when_fenced(node, name) if production.refusal else None,
         "holds": [_hold(hold) for hold in production.pauses.holds if hold.domain == name],
     }
+
+
+def _service_when_fenced(node: Node, name: str) -> dict[str, Any] | None:
+    services = node.failover.services.get(name) if node.failover is not None else None
+    return service_document(services) if services is not None else None
 
 
 def _hold(hold: Hold) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from syncer.config.address import parse_address
 from syncer.errors import PairingError, PeerProtocolError, SyncerError
-from syncer.model import Term
+from syncer.model import TERM_COUNTER_MAX, Term
 from syncer.substitution.rules import EMPTY, RulesError, RuleSet
 from syncer.trust.certificates import check_node_certificate
 from syncer.trust.wire import checked_name
@@ -30,7 +30,6 @@ BODY_MAX = 512 * 1024
 """Bytes of one statement; rules are the most of it."""
 DOMAINS_MAX = 256
 ADDRESSES_MAX = 16
-COUNTER_MAX = 2**63 - 1
 
 _NODE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _INTRODUCTION, _RETIREMENT = "introduction", "retirement"
@@ -188,6 +187,6 @@ def _id(value: object) -> str:
 
 
 def _counted(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= COUNTER_MAX:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= TERM_COUNTER_MAX:
         raise PeerProtocolError("it counts by what is no number")
     return value

@@ -102,7 +102,7 @@ def files_of(root: Path) -> dict[bytes, bytes]:
 
 
 @given(st.sampled_from(RULES), trees, edits)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_what_was_not_edited_comes_home_byte_identical_and_nothing_goes_round(
     rules: RuleSet, tree: dict[str, bytes], done: list[tuple[str, int, bytes]]
 ) -> None:
@@ -141,7 +141,7 @@ def test_what_was_not_edited_comes_home_byte_identical_and_nothing_goes_round(
 
 
 @given(st.sampled_from(RULES), trees, edits, edits)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_a_plan_sees_every_edit_of_either_side_and_a_merge_keeps_those_that_do_not_conflict(
     rules: RuleSet, tree: dict[str, bytes], ours: list[tuple[str, int, bytes]], theirs: list[tuple[str, int, bytes]]
 ) -> None:

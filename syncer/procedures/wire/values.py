@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from syncer.errors import PeerProtocolError
-from syncer.model import Mode, Term
+from syncer.model import TERM_COUNTER_MAX, Mode, Term
 from syncer.pb import procedures_pb2 as pb
 from syncer.pb import sync_pb2
 from syncer.procedures import messages as m
@@ -23,8 +23,6 @@ RESULT_MAX = 1024 * 1024
 SENTENCE_MAX = 4096
 NAME_MAX = 64
 STEPS_MAX = 256
-COUNTER_MAX = 2**63 - 1
-"""What node.db can hold."""
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _STEP = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
@@ -78,7 +76,7 @@ def speaker_in(message: _Spoken) -> m.Speaker:
         raise PeerProtocolError("the peer's name is none: correct node.name there")
     # Before the first promotion of all there is none: (0, "").
     is_none = term == (0, "")
-    if not is_none and not (0 < term.counter <= COUNTER_MAX and _NODE_ID.fullmatch(term.node_id)):
+    if not is_none and not (0 < term.counter <= TERM_COUNTER_MAX and _NODE_ID.fullmatch(term.node_id)):
         raise PeerProtocolError("the peer says a term that cannot be")
     return m.Speaker(found.node_id, found.node_name, term, member_in(Mode, found.mode))
 

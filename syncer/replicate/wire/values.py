@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from syncer.errors import PeerProtocolError, Reason
-from syncer.model import Cursor, Kind, Problem, Term
+from syncer.model import TERM_COUNTER_MAX, Cursor, Kind, Problem, Term
 from syncer.pb import sync_pb2 as pb
 from syncer.replicate import messages as m
 from syncer.replicate.checks import checked_cursor, checked_name, require
@@ -62,7 +62,7 @@ def cursor_in(cursor: pb.Cursor) -> Cursor:
 
 def term_in(term: pb.Term) -> Term:
     """Return a term, checked; PeerProtocolError."""
-    require(term.counter <= 2**62, "a term counter is too large")
+    require(term.counter <= TERM_COUNTER_MAX, "a term counter is too large")
     return Term(term.counter, checked_name(term.node_id, "a node id"))
 
 

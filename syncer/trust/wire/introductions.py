@@ -8,11 +8,11 @@ from typing import NamedTuple
 from google.protobuf.message import DecodeError
 
 from syncer.errors import PeerProtocolError, Reason
-from syncer.model import Term
+from syncer.model import TERM_COUNTER_MAX, Term
 from syncer.pb import introductions_pb2 as pb
 from syncer.pb import sync_pb2
 from syncer.state.introductions import Door
-from syncer.trust.introductions import COUNTER_MAX, Signed
+from syncer.trust.introductions import Signed
 from syncer.trust.wire import PROTOCOL
 
 SERVICE = "syncer.v1.Introductions"
@@ -93,6 +93,6 @@ def decode_answered(data: bytes) -> Answered:
 
 
 def _term(found: sync_pb2.Term) -> Term:
-    if not (0 <= found.counter <= COUNTER_MAX and len(found.node_id) <= 36):
+    if not (0 <= found.counter <= TERM_COUNTER_MAX and len(found.node_id) <= 36):
         raise PeerProtocolError("the peer says a term that cannot be")
     return Term(found.counter, found.node_id)

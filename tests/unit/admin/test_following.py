@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,13 +13,18 @@ import pytest
 from syncer.admin.following import begun_and_followed, exit_code, news
 from syncer.cli.following import _Lines, result_lines, sentence_of
 from syncer.errors import StepFailedError
-from syncer.procedures.steps import Outcome
+from syncer.procedures.journal import Known
+from syncer.procedures.shown import without_peer
+from syncer.procedures.steps import Facts, Journal, Outcome, Procedure, Role, StepRecord
+from syncer.state.procedures import ProcedureRow
 from tests.documented import deviations, examples
 from tests.unit.procedures.pairs import LiveNode, World, pair_of_nodes, until
 
 
-def node_of(live: LiveNode) -> Any:
-    return SimpleNamespace(procedures=live.procedures, settings=SimpleNamespace(node=SimpleNamespace(name=live.name)))
+def node_of(live: LiveNode, timeout: float = 30.0) -> Any:
+    return SimpleNamespace(
+        procedures=live.procedures, settings=SimpleNamespace(node=SimpleNamespace(name=live.name, peer_timeout=timeout))
+    )
 
 
 async def begin(lead: LiveNode, second: LiveNode) -> str:
@@ -67,6 +73,55 @@ async def test_what_holds_it_up_is_told_and_leaving_does_not_end_it(tmp_path: Pa
                     break
         await second.start()
         await until(lambda: lead.outcome(procedure) is Outcome.FINISHED)
+
+
+@pytest.mark.asyncio
+async def test_a_node_that_stays_away_ends_the_command_with_5_and_the_ways_out_are_named(tmp_path: Path) -> None:
+    world = World()
+    world.gates["there"], world.reached["there"] = asyncio.Event(), asyncio.Event()
+    async with pair_of_nodes(tmp_path, world) as (lead, second):
+        procedure = await begin(lead, second)
+        await world.reached["there"].wait()
+        await second.kill()
+        force = f"syncer procedure {procedure[:8]} abort --force"
+
+        async def followed() -> dict[str, Any]:
+            events = [event async for event in begun_and_followed(node_of(lead, timeout=0.2), procedure)]
+            return events[-1][1]
+
+        result = await followed()
+        shown = result["procedure"]
+        assert (result["exit_code"], shown["outcome"], shown["needs_person"]) == (5, "open", False)
+        assert (shown["without_peer"], shown["abort"]) == ([force], force.removesuffix(" --force"))
+        said = "\n".join(result_lines(shown))
+        assert "prod-a is away" in said
+        assert f"it goes on by itself when prod-a returns; where that is dead: {force}" in said
+        # An abort waits for that node, too: then only the other command helps.
+        await lead.procedures.abort(procedure)
+        result = await followed()
+        assert (result["exit_code"], result["procedure"]["abort"]) == (5, force)
+        await lead.procedures.abort(procedure, force=True)
+        assert (await followed())["exit_code"] == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "role", "begun", "has_other"),
+    [
+        ("promote", Role.LEAD, False, True),
+        ("promote", Role.LEAD, True, False),
+        ("promote", Role.SECOND, False, False),
+        ("reverse", Role.LEAD, False, False),
+    ],
+)
+def test_a_promotion_whose_production_died_names_the_forced_one_until_it_has_taken_over(
+    kind: str, role: Role, begun: bool, has_other: bool
+) -> None:
+    procedures: Any = SimpleNamespace(facts=lambda procedure: Facts(away="gone"))
+    procedure = Procedure("0123456789", kind, role, "peer", "name", {}, ())
+    row = ProcedureRow(procedure.id, kind, role.value, "peer", "name", {}, "open", "", False, False, {}, 0.0, None)
+    known = Known(procedure, Journal((StepRecord("take_over", begun=begun),)), row)
+    force = ["syncer procedure 01234567 abort --force"]
+    assert without_peer(procedures, known) == force + ["syncer promote --force"] * has_other
 
 
 def test_news_tells_each_state_once_and_how_far_a_step_is() -> None:

@@ -375,14 +375,19 @@ def test_only_the_serving_node_hears_what_a_fenced_one_has_and_only_reverse_is_b
             head, *parts, _ = await told(P, term)
             assert head.head.by_content
             assert [other.entry.path for part in parts for other in part.others] == [b"", b"file"]
+            serving = Speaker(two.b.node_id, "b", term, P)
             for kind in (REJOIN, "promote", "promote_forced", "nothing"):
-                answer = await a.home.begin(peer, BeginWish(kind, {}))
+                answer = await a.home.begin(peer, serving, BeginWish(kind, {}))
                 assert isinstance(answer, Refusal), kind
+            for mode, said in ((F, term), (X, term), (P, Term(1, two.b.node_id)), (P, Term(2, two.a.node_id))):
+                speaker = Speaker(two.b.node_id, "b", said, mode)
+                answer = await a.home.begin(peer, speaker, BeginWish(REVERSE, {}))
+                assert isinstance(answer, Refusal), (mode, said)
             assert a.procedures.journal.unsettled() == []
-            answer = await b.home.begin(the_peer(b), BeginWish(REVERSE, {}))
+            answer = await b.home.begin(the_peer(b), Speaker(two.a.node_id, "a", term, X), BeginWish(REVERSE, {}))
             assert isinstance(answer, Refusal)
             assert "is production itself" in answer.message
-            answer = await a.home.begin(peer, BeginWish(REVERSE, {"policy": "nonsense"}))
+            answer = await a.home.begin(peer, serving, BeginWish(REVERSE, {"policy": "nonsense"}))
             assert isinstance(answer, Refusal)
 
     run(work())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from syncer.replicate.fencing import Rank
 from syncer.state.handover import read_handover
 from syncer.state.peers import Peer, peers
 from syncer.status import node_status
+from tests.sampling import sampled
 from tests.unit.node.running import F, P, Place, Two, X, contents, run, two, until
 
 __all__ = ["two"]
@@ -173,8 +175,14 @@ async def is_as_before(two: Two, a: Node, b: Node) -> None:
     assert two.a.raised(a, "fenced", "split_brain") == two.b.raised(b, "fenced", "split_brain") == []
 
 
-@pytest.mark.parametrize("name", [spec.name for spec in PLANNED])
-@pytest.mark.parametrize("how", ["fails", "is aborted"])
+@pytest.mark.parametrize(
+    ("name", "how"),
+    sampled(
+        product([spec.name for spec in PLANNED], ["fails", "is aborted"]),
+        ("serve", "fails"),
+        ("take_over", "is aborted"),
+    ),
+)
 def test_a_promotion_is_undone_from_every_step_and_succeeds_afterwards(two: Two, name: str, how: str) -> None:
     with_services(two.a, two.b)
     with_services(two.b, two.a)

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from syncer.errors import ConfigurationError, PairingError, RefusedError
-from syncer.model import Term
+from syncer.model import TERM_COUNTER_MAX, Term
 from syncer.node.agent import Node
 from syncer.node.readiness_side import readiness
 from syncer.node.retiring import _record, plan_of, retire
@@ -139,7 +139,7 @@ def test_the_term_of_a_retired_node_wins_nowhere_also_heard_second_hand(three: T
                 c.modes.saw_term("somebody", Term(99, three.a.node_id))
                 await c.modes.heard(three.b.node_id, "b", Term(99, three.a.node_id), P)
                 assert c.modes.rank().term == Term(8, three.b.node_id)
-            for invented in (1 << 62, (1 << 63) - 1):
+            for invented in (TERM_COUNTER_MAX, (1 << 63) - 1):
                 b.modes.saw_term("c", Term(invented, three.a.node_id))
                 assert b.modes.rank() == (P, Term(8, three.b.node_id))
             assert three.b.raised(b, "fenced") == []

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from syncer.errors import Reason, UnreachableError
+from syncer.node import seeking
 from syncer.node.seeking import Doubts, Seeking
 from syncer.replicate.messages import FromFailover, FromProduction, Goodbye
 from tests.ports import free_port
@@ -59,13 +60,30 @@ def test_the_first_address_that_opens_is_used_and_others_are_not_waited_for() ->
         async with listening() as good:
             closed = f"127.0.0.1:{free_port()}"
             # A network for documentation: nobody answers there.
-            seeking = Seeking("prod-a", ("192.0.2.1:9", closed, good), Doubts(), call)
+            looking = Seeking("prod-a", ("192.0.2.1:9", closed, good), Doubts(), call)
             async with asyncio.timeout(2.0):
-                await seeking.send(WORD)
-            await seeking.send(WORD)
-            assert await seeking.receive() == WORD
-            await seeking.close()
+                await looking.send(WORD)
+            await looking.send(WORD)
+            assert await looking.receive() == WORD
+            await looking.close()
         assert [(one.address, len(one.sent), one.is_closed) for one in calls] == [(good, 2, True)]
+
+    run(test)
+
+
+def test_what_each_address_said_is_told_and_a_refusal_before_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seeking, "KNOCK_SECONDS", 0.2)
+
+    async def test() -> None:
+        closed = f"127.0.0.1:{free_port()}"
+        with pytest.raises(UnreachableError) as caught:
+            await seeking.seek("prod-a", ("192.0.2.1:9", closed, "no.such.name.invalid:9"), Doubts())
+        said = str(caught.value)
+        assert said.startswith("prod-a cannot be reached (")
+        assert f"{closed}: Connection refused" in said
+        # A network without a way out says so at once; else nobody answers there.
+        assert "192.0.2.1:9: " in said
+        assert "no.such.name.invalid:9: " in said
 
     run(test)
 
@@ -73,10 +91,12 @@ def test_the_first_address_that_opens_is_used_and_others_are_not_waited_for() ->
 def test_where_nobody_opens_all_that_was_tried_is_named() -> None:
     async def test() -> None:
         closed = f"127.0.0.1:{free_port()}"
-        seeking = Seeking("prod-a", (closed,), Doubts(), Call)
-        with pytest.raises(UnreachableError, match=f"prod-a cannot be reached at any address .*{closed}"):
-            await seeking.send(WORD)
-        await seeking.close()
+        looking = Seeking("prod-a", (closed,), Doubts(), Call)
+        with pytest.raises(
+            UnreachableError, match=rf"prod-a cannot be reached \({closed}: Connection refused\); where"
+        ):
+            await looking.send(WORD)
+        await looking.close()
 
     run(test)
 

@@ -54,6 +54,21 @@ def test_nothing_differs_where_nobody_changed_anything() -> None:
     assert differences(base, tree(a=b"1", d=entry("d", D, mtime=9), d__x=b"2"), base) == {}
 
 
+def test_what_was_never_here_is_held_within_bounds_and_all_else_is_not_counted() -> None:
+    base = tree(**{f"file{number}": b"1" for number in range(20)})
+    edited = [Other(one._replace(mode=0o600), changed=True) for one in base]
+    assert len(compare(base, base, edited, most_held=0).differences) == 21
+    for changed in (True, False):
+        more = [Other(entry(f"new{number}"), changed=changed) for number in range(3)]
+        assert len(compare(base, base, [*edited, *more], most_held=1000).differences) == 24
+        with pytest.raises(PlanError, match="so much that was never here"):
+            compare(base, base, [*edited, *more], most_held=700)
+    # What is kept of a directory counts by what is told of it.
+    wide = [Other(one._replace(attributes=b"x" * 1000), changed=True) for one in base[:1]]
+    with pytest.raises(PlanError, match="so much that was never here"):
+        compare(base, base, wide, most_held=700)
+
+
 def test_each_side_is_told_with_what_it_did() -> None:
     base = tree(edited=b"1", gone=b"1", mode=b"1", kind=b"1", same=b"1")
     now = tree(edited=b"22", mode=entry("mode", mode=0o600), kind=D, same=b"1", new=b"333")

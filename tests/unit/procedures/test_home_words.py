@@ -22,7 +22,7 @@ from syncer.procedures import home_messages as h
 from syncer.procedures import messages as m
 from syncer.procedures.client import PeerCaller
 from syncer.procedures.comparison import Compared, Difference, Other, Side, State, What
-from syncer.procedures.home_client import HomeCaller
+from syncer.procedures.home_client import MOST_ENTRIES, HomeCaller
 from syncer.procedures.home_plan import Policy, Take, decide
 from syncer.procedures.home_wishes import chosen_paths, prefer_of, wishes_of
 from syncer.procedures.pulled import Pulled
@@ -88,6 +88,7 @@ def test_what_a_peer_has_is_taken_piece_by_piece_with_signs_of_life_between() ->
         ([PART(HEAD), PART(None, (other(b"b"), other(b"a"))), END], "out of order", PeerProtocolError),
         ([PART(HEAD), PART(None, (other(b"a"),)), PART(None, (other(b"a"),)), END], "out of order", PeerProtocolError),
         ([PART(HEAD), PART(None, tuple(other(b"%d" % n) for n in range(4))), END], "announced", PeerProtocolError),
+        ([PART(HEAD._replace(entries=MOST_ENTRIES + 1)), END], "at most", PeerProtocolError),
         ([END], "nothing", PeerProtocolError),
         ([PART(HEAD), PART(None, (other(b"a"),))], "it ended", UnreachableError),
         ([m.Refusal(m.Why.IMPOSSIBLE, "not you")], "not you", RefusedError),
@@ -100,6 +101,15 @@ def test_what_breaks_the_order_of_what_a_peer_has_is_refused(
 ) -> None:
     with pytest.raises(kind, match=words_said):
         asyncio.run(taken(*events))
+
+
+def test_signs_of_life_alone_do_not_hold_a_comparison_for_ever() -> None:
+    async def work() -> None:
+        asked = HomeCaller(cast(PeerCaller, Said(PART(HEAD), PART(), END)), "a", seconds=0.0)
+        with pytest.raises(UnreachableError, match="did not tell within 0 s what it has of tree"):
+            _ = [part async for part in asked.others(h.OthersRequest("tree", None))]
+
+    asyncio.run(work())
 
 
 def test_whoever_gives_up_ends_the_thread_that_compares() -> None:

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from syncer.errors import PeerProtocolError
-from syncer.model import Mode, Term
+from syncer.model import TERM_COUNTER_MAX, Mode, Term
 from syncer.pb import procedures_pb2 as pb
 from syncer.pb import sync_pb2
 from syncer.procedures import messages as m
@@ -153,7 +153,7 @@ async def test_bytes_that_are_no_message_and_speakers_that_are_none_are_refused(
         own._replace(node_name="a\nb"),
         own._replace(node_name="x" * 65),
         own._replace(term=Term(2, "")),
-        own._replace(term=Term(2**63, own.node_id)),
+        own._replace(term=Term(TERM_COUNTER_MAX + 1, own.node_id)),
         own._replace(term=Term(0, own.node_id)),
     ):
         await refused_as_malformed(attack, method, spoken_by(method, wrong))

@@ -63,6 +63,25 @@ def test_another_name_for_an_owner_is_no_edit_where_the_map_says_so(
     assert edits.drifted(found)[b"page"] == "edited"
 
 
+def test_a_directory_that_stands_for_what_is_not_synchronized_is_no_edit(tmp_path: Path) -> None:
+    for name in ("logs/deep", "pipes", "edited/deep", "empty"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("logs/deep/own.log", "edited/deep/file", "pipes/file"):
+        (tmp_path / name).write_text("x")
+    os.mkfifo(tmp_path / "pipes" / "pipe")
+    tree = Tree()
+    nobody: dict[str, int] = {}
+    owners = Owners(nobody.__getitem__, nobody.__getitem__, {})
+    excluding = Scope(Patterns(exclude=("*.log",)))
+    edits = Edits(tmp_path, lambda: excluding, tree, KeepLocal(()), owners)  # type: ignore[arg-type]  # a fake base
+    found = {item.path: item.found for item in edits.scanner().full()}
+    created = {b"", b"edited", b"edited/deep", b"edited/deep/file", b"empty", b"pipes/file"}
+    assert edits.drifted(found).keys() == created
+    # That the pipe cannot go is for a synchronization to say: it is nothing that is excluded.
+    edits.all()
+    assert edits.held == {b"logs", b"logs/deep"}
+
+
 class Applied(Tree):
     """A base that tells directories apart."""
 

@@ -107,6 +107,10 @@ def test_a_target_that_comes_home_is_sent_only_what_its_procedure_asks_for() -> 
     assert decide(connected(None), facts, 0.0) == (Step.WAIT, Phase.SUSPENDED, "it comes home")
     assert decide(connected(3), facts, 0.0).step is Step.WAIT
     assert decide(connected(None), facts._replace(requested=True), 0.0).step is Step.FULL
+    # Before it is called at all, too; but where it is not there, that is said.
+    refused = after_loss(Progress(), "run `syncer rejoin`", refused=True)
+    assert decide(Progress(), facts, 0.0).reason == decide(refused, facts, 0.0).reason == "it comes home"
+    assert decide(after_loss(Progress(), "no route", refused=False), facts, 0.0).phase is Phase.UNREACHABLE
 
 
 def test_a_rejected_state_waits_for_time_or_news() -> None:

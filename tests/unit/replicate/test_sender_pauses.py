@@ -50,6 +50,9 @@ class FakeProduction:
     def held_back(self, *_: str) -> str:
         return ""
 
+    def kept_apart(self, _: str) -> str:
+        return ""
+
     def holds_begun(self, _: str) -> int:
         return self.begun
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from syncer.attributes import LARGEST, encode
 from syncer.errors import CommandFailure, PeerProtocolError, Reason
-from syncer.model import Change, Cursor, Entry, Kind, Patterns, Problem, Start, Term
+from syncer.model import TERM_COUNTER_MAX, Change, Cursor, Entry, Kind, Patterns, Problem, Start, Term
 from syncer.origin import UNDO_LIMIT, Origin
 from syncer.pb import sync_pb2 as pb
 from syncer.replicate import messages as m
@@ -117,7 +117,11 @@ def test_a_refusal_survives_and_an_unreadable_one_is_still_a_refusal() -> None:
     stale = (Reason.STALE_TERM, "a lower term", Term(3, "n"))
     assert wire.parse_refusal(wire.refusal_bytes(*stale)) == stale
     # A term that is none does not make a refusal less of one.
-    assert wire.parse_refusal(wire.refusal_bytes(Reason.STALE_TERM, "no", Term(2**63, "n"))) == (*stale[:1], "no", None)
+    assert wire.parse_refusal(wire.refusal_bytes(Reason.STALE_TERM, "no", Term(TERM_COUNTER_MAX + 1, "n"))) == (
+        *stale[:1],
+        "no",
+        None,
+    )
     assert wire.parse_refusal(b"\xff\xff\xff")[0] is Reason.UNSPECIFIED
 
 

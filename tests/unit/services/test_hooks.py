@@ -17,7 +17,7 @@ from syncer.events.catalogue import checked
 from syncer.services.command import CommandRunner
 from syncer.services.hooks import About, Hooks
 
-ABOUT = About("prod-a", "dr-a", 3, "planned", "p-1")
+ABOUT = About("prod-a", "dr-a", 3, "planned", "p-1", "reverse")
 
 
 class Recorded:
@@ -38,9 +38,11 @@ def hooks(record: Recorded, hook: str, script: str, runner: CommandRunner | None
 
 @pytest.mark.parametrize("hook", HOOKS)
 def test_a_hook_is_told_of_what_it_is_run_for(hook: str) -> None:
-    told = "$SYNCER_HOOK $SYNCER_NODE $SYNCER_PEER $SYNCER_TERM $SYNCER_KIND $SYNCER_PROCEDURE"
+    told = "$SYNCER_HOOK $SYNCER_NODE $SYNCER_PEER $SYNCER_TERM $SYNCER_KIND $SYNCER_PROCEDURE $SYNCER_PROCEDURE_KIND"
     record = Recorded()
-    found = hooks(record, hook, f'[ "{told}" = "{hook} prod-a dr-a 3 planned p-1" ] && echo told').run(hook, ABOUT)
+    found = hooks(record, hook, f'[ "{told}" = "{hook} prod-a dr-a 3 planned p-1 reverse" ] && echo told').run(
+        hook, ABOUT
+    )
     assert (found.is_ok, found.report.output) == (True, "told")
     assert record.events == []
 

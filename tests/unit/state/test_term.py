@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from syncer.errors import Reason, RefusedError
-from syncer.model import NEVER, Cursor, Mode, Start, Term
+from syncer.model import NEVER, TERM_COUNTER_MAX, Cursor, Mode, Start, Term
 from syncer.state.cursors import Standing, read_standing, write_standing
+from syncer.state.handover import reserve_term
 from syncer.state.starts import (
     after_restore,
     begin_start,
@@ -88,6 +89,20 @@ def test_the_next_term_is_above_all_that_was_seen_or_held(store: StateStore) -> 
     observe_term(store, Term(7, "another"))
     assert next_term(store) == Term(8, store.node_id)
     assert read_held(store) == Term(5, store.node_id)
+
+
+def test_a_term_above_the_highest_that_can_be_is_refused_and_changes_nothing(store: StateStore) -> None:
+    begin_mode(store, F)
+    with pytest.raises(RefusedError, match="there is no term"):
+        take_mode(store, P, Term(TERM_COUNTER_MAX + 1, store.node_id))
+    assert read_mode(store, F) == (F, Term(0, ""))
+    assert reserve_term(store) == Term(2, store.node_id)
+    observe_term(store, Term(TERM_COUNTER_MAX, "another"))
+    for choose in (next_term, reserve_term):
+        with pytest.raises(RefusedError, match="there is no term"):
+            choose(store)
+    with store.read() as reader:
+        assert reader.execute("SELECT reserved_counter FROM node").fetchone() == (2,)
 
 
 def test_what_was_applied_stays_known_but_nothing_is_built_upon_it_after_a_promotion(store: StateStore) -> None:

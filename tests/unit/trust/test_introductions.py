@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from syncer.errors import PeerProtocolError, RefusedError, SyncerError
-from syncer.model import Mode, Term
+from syncer.model import TERM_COUNTER_MAX, Mode, Term
 from syncer.state.introductions import introduced_by, introductions, is_retired
 from syncer.state.peers import Peer, add_peer, peer_by_node_id, peers
 from syncer.state.store import StateStore
@@ -94,6 +94,8 @@ def test_a_statement_says_what_was_signed_and_has_one_form(make: Callable[..., P
         assert encoded(read(signed)) == signed.body == encoded(statement)
         told = decode_told(encode_told([signed], new_door(a.node_id), Term(3, a.node_id)))
         assert (told.statements, told.term) == ((signed,), Term(3, a.node_id))
+        with pytest.raises(PeerProtocolError, match="a term that cannot be"):
+            decode_told(encode_told([signed], new_door(a.node_id), Term(TERM_COUNTER_MAX + 1, a.node_id)))
 
 
 def test_what_is_believed_is_pinned_with_its_certificate_alone(
@@ -149,7 +151,8 @@ def test_hostile_statements_change_nothing(
         {"certificate": ""},
         {"counter": 0},
         {"counter": True},
-        {"counter": 2**63},
+        {"counter": TERM_COUNTER_MAX + 1},
+        {"term": [TERM_COUNTER_MAX + 1, "00000000-0000-4000-8000-000000000000"]},
         {"term": [1]},
         {"term": None},
         {"term": [1, "no id"]},
