@@ -34,7 +34,8 @@ async def require_reversible(node: Node, peer: Peer, *, exact: bool) -> None:
     `exact`: something was chosen, which only a comparison can carry out.
     """
     name = node.settings.node.name
-    if node.settings.node.mode is Mode.FAILOVER:
+    # One that is fenced was production, whatever it is configured as.
+    if node.settings.node.mode is Mode.FAILOVER and node.mode is not Mode.FENCED:
         raise RefusedError(
             f"{name} would become production, but is configured as failover ([node] mode): a way home leads to a node "
             f"that is configured as production; run `syncer promote` on {name} if that is what you want"

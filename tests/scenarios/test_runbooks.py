@@ -98,6 +98,8 @@ class OperatorsPair(TwoWayPair):
         ours.gate.open()
         ours.cli("procedure", "abort", "--force", "--yes")
         wait_until(lambda: ours.status()["mode"] == "production", SECONDS, "prod-a was itself again")
+        # Had he promoted it without giving up first, its term would be the higher one.
+        theirs.cli("procedure", "abort", "--force", "--yes")
         theirs.cli("promote", "--force", "--yes")
         promoting.wait(SECONDS)
         self._edit()

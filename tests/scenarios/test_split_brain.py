@@ -165,6 +165,8 @@ def test_guarantee_2_of_two_promotions_by_force_one_is_fenced_and_both_sides_edi
     # Each operator, cut off from the other one, has his own node serve.
     old.cli("procedure", "abort", "--force", "--yes")
     wait_until(lambda: old.status()["mode"] == "production", SECONDS, "the old production was itself again")
+    # Had he promoted it without giving up first, its term would be the higher one.
+    new.cli("procedure", "abort", "--force", "--yes")
     new.cli("promote", "--force", "--yes")
     following.wait(SECONDS)
     terms = [node.status()["term"] for node in (old, new)]

@@ -165,6 +165,7 @@ def test_what_another_node_than_the_one_that_hands_over_has_sent_does_not_count_
         async with three.a.running(), three.b.running() as b, three.c.running() as c:
             await all_know_each_other(three, b, c)
             side = SwitchSide(b)
+            await until(lambda: read_standing(b.store, DOMAIN) is not None, "it arrived")
             assert (await side.cursors(three.a.node_id))[DOMAIN] is not None
             assert await side.cursors(three.c.node_id) == {DOMAIN: None}
 
