@@ -214,6 +214,7 @@ def test_what_cannot_be_proved_is_shown_and_asks_for_a_table(
     run(work())
 
 
+@pytest.mark.soak
 def test_who_is_introduced_by_the_second_production_is_fed_by_the_third(three: Three, tmp_path: Path) -> None:
     """B takes over from A, a new node D is paired with B, and C takes over from B: it has never met D by itself."""
     new = Place(tmp_path, "d", F, free_port())
@@ -250,6 +251,7 @@ def test_who_is_introduced_by_the_second_production_is_fed_by_the_third(three: T
     run(work())
 
 
+@pytest.mark.soak
 def test_planned_promotions_go_round_three_nodes_without_pairing_again(three: Three) -> None:
     async def work() -> None:
         (three.a.root / "file").write_text("x")

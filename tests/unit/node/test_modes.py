@@ -222,6 +222,7 @@ def test_a_lower_term_a_foreign_one_and_a_full_disk_change_nothing(two: Two, mon
     run(work())
 
 
+@pytest.mark.soak
 def test_many_at_once_and_a_reload_among_them_end_as_the_last_one_says(two: Two) -> None:
     async def work() -> None:
         async with two.a.running() as a:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from syncer.procedures.steps import Outcome
+from tests.sampling import sampled
 from tests.unit.procedures.pairs import NAMES, LiveNode, World, pair_of_nodes, until
 
 pytestmark = pytest.mark.asyncio
@@ -98,8 +100,7 @@ async def interrupted(folder: Path, victim: str, at: int, *, abort: bool) -> tup
         return killed.writes[at - 1], check_the_end(world, lead, second, procedure)
 
 
-@pytest.mark.parametrize("victim", ["lead", "second"])
-@pytest.mark.parametrize("abort", [False, True], ids=["going on", "aborted in between"])
+@pytest.mark.parametrize(("victim", "abort"), sampled(product(["lead", "second"], [False, True]), ("second", True)))
 async def test_a_node_that_is_killed_at_any_commit_goes_on_where_it_was(
     tmp_path: Path, victim: str, abort: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:

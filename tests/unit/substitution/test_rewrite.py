@@ -173,6 +173,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("unit", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.soak
 def test_hostile_inputs_take_linear_time(unit: bytes) -> None:
     renderer = Renderer(MAPPING)
     pieces = [unit * (65536 // len(unit))] * 8

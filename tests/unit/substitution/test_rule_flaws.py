@@ -243,6 +243,7 @@ def test_too_many_rules_are_refused_before_they_are_sent() -> None:
     assert "is one too many" in flaws_of(Rule(A, B, paths=long))[0].text
 
 
+@pytest.mark.soak
 def test_a_proof_that_would_take_minutes_is_given_up() -> None:
     found = flaws_of(*(Rule(A, str(IPv4Address(0x0B000000 + n)), paths=(f"/{n}",)) for n in range(2000)))
     assert "too many rules for the same addresses" in found[0].text
